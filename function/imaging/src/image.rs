@@ -1,0 +1,70 @@
+//! The one picture type.
+
+use std::fmt;
+
+/// An RGB picture, 8 bits a channel: `[height, width, 3]`, rows from the top, channels interleaved.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Image {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+}
+
+impl Image {
+    /// Takes `pixels` as rows of interleaved RGB; `None` unless there are exactly `width * height * 3`
+    /// of them and neither side is zero.
+    pub fn new(width: u32, height: u32, pixels: Vec<u8>) -> Option<Self> {
+        let expected = (width as usize)
+            .checked_mul(height as usize)?
+            .checked_mul(3)?;
+        (expected > 0 && pixels.len() == expected).then_some(Self {
+            width,
+            height,
+            pixels,
+        })
+    }
+
+    /// Width in pixels, at least 1.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels, at least 1.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// All samples, `[height, width, 3]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// All samples, `[height, width, 3]`, to draw on.
+    pub fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
+    /// The samples, without a copy.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({}x{})", self.width, self.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Image;
+
+    #[test]
+    fn a_picture_has_exactly_its_samples() {
+        assert!(Image::new(2, 1, vec![0; 6]).is_some());
+        assert!(Image::new(2, 1, vec![0; 5]).is_none());
+        assert!(Image::new(0, 1, vec![]).is_none());
+        assert!(Image::new(u32::MAX, u32::MAX, vec![]).is_none());
+    }
+}

@@ -1,0 +1,19 @@
+//! The models: what is in the catalogue, how their weights are read, and their networks in burn.
+//!
+//! ```text
+//! Image ──preprocess──> Input ──forward──> Output ──postprocess──> Prediction
+//! ```
+//!
+//! [`Model`] is that line. [`catalogue`] says which models there are, [`weights`] reads their files
+//! without executing anything in them, [`blocks`] holds the few operations that every network is made
+//! of, and each network has one file that reads like the paper it comes from.
+
+pub mod blocks;
+pub mod catalogue;
+pub mod model;
+pub mod networks;
+pub mod prediction;
+pub mod weights;
+
+pub use model::{Input, LoadError, Model, Output, load};
+pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};

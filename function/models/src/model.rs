@@ -1,0 +1,108 @@
+//! The way of a picture through a model.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use segmenter_imaging::Image;
+
+use crate::{
+    catalogue::Entry,
+    prediction::{Prediction, Selection},
+    weights::{WeightError, Weights},
+};
+
+/// Reads the weights at `path` and builds the entry's network with them on `device`.
+pub fn load(
+    entry: &'static Entry,
+    path: &Path,
+    device: &Device,
+) -> Result<Box<dyn Model>, LoadError> {
+    Weights::read(path, entry.weights.format)
+        .and_then(|mut weights| {
+            let model = entry.network.build(&mut weights, device)?;
+            weights.finish()?;
+            Ok(model)
+        })
+        .map_err(|source| LoadError::Weights {
+            model: entry.name,
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// A loaded network with its pre- and post-processing.
+///
+/// The three steps are apart because they run in different places: `preprocess` and `postprocess` on
+/// any CPU thread, `forward` on the one thread that owns the device.
+pub trait Model: Send + Sync {
+    /// Turns the picture into the network's input: resized, normalised, in the network's layout.
+    fn preprocess(&self, image: &Image) -> Input;
+
+    /// Runs the network on a batch of inputs of one [`shape`](Input::shape), each with what is wanted
+    /// of it, and answers one [`Output`] for each, in order.
+    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output>;
+
+    /// Turns one output into findings on the picture that was `picture_size` (`[width, height]`).
+    fn postprocess(
+        &self,
+        output: Output,
+        picture_size: [u32; 2],
+        selection: &Selection,
+    ) -> Prediction;
+
+    /// How many inputs of one shape are worth running together; 1 where batching gains nothing.
+    fn preferred_batch(&self) -> usize {
+        1
+    }
+
+    /// Input shapes to run once before the first request, `[channels, height, width]`.
+    fn warm_up_shapes(&self) -> Vec<[usize; 3]>;
+}
+
+/// One picture as the network takes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// `[channels, height, width]`.
+    pub shape: [usize; 3],
+    /// Samples in the order of `shape`.
+    pub samples: Vec<f32>,
+}
+
+/// What a network answers for one picture, in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Of an instance detector, best score first.
+    Instances {
+        /// `[x0, y0, x1, y1]` in pixels of the network's input.
+        boxes: Vec<[f32; 4]>,
+        /// Class ids, one a box.
+        classes: Vec<u32>,
+        /// Scores, one a box, descending.
+        scores: Vec<f32>,
+        /// Mask probabilities `[boxes, side, side]` and `side`, where asked for.
+        masks: Option<(Vec<f32>, usize)>,
+    },
+    /// Of a semantic segmenter.
+    Logits {
+        /// `[classes, height, width]`.
+        shape: [usize; 3],
+        /// Unnormalised scores in the order of `shape`.
+        values: Vec<f32>,
+    },
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The weights could not be read, or are another network's.
+    #[error("cannot load {model} from {}", path.display())]
+    Weights {
+        /// The catalogue's name.
+        model: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What was wrong with it.
+        #[source]
+        source: WeightError,
+    },
+}

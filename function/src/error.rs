@@ -1,0 +1,98 @@
+//! The one error of the function's edge, and what it is in HTTP and in gRPC.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tonic::Code;
+
+/// Why a request got no prediction.
+///
+/// The message is for the caller: it names what was wrong and what would be right, with the limit or
+/// flag that refused. Causes are for the log and are not part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request says something that cannot be.
+    #[error("{0}")]
+    BadInput(String),
+    /// Nothing goes by that name here.
+    #[error("{0}")]
+    NotFound(String),
+    /// Over a limit, which the message names.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Not a picture format that is read here.
+    #[error("{0}")]
+    UnsupportedMedia(String),
+    /// The URL leads where this server does not go.
+    #[error("{0}")]
+    FetchRefused(String),
+    /// The URL's host gave no picture.
+    #[error("{0}")]
+    FetchFailed(String),
+    /// The queue is full.
+    #[error("{message}")]
+    Overloaded {
+        /// Names the limit.
+        message: String,
+        /// When a retry is worth it.
+        retry_after: Duration,
+    },
+    /// The answer would come too late.
+    #[error("{0}")]
+    Deadline(String),
+    /// Starting or stopping.
+    #[error("{0}")]
+    NotReady(String),
+    /// Our fault.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The stable word for this kind of error in replies and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadInput(_) => "bad_input",
+            Self::NotFound(_) => "not_found",
+            Self::TooLarge(_) => "too_large",
+            Self::UnsupportedMedia(_) => "unsupported_media",
+            Self::FetchRefused(_) => "fetch_refused",
+            Self::FetchFailed(_) => "fetch_failed",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Deadline(_) => "deadline",
+            Self::NotReady(_) => "not_ready",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadInput(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::FetchRefused(_) => StatusCode::FORBIDDEN,
+            Self::FetchFailed(_) => StatusCode::BAD_GATEWAY,
+            Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The gRPC code.
+    pub fn grpc_code(&self) -> Code {
+        match self {
+            Self::BadInput(_) | Self::UnsupportedMedia(_) => Code::InvalidArgument,
+            Self::NotFound(_) => Code::NotFound,
+            Self::TooLarge(_) => Code::OutOfRange,
+            Self::FetchRefused(_) => Code::PermissionDenied,
+            Self::FetchFailed(_) => Code::FailedPrecondition,
+            Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::Deadline(_) => Code::DeadlineExceeded,
+            Self::NotReady(_) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+}

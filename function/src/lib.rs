@@ -1,0 +1,3 @@
+//! The function: a picture in, its objects out, over HTTP, gRPC and the command line.
+
+pub mod error;

@@ -1,0 +1,3 @@
+//! The `segmenter` command.
+
+fn main() {}

@@ -1,0 +1,31 @@
+# syntax=docker/dockerfile:1
+#
+#   docker build --target function -t segmenter .
+#
+# The image holds the binary, the default model and the CA certificates: no shell, no libc, no root.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# The target is named so that +crt-static applies to the binary and not to the procedural macros.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    target="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS="-C target-feature=+crt-static" \
+       cargo build --locked --profile dist --package segmenter --target "$target" \
+    && install -D "target/$target/dist/segmenter" /out/segmenter
+
+# The default model, verified against the catalogue's checksum.
+FROM build AS model
+RUN /out/segmenter pull --model-dir /models maskrcnn_fbnetv3a_c4
+
+FROM scratch AS function
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/segmenter /segmenter
+COPY --from=model /models /models
+ENV SEGMENTER_MODEL_DIR=/models \
+    SEGMENTER_OFFLINE=1
+USER 65532:65532
+EXPOSE 8080 9090
+ENTRYPOINT ["/segmenter"]
+CMD ["serve"]

@@ -1,0 +1,12 @@
+//! The gRPC clients.
+#![allow(missing_docs, reason = "generated; the protos carry the documentation")]
+
+/// The main API.
+pub mod inference {
+    tonic::include_proto!("inference");
+}
+
+/// The full API.
+pub mod segmenter {
+    tonic::include_proto!("segmenter.v1");
+}

@@ -1,0 +1,318 @@
+//! How well the default model answers, measured through the server: against the detections of the float
+//! reference, against the ground truth, and by the score that clients of the main API compute.
+
+mod dice;
+mod fidelity;
+mod precision;
+
+use std::{collections::HashMap, fmt, path::Path};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use self::{fidelity::Fidelity, precision::GroundTruth};
+use crate::{
+    PictureHost, Server,
+    picture_host::jpegs,
+    proto::inference::{InstanceDetectorInput, instance_detector_client::InstanceDetectorClient},
+};
+
+/// Detections of one picture by its file name.
+pub type Detections = HashMap<String, Vec<Detection>>;
+
+/// One object, as `/v1/predict` and the reference file tell it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Detection {
+    /// The class name.
+    pub label: String,
+    /// 0 to 1.
+    pub score: f64,
+    /// `x0, y0, x1, y1` in pixels.
+    #[serde(rename = "box")]
+    pub bbox: [f64; 4],
+    /// Its outline; the reference file has none.
+    pub mask: Option<Mask>,
+}
+
+/// A mask in COCO's compressed run lengths.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mask {
+    /// Height and width.
+    pub size: [u32; 2],
+    /// The runs.
+    pub counts: String,
+}
+
+/// What the reference file holds for one picture.
+#[derive(Debug, Deserialize)]
+struct Reference {
+    /// Of the network with dequantised weights, which is what this server computes.
+    float: Vec<Detection>,
+    /// Of the quantised network itself.
+    int8: Vec<Detection>,
+}
+
+/// Measured figures and whether they suffice.
+#[derive(Debug)]
+pub struct Report {
+    /// How many pictures were looked at.
+    pub pictures: usize,
+    /// In the order in which they are told.
+    pub figures: Vec<Figure>,
+    /// Detections of the reference that were not found, one line each.
+    pub missed: Vec<String>,
+}
+
+/// One measured number.
+#[derive(Debug)]
+pub struct Figure {
+    /// What it is.
+    pub name: &'static str,
+    /// How much.
+    pub value: f64,
+    /// What it must be, if anything.
+    pub gate: Option<Gate>,
+}
+
+/// What a figure must be.
+#[derive(Clone, Copy, Debug)]
+pub enum Gate {
+    /// At least this.
+    AtLeast(f64),
+    /// More than this.
+    Above(f64),
+    /// At most `tolerance` away from `of`.
+    Within {
+        /// The right value.
+        of: f64,
+        /// The largest difference.
+        tolerance: f64,
+    },
+}
+
+impl Figure {
+    /// Whether the gate, if any, is met. NaN meets none.
+    pub fn passes(&self) -> bool {
+        match self.gate {
+            None => true,
+            Some(Gate::AtLeast(least)) => self.value >= least,
+            Some(Gate::Above(bound)) => self.value > bound,
+            Some(Gate::Within { of, tolerance }) => (self.value - of).abs() <= tolerance,
+        }
+    }
+}
+
+impl Report {
+    /// Whether every gate is met.
+    pub fn passes(&self) -> bool {
+        self.figures.iter().all(Figure::passes)
+    }
+}
+
+/// Measures a running server on the pictures, ground truth and reference detections of the shared folder.
+pub async fn measure(server: &Server, shared: &Path) -> Report {
+    let folder = shared.join("images/coco-val");
+    let pictures = jpegs(&folder);
+    let references: HashMap<String, Reference> =
+        read_json(&shared.join("reference/d2go_mask_rcnn_detections.json"));
+    let truth = GroundTruth::read(&folder.join("instances.json"));
+    let labels: HashMap<String, Vec<String>> = read_json(&folder.join("eval.json"));
+
+    let mut ours = Detections::new();
+    for (name, bytes) in &pictures {
+        ours.insert(name.clone(), detect(server, bytes.clone()).await);
+    }
+    let (float, int8): (Detections, Detections) = references
+        .into_iter()
+        .map(|(name, Reference { float, int8 })| ((name.clone(), float), (name, int8)))
+        .unzip();
+
+    let Fidelity {
+        found,
+        total,
+        missed,
+    } = Fidelity::of(&ours, &float);
+    let box_ap = truth.box_precision(&ours);
+    let float_ap = truth.box_precision(&float);
+    let mask_ap = truth.mask_precision(&ours);
+    let host = PictureHost::start(pictures.iter().cloned()).await;
+    let http = names_over_http(server, &host, &labels).await;
+    let grpc = names_over_grpc(server, &host, &labels).await;
+
+    let figure = |name, value, gate| Figure { name, value, gate };
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred detections")]
+    let share = found as f64 / total as f64;
+    Report {
+        pictures: pictures.len(),
+        figures: vec![
+            figure(
+                "reference detections found",
+                share,
+                Some(Gate::AtLeast(0.99)),
+            ),
+            figure(
+                "box AP",
+                box_ap,
+                Some(Gate::Within {
+                    of: float_ap,
+                    tolerance: 0.003,
+                }),
+            ),
+            figure("box AP of the float reference", float_ap, None),
+            figure(
+                "box AP of the int8 reference",
+                truth.box_precision(&int8),
+                None,
+            ),
+            figure("mask AP", mask_ap, None),
+            figure(
+                "mask AP / box AP",
+                mask_ap / box_ap,
+                Some(Gate::AtLeast(0.85)),
+            ),
+            figure(
+                "mean Dice over HTTP",
+                dice::mean(&labels, &http),
+                Some(Gate::Above(0.60)),
+            ),
+            figure(
+                "mean Dice over gRPC",
+                dice::mean(&labels, &grpc),
+                Some(Gate::Above(0.60)),
+            ),
+        ],
+        missed,
+    }
+}
+
+/// Everything that `/v1/predict` finds above a score of 0.05, the threshold of the reference.
+async fn detect(server: &Server, picture: Vec<u8>) -> Vec<Detection> {
+    #[derive(Deserialize)]
+    struct Reply {
+        detections: Vec<Detection>,
+    }
+    let response = server
+        .post(
+            "/v1/predict?threshold=0.05&max_detections=100&masks=rle",
+            picture,
+        )
+        .await;
+    let status = response.status();
+    let text = response.text().await.expect("a text reply");
+    assert!(status.is_success(), "{status}: {text}");
+    serde_json::from_str::<Reply>(&text)
+        .unwrap_or_else(|error| panic!("{error} in {text}"))
+        .detections
+}
+
+/// The names that `/predict` answers for each picture of `labels`, by URL.
+async fn names_over_http(
+    server: &Server,
+    host: &PictureHost,
+    labels: &HashMap<String, Vec<String>>,
+) -> HashMap<String, Vec<String>> {
+    #[derive(Deserialize)]
+    struct Reply {
+        objects: Vec<String>,
+    }
+    let mut names = HashMap::new();
+    for name in labels.keys() {
+        let body = serde_json::json!({ "url": host.picture(name) });
+        let response = server.post("/predict", body.to_string()).await;
+        let status = response.status();
+        let text = response.text().await.expect("a text reply");
+        assert!(status.is_success(), "{status}: {text}");
+        let reply: Reply = serde_json::from_str(&text).expect("the reply's JSON");
+        names.insert(name.clone(), reply.objects);
+    }
+    names
+}
+
+/// The names that `inference.InstanceDetector` answers for each picture of `labels`.
+async fn names_over_grpc(
+    server: &Server,
+    host: &PictureHost,
+    labels: &HashMap<String, Vec<String>>,
+) -> HashMap<String, Vec<String>> {
+    let mut client = InstanceDetectorClient::new(server.channel().await);
+    let mut names = HashMap::new();
+    for name in labels.keys() {
+        let url = host.picture(name);
+        let reply = client
+            .predict(InstanceDetectorInput { url })
+            .await
+            .unwrap_or_else(|status| panic!("{name}: {status}"));
+        names.insert(name.clone(), reply.into_inner().objects);
+    }
+    names
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> T {
+    let text = std::fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| figure ({} pictures) | value | must be | |",
+            self.pictures
+        )?;
+        writeln!(f, "|---|---|---|---|")?;
+        for figure in &self.figures {
+            let verdict = match (figure.gate, figure.passes()) {
+                (None, _) => "",
+                (Some(_), true) => "ok",
+                (Some(_), false) => "FAILS",
+            };
+            write!(f, "| {} | {:.4} | ", figure.name, figure.value)?;
+            if let Some(gate) = figure.gate {
+                write!(f, "{gate}")?;
+            }
+            writeln!(f, " | {verdict} |")?;
+        }
+        for line in &self.missed {
+            writeln!(f, "not found: {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::Above(bound) => write!(f, "above {bound}"),
+            Self::Within { of, tolerance } => write!(f, "{of:.4} +- {tolerance}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Figure, Gate};
+
+    #[test]
+    fn gates_shut() {
+        let passes = |value, gate| {
+            Figure {
+                name: "",
+                value,
+                gate: Some(gate),
+            }
+            .passes()
+        };
+        assert!(passes(0.99, Gate::AtLeast(0.99)));
+        assert!(!passes(0.98, Gate::AtLeast(0.99)));
+        assert!(!passes(0.6, Gate::Above(0.6)));
+        let within = Gate::Within {
+            of: 0.5,
+            tolerance: 0.01,
+        };
+        assert!(passes(0.495, within));
+        assert!(!passes(0.48, within));
+        assert!(!passes(0.52, within));
+        assert!(!passes(f64::NAN, within));
+    }
+}

@@ -6,6 +6,8 @@
 
 mod conv;
 mod linear;
+mod pool;
 
 pub use conv::{Activation, Conv2d, Geometry};
 pub use linear::Linear;
+pub use pool::{global_mean, max_pool};

@@ -1,5 +1,7 @@
 //! The networks, one file each.
 
+pub mod resnet;
+
 use burn::tensor::Device;
 
 use crate::{

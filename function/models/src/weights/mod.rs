@@ -5,6 +5,8 @@
 //! expected and what was found.
 
 mod safetensors;
+#[cfg(test)]
+pub(crate) mod seeded;
 
 use std::{collections::BTreeMap, fmt, io, path::Path};
 

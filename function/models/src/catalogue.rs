@@ -64,4 +64,6 @@ pub struct WeightsFile {
 pub enum WeightsFormat {
     /// Named tensors of 32-bit floats.
     Safetensors,
+    /// A TensorFlow Lite model, quantised or not.
+    TfLite,
 }

@@ -4,9 +4,11 @@
 //! file that is wrong, cut short or another network's is refused with the name of the tensor, what was
 //! expected and what was found.
 
+mod flatbuffer;
 mod safetensors;
 #[cfg(test)]
 pub(crate) mod seeded;
+mod tflite;
 
 use std::{collections::BTreeMap, fmt, io, path::Path};
 
@@ -42,6 +44,7 @@ impl Weights {
         let bytes = std::fs::read(path)?;
         let tensors = match format {
             WeightsFormat::Safetensors => safetensors::read(&bytes)?,
+            WeightsFormat::TfLite => tflite::read(&bytes)?,
         };
         Ok(Self::new(tensors))
     }

@@ -10,6 +10,8 @@
 
 pub mod blocks;
 pub mod catalogue;
+pub mod classes;
+pub mod detection;
 pub mod model;
 pub mod networks;
 pub mod prediction;

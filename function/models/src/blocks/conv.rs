@@ -150,6 +150,19 @@ impl Conv2d {
         Ok(Self::new(weight, bias, geometry, activation, device))
     }
 
+    /// Takes `{name}.weight`; the convolution has no bias.
+    pub fn load_without_bias(
+        weights: &mut Weights,
+        name: &str,
+        geometry: Geometry,
+        activation: Activation,
+        device: &Device,
+    ) -> Result<Self, WeightError> {
+        let weight = weights.take(&format!("{name}.weight"), &geometry.weight_shape())?;
+        let bias = vec![0.0; geometry.outputs];
+        Ok(Self::new(weight, bias, geometry, activation, device))
+    }
+
     /// Takes `{conv}.weight` and the batch norm `{norm}.{weight,bias,running_mean,running_var}`, and
     /// folds the latter in: `weight * gamma / sqrt(var + eps)`, `beta - mean * gamma / sqrt(var + eps)`.
     pub fn load_with_norm(

@@ -5,9 +5,17 @@
 //! maps are `[batch, channels, height, width]`.
 
 mod conv;
+mod host;
 mod linear;
 mod pool;
+mod roi_align;
+mod scale;
+mod softmax;
 
 pub use conv::{Activation, Conv2d, Geometry};
+pub use host::{from_host, to_host};
 pub use linear::Linear;
 pub use pool::{global_mean, max_pool};
+pub use roi_align::{FeatureMap, RoiAlign};
+pub use scale::nearest;
+pub use softmax::{sigmoid, softmax};

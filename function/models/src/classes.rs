@@ -1,0 +1,122 @@
+//! What the classes are called.
+
+/// The classes of COCO 2017 in the order of their ids, without the gaps between those.
+pub const COCO: [&str; 80] = [
+    "person",
+    "bicycle",
+    "car",
+    "motorcycle",
+    "airplane",
+    "bus",
+    "train",
+    "truck",
+    "boat",
+    "traffic light",
+    "fire hydrant",
+    "stop sign",
+    "parking meter",
+    "bench",
+    "bird",
+    "cat",
+    "dog",
+    "horse",
+    "sheep",
+    "cow",
+    "elephant",
+    "bear",
+    "zebra",
+    "giraffe",
+    "backpack",
+    "umbrella",
+    "handbag",
+    "tie",
+    "suitcase",
+    "frisbee",
+    "skis",
+    "snowboard",
+    "sports ball",
+    "kite",
+    "baseball bat",
+    "baseball glove",
+    "skateboard",
+    "surfboard",
+    "tennis racket",
+    "bottle",
+    "wine glass",
+    "cup",
+    "fork",
+    "knife",
+    "spoon",
+    "bowl",
+    "banana",
+    "apple",
+    "sandwich",
+    "orange",
+    "broccoli",
+    "carrot",
+    "hot dog",
+    "pizza",
+    "donut",
+    "cake",
+    "chair",
+    "couch",
+    "potted plant",
+    "bed",
+    "dining table",
+    "toilet",
+    "tv",
+    "laptop",
+    "mouse",
+    "remote",
+    "keyboard",
+    "cell phone",
+    "microwave",
+    "oven",
+    "toaster",
+    "sink",
+    "refrigerator",
+    "book",
+    "clock",
+    "vase",
+    "scissors",
+    "teddy bear",
+    "hair drier",
+    "toothbrush",
+];
+
+/// The classes of COCO 2017 by their own ids, 1 to 90; `""` where an id was never used, and for 0, the
+/// background.
+pub const COCO_BY_ID: [&str; 91] = {
+    let unused = [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83];
+    let mut names = [""; 91];
+    let (mut id, mut next_unused, mut next_name) = (0, 0, 0);
+    while id < names.len() {
+        if next_unused < unused.len() && id == unused[next_unused] {
+            next_unused += 1;
+        } else {
+            names[id] = COCO[next_name];
+            next_name += 1;
+        }
+        id += 1;
+    }
+    names
+};
+
+#[cfg(test)]
+mod tests {
+    use super::{COCO, COCO_BY_ID};
+
+    #[test]
+    fn ids_are_those_of_coco() {
+        for (id, name) in [
+            (1, "person"),
+            (13, "stop sign"),
+            (67, "dining table"),
+            (90, "toothbrush"),
+        ] {
+            assert_eq!(COCO_BY_ID[id], name);
+        }
+        let named = COCO_BY_ID.iter().filter(|name| !name.is_empty());
+        assert!(named.eq(&COCO));
+    }
+}

@@ -1,0 +1,16 @@
+//! What instance detectors do between their networks' parts, on the host: anchors, box coding,
+//! non-maximum suppression, proposals and detections.
+//!
+//! A box is `[x0, y0, x1, y1]` in pixels.
+
+mod anchors;
+mod boxes;
+mod detections;
+mod nms;
+mod proposals;
+
+pub use anchors::{cell_anchors, shifted};
+pub use boxes::{CodingWeights, area, clip, decode, iou, is_at_least};
+pub use detections::{DetectionConfig, Found, Predictions, detections};
+pub use nms::batched_nms;
+pub use proposals::{Level, ProposalConfig, proposals};

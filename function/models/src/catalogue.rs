@@ -62,8 +62,10 @@ pub struct WeightsFile {
 /// The layout of a weights file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightsFormat {
-    /// Named tensors of 32-bit floats.
-    Safetensors,
     /// A TensorFlow Lite model, quantised or not.
     TfLite,
+    /// A network that `torch.jit.save` wrote, with its layers quantised to 8 bits.
+    TorchScript,
+    /// A state dict, be it a `.pth` or a safetensors file: told apart by content.
+    StateDict,
 }

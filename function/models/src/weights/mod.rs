@@ -4,13 +4,27 @@
 //! file that is wrong, cut short or another network's is refused with the name of the tensor, what was
 //! expected and what was found.
 
+mod archive;
+mod elements;
+#[cfg(test)]
+mod fixture;
 mod flatbuffer;
+mod pickle;
 mod safetensors;
 #[cfg(test)]
 pub(crate) mod seeded;
+mod state_dict;
 mod tflite;
+mod torchscript;
+mod views;
 
-use std::{collections::BTreeMap, fmt, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, BufReader, Cursor},
+    path::{Path, PathBuf},
+};
 
 use crate::catalogue::WeightsFormat;
 
@@ -41,10 +55,19 @@ pub struct Tensor {
 impl Weights {
     /// Reads a file.
     pub fn read(path: &Path, format: WeightsFormat) -> Result<Self, WeightError> {
-        let bytes = std::fs::read(path)?;
+        let open = |source| WeightError::Open {
+            path: path.to_owned(),
+            source,
+        };
         let tensors = match format {
-            WeightsFormat::Safetensors => safetensors::read(&bytes)?,
-            WeightsFormat::TfLite => tflite::read(&bytes)?,
+            // Small, with hundreds of entries: read at once rather than sought in.
+            WeightsFormat::TorchScript => {
+                torchscript::read(Cursor::new(std::fs::read(path).map_err(open)?))?
+            }
+            WeightsFormat::StateDict => {
+                state_dict::read(BufReader::new(File::open(path).map_err(open)?))?
+            }
+            WeightsFormat::TfLite => tflite::read(&std::fs::read(path).map_err(open)?)?,
         };
         Ok(Self::new(tensors))
     }
@@ -118,7 +141,16 @@ impl fmt::Debug for Weights {
 /// Why weights could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightError {
-    /// The file could not be read.
+    /// The file could not be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file could not be read to its end.
     #[error("cannot read the file")]
     Io(#[from] io::Error),
     /// The file is not what its format says.
@@ -155,4 +187,33 @@ pub enum WeightError {
         /// How many there are.
         count: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        for format in [WeightsFormat::TorchScript, WeightsFormat::StateDict] {
+            let error = Weights::read(Path::new("/no/such/file.pth"), format).unwrap_err();
+            assert_eq!(error.to_string(), "cannot open /no/such/file.pth");
+        }
+    }
+
+    #[test]
+    fn taking_wants_the_name_and_the_shape() {
+        let tensor = Tensor {
+            shape: vec![2],
+            values: vec![1., 2.],
+        };
+        let mut weights =
+            Weights::new([("a".to_owned(), tensor.clone()), ("b".to_owned(), tensor)]);
+        let missing = weights.take("c", &[2]).unwrap_err();
+        assert_eq!(missing.to_string(), "tensor c [2] is missing");
+        let shape = weights.take("a", &[1, 2]).unwrap_err();
+        assert_eq!(shape.to_string(), "tensor a has shape [2], expected [1, 2]");
+        let left = weights.finish().unwrap_err();
+        assert!(left.to_string().contains("the first is b"));
+    }
 }

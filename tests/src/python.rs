@@ -2,8 +2,9 @@
 
 use std::{
     env,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Stdio},
 };
 
 use crate::shared::skipped;
@@ -29,24 +30,34 @@ pub fn python(test: &str, modules: &[&str]) -> Option<PathBuf> {
     None
 }
 
-/// Runs a script of `tests/python`; one that fails fails the test.
+/// Runs a script of `tests/python` and answers what it prints; one that fails fails the test.
 pub fn run(interpreter: &Path, script: &str, arguments: &[&str]) -> String {
+    run_with_input(interpreter, script, arguments, "")
+}
+
+/// The same, with `input` on its standard input.
+pub fn run_with_input(interpreter: &Path, script: &str, arguments: &[&str], input: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("python")
         .join(script);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(interpreter)
+    let mut process = Command::new(interpreter)
         .arg(&path)
         .args(arguments)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", interpreter.display()));
+    let mut stdin = process.stdin.take().expect("stdin is piped");
+    // A script that does not read its input may be gone already, which is its own affair.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = process.wait_with_output().expect("the output of a child");
     assert!(
-        status.success(),
-        "{script} ended with {status}: {}",
-        String::from_utf8_lossy(&stderr)
+        output.status.success(),
+        "{script} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8_lossy(&stdout).trim().to_owned()
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

@@ -139,6 +139,11 @@ impl Server {
         self.http
     }
 
+    /// The address of the gRPC port.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
+    }
+
     /// A client that all requests of this server share.
     pub fn client(&self) -> &Client {
         &self.client

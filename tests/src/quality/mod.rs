@@ -7,6 +7,7 @@ mod precision;
 
 use std::{collections::HashMap, fmt, path::Path};
 
+use reqwest::Response;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use self::{fidelity::Fidelity, precision::GroundTruth};
@@ -19,7 +20,7 @@ use crate::{
 /// Detections of one picture by its file name.
 pub type Detections = HashMap<String, Vec<Detection>>;
 
-/// One object, as `/v1/predict` and the reference file tell it.
+/// One object, as the reference file tells it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Detection {
     /// The class name.
@@ -30,6 +31,7 @@ pub struct Detection {
     #[serde(rename = "box")]
     pub bbox: [f64; 4],
     /// Its outline; the reference file has none.
+    #[serde(skip)]
     pub mask: Option<Mask>,
 }
 
@@ -184,24 +186,51 @@ pub async fn measure(server: &Server, shared: &Path) -> Report {
     }
 }
 
+/// The part of the reply of `/v1/predict` that is looked at here.
+#[derive(Deserialize)]
+struct Reply {
+    detections: Vec<Found>,
+}
+
+/// One object of such a reply.
+#[derive(Deserialize)]
+struct Found {
+    label: String,
+    score: f64,
+    r#box: Corners,
+    mask: MaskFormats,
+}
+
+#[derive(Deserialize)]
+struct Corners {
+    x0: f64,
+    y0: f64,
+    x1: f64,
+    y1: f64,
+}
+
+#[derive(Deserialize)]
+struct MaskFormats {
+    rle: Mask,
+}
+
+impl From<Found> for Detection {
+    fn from(found: Found) -> Self {
+        let Corners { x0, y0, x1, y1 } = found.r#box;
+        Self {
+            label: found.label,
+            score: found.score,
+            bbox: [x0, y0, x1, y1],
+            mask: Some(found.mask.rle),
+        }
+    }
+}
+
 /// Everything that `/v1/predict` finds above a score of 0.05, the threshold of the reference.
 async fn detect(server: &Server, picture: Vec<u8>) -> Vec<Detection> {
-    #[derive(Deserialize)]
-    struct Reply {
-        detections: Vec<Detection>,
-    }
-    let response = server
-        .post(
-            "/v1/predict?threshold=0.05&max_detections=100&masks=rle",
-            picture,
-        )
-        .await;
-    let status = response.status();
-    let text = response.text().await.expect("a text reply");
-    assert!(status.is_success(), "{status}: {text}");
-    serde_json::from_str::<Reply>(&text)
-        .unwrap_or_else(|error| panic!("{error} in {text}"))
-        .detections
+    let path = "/v1/predict?threshold=0.05&max_detections=100&masks=rle";
+    let reply: Reply = read_reply(server.post(path, picture).await).await;
+    reply.detections.into_iter().map(Detection::from).collect()
 }
 
 /// The names that `/predict` answers for each picture of `labels`, by URL.
@@ -217,11 +246,7 @@ async fn names_over_http(
     let mut names = HashMap::new();
     for name in labels.keys() {
         let body = serde_json::json!({ "url": host.picture(name) });
-        let response = server.post("/predict", body.to_string()).await;
-        let status = response.status();
-        let text = response.text().await.expect("a text reply");
-        assert!(status.is_success(), "{status}: {text}");
-        let reply: Reply = serde_json::from_str(&text).expect("the reply's JSON");
+        let reply: Reply = read_reply(server.post("/predict", body.to_string()).await).await;
         names.insert(name.clone(), reply.objects);
     }
     names
@@ -244,6 +269,13 @@ async fn names_over_grpc(
         names.insert(name.clone(), reply.into_inner().objects);
     }
     names
+}
+
+async fn read_reply<T: DeserializeOwned>(response: Response) -> T {
+    let status = response.status();
+    let text = response.text().await.expect("a whole reply");
+    assert!(status.is_success(), "{status}: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> T {

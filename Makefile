@@ -1,0 +1,60 @@
+# Every habit by name. `make` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt quality bench clean
+
+# Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
+# `make clean` and a new clone do not cost another download.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segmenter
+PYTHON ?= python3
+
+# What a build of the whole workspace leaves. `cargo run --package` would build dependencies again, with
+# the features that one package needs.
+BUILT := $(or $(CARGO_TARGET_DIR),target)/release
+
+help: ## List what there is to make
+	@sed -nE 's/^([a-z]+): .*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed on
+	cargo run --release --locked -- serve $(FLAGS)
+
+# One build of everything with the features that the tests need, so that the binary and its tests share
+# all dependencies. The tests start the binary that this leaves in the target directory.
+# Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
+test: $(CACHE)/tests/ready ## Build everything and run every test, counting those that had to be skipped
+	cargo build --release --locked --workspace --all-targets
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
+	cargo test --release --locked --workspace -- --show-output 2>&1 | tee "$$log"; \
+	echo; \
+	echo "$$(grep -c 'skipped: ' "$$log" || true) skipped"; \
+	grep -o 'skipped: .*' "$$log" | sort || true
+
+lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+quality: ## Measure the default model's answers; fails where they are not good enough
+	cargo build --release --locked --workspace
+	$(BUILT)/quality
+
+bench: $(CACHE)/peers/ready ## Measure the default model beside PyTorch; FLAGS="--rounds 5" and the like are passed on
+	cargo build --release --locked --workspace
+	SEGMENTER_PEERS_PYTHON=$${SEGMENTER_PEERS_PYTHON-$(CACHE)/peers/bin/python} $(BUILT)/segmenter-bench $(FLAGS)
+
+clean: ## Delete what was built
+	cargo clean
+
+# An environment that cannot be made, for want of a network or of Python, costs the tests that need it,
+# which say that they were skipped.
+$(CACHE)/tests/ready: tests/python/requirements.txt
+$(CACHE)/peers/ready: bench/peers/requirements.txt
+$(CACHE)/%/ready:
+	@if $(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet --requirement $<; \
+	then touch $@; else echo "no Python with $<, going on without" >&2; fi

@@ -1,0 +1,135 @@
+//! Resizing as torch does it.
+
+use rayon::prelude::*;
+
+use crate::Image;
+
+/// Which points of input and output lie on each other (torch's `align_corners`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corners {
+    /// The centres of the corner pixels: `align_corners=True`.
+    Aligned,
+    /// The corners of the corner pixels: `align_corners=False`.
+    Free,
+}
+
+/// The picture's samples (0..=255) resized bilinearly without antialiasing: `[3, height, width]`, RGB.
+///
+/// The values are those of `torch.nn.functional.interpolate(mode="bilinear")` on the float picture, up
+/// to rounding in the last place; scales are taken from the sizes, as there with
+/// `recompute_scale_factor=True`.
+pub fn bilinear(image: &Image, width: u32, height: u32, corners: Corners) -> Vec<f32> {
+    let columns = taps(image.width(), width, corners);
+    let rows = taps(image.height(), height, corners);
+    let stride = image.width() as usize * 3;
+    let pixels = image.pixels();
+
+    let mut planes = vec![0.0; 3 * columns.len() * rows.len()];
+    planes
+        .par_chunks_mut(columns.len().max(1))
+        .enumerate()
+        .for_each(|(index, output)| {
+            let (channel, row) = (index / rows.len(), &rows[index % rows.len()]);
+            let low = &pixels[row.low * stride..][..stride];
+            let high = &pixels[row.high * stride..][..stride];
+            for (value, column) in output.iter_mut().zip(&columns) {
+                let (a, b) = (column.low * 3 + channel, column.high * 3 + channel);
+                let along = |line: &[u8]| column.blend(f32::from(line[a]), f32::from(line[b]));
+                *value = row.blend(along(low), along(high));
+            }
+        });
+    planes
+}
+
+/// The two inputs that make one output, and the weight of the second.
+struct Tap {
+    low: usize,
+    high: usize,
+    weight: f32,
+}
+
+impl Tap {
+    fn blend(&self, low: f32, high: f32) -> f32 {
+        (1.0 - self.weight) * low + self.weight * high
+    }
+}
+
+/// `area_pixel_compute_source_index` of ATen's `UpSample.h`, for every output.
+fn taps(inputs: u32, outputs: u32, corners: Corners) -> Vec<Tap> {
+    let last = inputs as usize - 1;
+    (0..outputs)
+        .map(|output| {
+            let source = match corners {
+                Corners::Aligned if outputs > 1 => {
+                    output as f32 * ((inputs - 1) as f32 / (outputs - 1) as f32)
+                }
+                Corners::Aligned => 0.0,
+                Corners::Free => {
+                    ((output as f32 + 0.5) * (inputs as f32 / outputs as f32) - 0.5).max(0.0)
+                }
+            };
+            let low = (source as usize).min(last);
+            Tap {
+                low,
+                high: (low + 1).min(last),
+                weight: (source - low as f32).clamp(0.0, 1.0),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Corners, bilinear};
+    use crate::Image;
+
+    /// A picture that both sides make by the same formula.
+    fn picture(width: u32, height: u32) -> Image {
+        let sample = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+        Image::new(width, height, (0..width * height * 3).map(sample).collect()).unwrap()
+    }
+
+    /// ```python
+    /// i = numpy.arange(7 * 5 * 3, dtype=numpy.uint32) * numpy.uint32(2654435761) >> 24
+    /// x = torch.tensor(i.astype(numpy.float32)).view(1, 5, 7, 3).permute(0, 3, 1, 2)
+    /// F.interpolate(x, size=(4, 3), mode="bilinear", align_corners=...).flatten().tolist()
+    /// ```
+    #[test]
+    fn values_are_torchs() {
+        let image = picture(7, 5);
+        for (corners, expected) in [(Corners::Aligned, ALIGNED), (Corners::Free, FREE)] {
+            let values = bilinear(&image, 3, 4, corners);
+            for (index, (value, expected)) in values.iter().zip(expected).enumerate() {
+                assert!(
+                    (value - expected).abs() <= 1e-4,
+                    "{corners:?} {index}: {value} {expected}"
+                );
+            }
+            assert_eq!(values.len(), expected.len());
+        }
+    }
+
+    #[test]
+    fn the_same_size_is_the_same_picture() {
+        let image = picture(6, 4);
+        for corners in [Corners::Aligned, Corners::Free] {
+            let planes = bilinear(&image, 6, 4, corners);
+            for (i, &sample) in image.pixels().iter().enumerate() {
+                assert_eq!(planes[i % 3 * 24 + i / 3], f32::from(sample));
+            }
+        }
+    }
+
+    const ALIGNED: [f32; 36] = [
+        0.0, 143.0, 31.0, 248.3333, 136.3333, 24.3333, 241.0, 129.0, 17.0, 234.0, 122.0, 10.0,
+        158.0, 46.0, 190.0, 150.3333, 38.3333, 182.3333, 143.0, 31.0, 175.0, 136.0, 24.0, 168.0,
+        60.0, 204.0, 92.0, 52.3333, 196.3333, 84.3333, 45.6667, 189.6667, 77.0, 38.0, 182.0, 70.0,
+    ];
+
+    const FREE: [f32; 36] = [
+        155.3333, 142.375, 55.625, 223.2083, 136.125, 48.7917, 216.3333, 129.25, 41.9167, 209.375,
+        122.625, 35.2917, 132.0, 45.25, 214.0, 125.2083, 38.125, 207.2084, 118.3333, 31.25,
+        200.3333, 111.9583, 24.625, 193.375, 34.5833, 203.25, 116.0, 27.4583, 196.125, 109.2084,
+        20.7917, 189.875, 102.3333, 14.0, 182.75, 95.375,
+    ];
+}

@@ -41,21 +41,27 @@ pub fn bilinear(image: &Image, width: u32, height: u32, corners: Corners) -> Vec
     planes
 }
 
-/// The two inputs that make one output, and the weight of the second.
-struct Tap {
-    low: usize,
-    high: usize,
-    weight: f32,
+/// The two inputs that make one output.
+#[derive(Clone, Copy, Debug)]
+pub struct Tap {
+    /// The first input.
+    pub low: usize,
+    /// The second, which is the first again at the end.
+    pub high: usize,
+    /// The weight of the second, 0..=1; the first has the rest.
+    pub weight: f32,
 }
 
 impl Tap {
-    fn blend(&self, low: f32, high: f32) -> f32 {
+    /// Both by their weights.
+    pub fn blend(&self, low: f32, high: f32) -> f32 {
         (1.0 - self.weight) * low + self.weight * high
     }
 }
 
-/// `area_pixel_compute_source_index` of ATen's `UpSample.h`, for every output.
-fn taps(inputs: u32, outputs: u32, corners: Corners) -> Vec<Tap> {
+/// `area_pixel_compute_source_index` of ATen's `UpSample.h`, for every output along an axis of `inputs`,
+/// at least 1.
+pub fn taps(inputs: u32, outputs: u32, corners: Corners) -> Vec<Tap> {
     let last = inputs as usize - 1;
     (0..outputs)
         .map(|output| {

@@ -262,13 +262,13 @@ fn pixels(height: u32, width: u32) -> Result<u32, RleError> {
 
 /// Runs that are being collected, pixel after pixel down the columns.
 #[derive(Debug, Default)]
-pub(crate) struct Runs {
+pub struct Runs {
     counts: Vec<u32>,
 }
 
 impl Runs {
     /// Adds `length` pixels of one kind. The caller keeps the sum within `u32`.
-    pub(crate) fn push(&mut self, foreground: bool, length: u32) {
+    pub fn push(&mut self, foreground: bool, length: u32) {
         if length == 0 {
             return;
         }
@@ -286,7 +286,7 @@ impl Runs {
     }
 
     /// The mask. The caller has pushed exactly `height * width` pixels.
-    pub(crate) fn finish(self, height: u32, width: u32) -> Rle {
+    pub fn finish(self, height: u32, width: u32) -> Rle {
         debug_assert_eq!(
             self.counts.iter().map(|&run| u64::from(run)).sum::<u64>(),
             u64::from(height) * u64::from(width)

@@ -1,6 +1,6 @@
 //! Which models there are: data, no code.
 
-use crate::networks::Network;
+use crate::{classes, networks::Network, semantic::InputRule};
 
 /// One model of the catalogue.
 #[derive(Debug)]
@@ -24,7 +24,92 @@ pub struct Entry {
 }
 
 /// The models, the default first.
-pub const CATALOGUE: &[Entry] = &[];
+pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "deeplabv3_mnv2_pascal",
+        task: Task::SemanticSegmentation,
+        summary: "a class of 20 for every pixel, small and quick",
+        classes: &classes::VOC,
+        threshold: REGION_THRESHOLD,
+        weights: WeightsFile {
+            file_name: "deeplabv3_mnv2_pascal_quant.tflite",
+            url: "https://raw.githubusercontent.com/google-coral/test_data/\
+                  104342d2d3480b3e66203073dac24f4e2dbb4c41/deeplabv3_mnv2_pascal_quant.tflite",
+            sha256: "350af47fd346ea6d74b58833a351f583ba860e9806ec5bd292ff8d8f1f249398",
+            size: Some(2_193_224),
+            format: WeightsFormat::TfLite,
+            licence: "Apache-2.0",
+        },
+        network: Network::DeeplabMobilenetV2(InputRule::LongerSide(513)),
+    },
+    Entry {
+        name: "deeplabv3_resnet50",
+        task: Task::SemanticSegmentation,
+        summary: "a class of 20 for every pixel, precise",
+        classes: &classes::VOC_TORCHVISION,
+        threshold: REGION_THRESHOLD,
+        weights: WeightsFile {
+            file_name: "deeplabv3_resnet50_coco-cd0a2569.pth",
+            url: "https://download.pytorch.org/models/deeplabv3_resnet50_coco-cd0a2569.pth",
+            sha256: "cd0a2569",
+            size: None,
+            format: WeightsFormat::StateDict,
+            licence: "BSD-3-Clause",
+        },
+        network: Network::DeeplabResnet50(InputRule::ShorterSide(520)),
+    },
+    Entry {
+        name: "deeplabv3_resnet101",
+        task: Task::SemanticSegmentation,
+        summary: "a class of 20 for every pixel, the most precise",
+        classes: &classes::VOC_TORCHVISION,
+        threshold: REGION_THRESHOLD,
+        weights: WeightsFile {
+            file_name: "deeplabv3_resnet101_coco-586e9e4e.pth",
+            url: "https://download.pytorch.org/models/deeplabv3_resnet101_coco-586e9e4e.pth",
+            sha256: "586e9e4e",
+            size: None,
+            format: WeightsFormat::StateDict,
+            licence: "BSD-3-Clause",
+        },
+        network: Network::DeeplabResnet101(InputRule::ShorterSide(520)),
+    },
+    Entry {
+        name: "deeplabv3_mobilenet_v3_large",
+        task: Task::SemanticSegmentation,
+        summary: "a class of 20 for every pixel, quick",
+        classes: &classes::VOC_TORCHVISION,
+        threshold: REGION_THRESHOLD,
+        weights: WeightsFile {
+            file_name: "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
+            url: "https://download.pytorch.org/models/deeplabv3_mobilenet_v3_large-fc3c493d.pth",
+            sha256: "fc3c493d",
+            size: None,
+            format: WeightsFormat::StateDict,
+            licence: "BSD-3-Clause",
+        },
+        network: Network::DeeplabMobilenetV3(InputRule::ShorterSide(520)),
+    },
+    Entry {
+        name: "lraspp_mobilenet_v3_large",
+        task: Task::SemanticSegmentation,
+        summary: "a class of 20 for every pixel, the quickest",
+        classes: &classes::VOC_TORCHVISION,
+        threshold: REGION_THRESHOLD,
+        weights: WeightsFile {
+            file_name: "lraspp_mobilenet_v3_large-d234d4ea.pth",
+            url: "https://download.pytorch.org/models/lraspp_mobilenet_v3_large-d234d4ea.pth",
+            sha256: "d234d4ea",
+            size: None,
+            format: WeightsFormat::StateDict,
+            licence: "BSD-3-Clause",
+        },
+        network: Network::LrasppMobilenetV3(InputRule::ShorterSide(520)),
+    },
+];
+
+/// The mean confidence from which a region of a class map is an object.
+const REGION_THRESHOLD: f32 = 0.5;
 
 /// The entry of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -102,6 +102,39 @@ pub const COCO_BY_ID: [&str; 91] = {
     names
 };
 
+/// The classes of Pascal VOC 2012 by their ids, 0 the background, as TensorFlow's DeepLab names them.
+pub const VOC: [&str; 21] = [
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tv",
+];
+
+/// [`VOC`] as torchvision names them.
+pub const VOC_TORCHVISION: [&str; 21] = {
+    let mut names = VOC;
+    names[0] = "__background__";
+    names[20] = "tvmonitor";
+    names
+};
+
 #[cfg(test)]
 mod tests {
     use super::{COCO, COCO_BY_ID};

@@ -15,6 +15,7 @@ pub mod detection;
 pub mod model;
 pub mod networks;
 pub mod prediction;
+pub mod semantic;
 pub mod weights;
 
 pub use model::{Input, LoadError, Model, Output, load};

@@ -107,6 +107,10 @@ pub enum Activation {
     Relu6,
     /// `x * relu6(x + 3) / 6`.
     HardSwish,
+    /// `relu6(x + 3) / 6`.
+    HardSigmoid,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 impl Activation {
@@ -116,6 +120,8 @@ impl Activation {
             Self::Relu => activation::relu(x),
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::HardSwish => activation::hard_swish(x),
+            Self::HardSigmoid => activation::hard_sigmoid(x, 1.0 / 6.0, 0.5),
+            Self::Sigmoid => activation::sigmoid(x),
         }
     }
 }

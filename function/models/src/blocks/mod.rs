@@ -11,11 +11,13 @@ mod pool;
 mod roi_align;
 mod scale;
 mod softmax;
+mod squeeze_excite;
 
 pub use conv::{Activation, Conv2d, Geometry};
 pub use host::{from_host, to_host};
 pub use linear::Linear;
 pub use pool::{global_mean, max_pool};
 pub use roi_align::{FeatureMap, RoiAlign};
-pub use scale::nearest;
+pub use scale::{bilinear, nearest};
 pub use softmax::{sigmoid, softmax};
+pub use squeeze_excite::SqueezeExcite;

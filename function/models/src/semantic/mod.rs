@@ -1,0 +1,164 @@
+//! Semantic segmentation: a class for every pixel.
+//!
+//! A [`Segmenter`] is the network alone, from a normalised picture to coarse logits. [`SemanticModel`]
+//! puts its [`InputRule`] before it and the [`class_map`] behind it. [`regions`] makes objects of a
+//! class map, for replies that list objects.
+
+mod class_map;
+mod input;
+mod regions;
+
+use burn::tensor::{Device, Tensor};
+use segmenter_imaging::Image;
+
+pub use class_map::{Enlargement, class_map};
+pub use input::InputRule;
+pub use regions::regions;
+
+use crate::{
+    blocks::{from_host, to_host},
+    model::{Input, Model, Output},
+    prediction::{Outcome, Prediction, Selection},
+};
+
+/// A network that scores every class at every place.
+pub trait Segmenter: Send + Sync {
+    /// `[batch, 3, height, width]` to logits `[batch, classes, rows, columns]` on a coarser grid.
+    fn forward(&self, x: Tensor<4>) -> Tensor<4>;
+}
+
+/// A network with its pre- and post-processing.
+#[derive(Debug)]
+pub struct SemanticModel<N> {
+    network: N,
+    input: InputRule,
+    device: Device,
+}
+
+impl<N: Segmenter> SemanticModel<N> {
+    /// `network` must be on `device`, and have been trained on pictures prepared by `input`.
+    pub fn new(network: N, input: InputRule, device: &Device) -> Self {
+        Self {
+            network,
+            input,
+            device: device.clone(),
+        }
+    }
+}
+
+impl<N: Segmenter> Model for SemanticModel<N> {
+    fn preprocess(&self, image: &Image) -> Input {
+        self.input.prepare(image)
+    }
+
+    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+        let Some((first, _)) = batch.first() else {
+            return Vec::new();
+        };
+        let [channels, height, width] = first.shape;
+        let samples = batch
+            .iter()
+            .flat_map(|(input, _)| &input.samples)
+            .copied()
+            .collect();
+        let x = from_host(
+            samples,
+            [batch.len(), channels, height, width],
+            &self.device,
+        );
+
+        let logits = self.network.forward(x);
+        let [_, classes, rows, columns] = logits.dims();
+        to_host(logits)
+            .chunks_exact(classes * rows * columns)
+            .map(|values| Output::Logits {
+                shape: [classes, rows, columns],
+                values: values.to_vec(),
+            })
+            .collect()
+    }
+
+    fn postprocess(
+        &self,
+        output: Output,
+        picture_size: [u32; 2],
+        _selection: &Selection,
+    ) -> Prediction {
+        let Output::Logits { shape, values } = output else {
+            unreachable!("the outputs of this model are logits");
+        };
+        let [width, height] = picture_size;
+        Prediction {
+            width,
+            height,
+            outcome: Outcome::ClassMap(class_map(
+                &values,
+                shape,
+                self.input.enlargement(picture_size),
+            )),
+        }
+    }
+
+    fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
+        vec![self.input.warm_up_shape()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use segmenter_imaging::interpolate::Corners;
+
+    use super::{Enlargement, class_map};
+    use crate::{
+        catalogue,
+        model::{Input, Output},
+        prediction::Selection,
+        weights::seeded,
+    };
+
+    const NOTHING: Selection = Selection {
+        threshold: 1.0,
+        max_detections: 0,
+        classes: None,
+        masks: false,
+    };
+
+    /// Compared with `scripts/parity_semantic.py`.
+    #[test]
+    fn logits_and_confidences_equal_torchvisions() {
+        let expected: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/parity/semantic.json")).unwrap();
+        let (height, width) = (129, 321);
+        let input = Input {
+            shape: [3, height, width],
+            samples: seeded::picture([height, width]),
+        };
+        for (name, expected) in expected.as_object().unwrap() {
+            println!("{name}");
+            let entry = catalogue::find(name).unwrap();
+            let mut weights = seeded::weights();
+            let network = entry.network.build(&mut weights, &Device::flex()).unwrap();
+            let output = network.forward(&[(&input, &NOTHING)]).remove(0);
+            let Output::Logits { shape, values } = output else {
+                panic!("no logits");
+            };
+            let [classes, rows, columns] = shape;
+            seeded::assert_close(
+                &values,
+                &[1, classes, rows, columns],
+                &expected["logits"],
+                1e-4,
+            );
+
+            let whole = Enlargement {
+                corners: Corners::Free,
+                full: [height, width],
+                kept: [height, width],
+            };
+            let map = class_map(&values, shape, whole);
+            let shape = [height, width];
+            seeded::assert_close(&map.confidence, &shape, &expected["confidence"], 1e-3);
+        }
+    }
+}

@@ -2,4 +2,5 @@
 
 pub mod engine;
 pub mod error;
+pub mod fetch;
 pub mod readiness;

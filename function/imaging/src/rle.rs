@@ -275,7 +275,7 @@ impl Runs {
         if self.counts.is_empty() {
             self.counts.push(0);
         }
-        let last_is_foreground = self.counts.len() % 2 == 0;
+        let last_is_foreground = self.counts.len().is_multiple_of(2);
         if foreground == last_is_foreground {
             if let Some(last) = self.counts.last_mut() {
                 *last += length;

@@ -1,0 +1,421 @@
+//! Encoded pictures to [`Image`]s, within limits.
+
+mod jpeg;
+
+use std::{
+    error::Error,
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, metadata::Orientation,
+};
+
+use crate::Image;
+
+/// How a picture is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What is refused.
+    pub limits: Limits,
+    /// What becomes of the orientation in its EXIF data.
+    pub exif: Exif,
+}
+
+/// What is refused, on the word of a picture's header and before anything is allocated for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most pixels. A pixel takes some 3 to 15 bytes while it is decoded.
+    pub max_pixels: u64,
+    /// The most pixels along one side.
+    pub max_side: u32,
+}
+
+impl Default for Limits {
+    /// More than any camera makes: 64 megapixels and 32768 a side.
+    fn default() -> Self {
+        Self {
+            max_pixels: 64_000_000,
+            max_side: 32_768,
+        }
+    }
+}
+
+/// What becomes of the orientation in a picture's EXIF data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exif {
+    /// The picture is turned as a person sees it.
+    #[default]
+    Apply,
+    /// The samples stay as they are stored.
+    Ignore,
+}
+
+/// The formats that are read, for people.
+const FORMATS: &str = "JPEG, PNG, WebP, BMP and GIF";
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// There are no bytes.
+    #[error("there is no picture, only 0 bytes")]
+    Empty,
+    /// The bytes are something else.
+    #[error("this is {found}, expected a picture in one of the formats {FORMATS}")]
+    Format {
+        /// What they look like.
+        found: &'static str,
+    },
+    /// Too many pixels in all.
+    #[error("the picture has {width} x {height} pixels, more than {limit} in all")]
+    Pixels {
+        /// Of the picture.
+        width: u32,
+        /// Of the picture.
+        height: u32,
+        /// [`Limits::max_pixels`].
+        limit: u64,
+    },
+    /// Too many pixels along a side.
+    #[error("the picture has {width} x {height} pixels, more than {limit} along a side")]
+    Side {
+        /// Of the picture.
+        width: u32,
+        /// Of the picture.
+        height: u32,
+        /// [`Limits::max_side`].
+        limit: u32,
+    },
+    /// The file ends before the picture does.
+    #[error("the {format} picture is cut short")]
+    Truncated {
+        /// Its format.
+        format: &'static str,
+    },
+    /// The file is damaged.
+    #[error("the {format} picture is damaged")]
+    Damaged {
+        /// Its format.
+        format: &'static str,
+        /// What the decoder says.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// Decodes a JPEG, PNG, WebP, BMP or GIF picture, told by its content.
+///
+/// Grey, palette, 16-bit and CMYK pictures become 8-bit RGB; an alpha channel is dropped and what lies
+/// under it shows, as with Pillow's `convert("RGB")`; of an animation the first frame is taken.
+pub fn decode(bytes: &[u8], options: &Options) -> Result<Image, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let format = match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => "JPEG",
+        Ok(ImageFormat::Png) => "PNG",
+        Ok(ImageFormat::WebP) => "WebP",
+        Ok(ImageFormat::Bmp) => "BMP",
+        Ok(ImageFormat::Gif) => "GIF",
+        _ => {
+            return Err(DecodeError::Format {
+                found: looks_like(bytes),
+            });
+        }
+    };
+    // Decoders have been known to panic on files that they did not expect.
+    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
+        "JPEG" => jpeg::decode(bytes, &options.limits),
+        _ => decode_with_image(bytes, format, &options.limits),
+    }));
+    let (picture, orientation) = decoded.unwrap_or_else(|_| {
+        let source = "the decoder gave up".into();
+        Err(DecodeError::Damaged { format, source })
+    })?;
+    let mut picture = DynamicImage::ImageRgb8(picture);
+    if options.exif == Exif::Apply {
+        picture.apply_orientation(orientation);
+    }
+    let picture = picture.into_rgb8();
+    let (width, height) = picture.dimensions();
+    Image::new(width, height, picture.into_raw()).ok_or(DecodeError::Damaged {
+        format,
+        source: "it has no pixels".into(),
+    })
+}
+
+/// Every format but JPEG.
+fn decode_with_image(
+    bytes: &[u8],
+    format: &'static str,
+    limits: &Limits,
+) -> Result<(RgbImage, Orientation), DecodeError> {
+    let failed = |error| failed(format, error);
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| failed(error.into()))?;
+    // The sizes are checked right here; what decoders allocate beside the samples follows from them.
+    reader.no_limits();
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width, height)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    Ok((to_rgb8(picture), orientation))
+}
+
+impl Limits {
+    fn check(&self, width: u32, height: u32) -> Result<(), DecodeError> {
+        let limit = self.max_side;
+        if width.max(height) > limit {
+            return Err(DecodeError::Side {
+                width,
+                height,
+                limit,
+            });
+        }
+        let limit = self.max_pixels;
+        if u64::from(width) * u64::from(height) > limit {
+            return Err(DecodeError::Pixels {
+                width,
+                height,
+                limit,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Of 16 bits the upper 8 stay, as Pillow reads RGB pictures of that depth. (Grey ones it clips to white
+/// at 255; here they keep their shades.)
+fn to_rgb8(picture: DynamicImage) -> RgbImage {
+    let is_deep = matches!(
+        picture,
+        DynamicImage::ImageLuma16(_)
+            | DynamicImage::ImageLumaA16(_)
+            | DynamicImage::ImageRgb16(_)
+            | DynamicImage::ImageRgba16(_)
+    );
+    if !is_deep {
+        return picture.into_rgb8();
+    }
+    let deep = picture.into_rgb16();
+    let (width, height) = deep.dimensions();
+    let samples = deep.into_raw();
+    let samples = samples.iter().map(|sample| (sample >> 8) as u8).collect();
+    RgbImage::from_raw(width, height, samples).unwrap_or_default()
+}
+
+fn failed(format: &'static str, error: image::ImageError) -> DecodeError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof) {
+            return DecodeError::Truncated { format };
+        }
+        cause = error.source();
+    }
+    DecodeError::Damaged {
+        format,
+        source: error.into(),
+    }
+}
+
+/// What people send by mistake, by its first bytes.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    let start = bytes.trim_ascii_start();
+    let is_xml = |tag: &[u8]| {
+        let head = &start[..start.len().min(512)];
+        head.windows(tag.len())
+            .any(|window| window.eq_ignore_ascii_case(tag))
+    };
+    match start {
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF picture",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', ..] => "an AVIF picture",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm', ..] => "a HEIC picture",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF document",
+        [b'P', b'K', 3, 4, ..] => "a ZIP archive",
+        [b'<', ..] if is_xml(b"<svg") => "an SVG drawing",
+        [b'<', ..] if is_xml(b"<html") || is_xml(b"<!doctype html") => "an HTML page",
+        [b'{' | b'[', ..] => "JSON",
+        _ if std::str::from_utf8(&bytes[..bytes.len().min(64)]).is_ok() => "text",
+        _ => "something unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
+    use proptest::prelude::*;
+
+    use super::{DecodeError, Exif, Limits, Options, decode};
+
+    fn encode(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.into().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn gradient() -> DynamicImage {
+        ImageBuffer::from_fn(24, 16, |x, y| Rgb([x as u8 * 10, y as u8 * 15, 128])).into()
+    }
+
+    const LOSSLESS: [ImageFormat; 3] = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp];
+
+    #[test]
+    fn lossless_formats_give_the_samples_back() {
+        for format in LOSSLESS {
+            let image = decode(&encode(gradient(), format), &Options::default()).unwrap();
+            assert_eq!((image.width(), image.height()), (24, 16));
+            assert_eq!(image.pixels(), gradient().as_bytes(), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn lossy_formats_come_close() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
+            let image = decode(&encode(gradient(), format), &Options::default()).unwrap();
+            for (found, expected) in image.pixels().iter().zip(gradient().as_bytes()) {
+                assert!(
+                    found.abs_diff(*expected) < 40,
+                    "{format:?}: {found} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn deep_grey_and_transparent_pictures_become_rgb() {
+        let deep: ImageBuffer<Rgb<u16>, _> =
+            ImageBuffer::from_pixel(1, 1, Rgb([0x12ff, 0xab00, 0xffff]));
+        let grey: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_pixel(1, 1, Luma([0x80ff]));
+        let clear = ImageBuffer::from_pixel(1, 1, Rgba([10u8, 20, 30, 0]));
+        let cases: [(DynamicImage, [u8; 3]); 3] = [
+            (deep.into(), [0x12, 0xab, 0xff]),
+            (grey.into(), [0x80; 3]),
+            (clear.into(), [10, 20, 30]),
+        ];
+        for (picture, expected) in cases {
+            let image = decode(&encode(picture, ImageFormat::Png), &Options::default()).unwrap();
+            assert_eq!(image.pixels(), expected);
+        }
+    }
+
+    #[test]
+    fn a_turned_picture_is_turned_back_unless_told_otherwise() {
+        // An EXIF segment whose orientation is 6: turn right by 90 degrees.
+        let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let mut jpeg = encode(gradient(), ImageFormat::Jpeg);
+        jpeg.splice(2..2, exif.iter().copied());
+        let turned = decode(&jpeg, &Options::default()).unwrap();
+        assert_eq!((turned.width(), turned.height()), (16, 24));
+        let options = Options {
+            exif: Exif::Ignore,
+            ..Options::default()
+        };
+        let stored = decode(&jpeg, &options).unwrap();
+        assert_eq!((stored.width(), stored.height()), (24, 16));
+        // The top right pixel as it is seen is the top left one as it is stored.
+        assert_eq!(turned.pixels()[15 * 3..][..3], stored.pixels()[..3]);
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_refused_by_its_header() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif] {
+            let bytes = encode(gradient(), format);
+            let with = |limits| {
+                decode(
+                    &bytes,
+                    &Options {
+                        limits,
+                        ..Options::default()
+                    },
+                )
+            };
+            let few_pixels = Limits {
+                max_pixels: 24 * 16 - 1,
+                max_side: 24,
+            };
+            assert!(matches!(with(few_pixels), Err(DecodeError::Pixels { .. })));
+            let short_side = Limits {
+                max_pixels: 24 * 16,
+                max_side: 23,
+            };
+            assert!(matches!(with(short_side), Err(DecodeError::Side { .. })));
+            assert!(
+                with(Limits {
+                    max_pixels: 24 * 16,
+                    max_side: 24
+                })
+                .is_ok()
+            );
+        }
+    }
+
+    #[test]
+    fn half_a_picture_is_no_picture() {
+        for format in [
+            ImageFormat::Jpeg,
+            ImageFormat::Png,
+            ImageFormat::WebP,
+            ImageFormat::Gif,
+        ] {
+            let bytes = encode(gradient(), format);
+            for length in [bytes.len() / 3, bytes.len() / 2, bytes.len() * 9 / 10] {
+                let result = decode(&bytes[..length], &Options::default());
+                assert!(
+                    matches!(
+                        result,
+                        Err(DecodeError::Truncated { .. } | DecodeError::Damaged { .. })
+                    ),
+                    "{format:?}, {length} of {} bytes: {result:?}",
+                    bytes.len()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named() {
+        for (bytes, expected) in [
+            (&b"hello, world"[..], "text"),
+            (b"<!DOCTYPE html><html></html>", "an HTML page"),
+            (b"<svg xmlns=''/>", "an SVG drawing"),
+            (b"%PDF-1.7", "a PDF document"),
+            (b"{\"url\": 1}", "JSON"),
+            (b"\0\0\0\x20ftypavif", "an AVIF picture"),
+            (b"\xff\x00\xfe\x80", "something unknown"),
+        ] {
+            let error = decode(bytes, &Options::default()).unwrap_err();
+            assert!(
+                matches!(error, DecodeError::Format { found } if found == expected),
+                "{error}"
+            );
+        }
+        assert!(matches!(
+            decode(b"", &Options::default()),
+            Err(DecodeError::Empty)
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_pictures_are_read_or_refused(
+            format in 0..5usize,
+            flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8),
+        ) {
+            let formats =
+                [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif];
+            let mut bytes = encode(gradient(), formats[format]);
+            for (position, value) in flips {
+                let position = position % bytes.len();
+                bytes[position] = value;
+            }
+            let limits = Limits { max_pixels: 1 << 20, max_side: 1 << 12 };
+            let _ = decode(&bytes, &Options { limits, ..Options::default() });
+        }
+    }
+}

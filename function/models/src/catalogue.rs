@@ -26,6 +26,55 @@ pub struct Entry {
 /// The models, the default first.
 pub const CATALOGUE: &[Entry] = &[
     Entry {
+        name: "maskrcnn_fbnetv3a_c4",
+        task: Task::InstanceSegmentation,
+        summary: "80 kinds of objects with outlines; small and quick",
+        classes: &classes::COCO,
+        threshold: 0.42,
+        weights: WeightsFile {
+            file_name: "d2go_mask_rcnn_fbnetv3a_c4_int8.pt",
+            url: "https://raw.githubusercontent.com/tsubauaaa/flutter_d2go/\
+                  b311340662fc0af9e79e11fa02ddf38c8889683b/example/assets/models/d2go.pt",
+            sha256: "f12c38691a2f419f1ebd7666be9ce97c4d7c275b2a345da905fe1221a3bdbc5b",
+            size: Some(3_638_018),
+            format: WeightsFormat::TorchScript,
+            licence: "Apache-2.0",
+        },
+        network: Network::MaskRcnnFbnet,
+    },
+    Entry {
+        name: "maskrcnn_resnet50_fpn",
+        task: Task::InstanceSegmentation,
+        summary: "80 kinds of objects with outlines; slow and thorough",
+        classes: &classes::COCO_BY_ID,
+        threshold: 0.75,
+        weights: WeightsFile {
+            file_name: "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            url: "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+            sha256: "bf2d0c1e",
+            size: Some(178_090_079),
+            format: WeightsFormat::StateDict,
+            licence: "BSD-3-Clause",
+        },
+        network: Network::MaskRcnnResnet50Fpn,
+    },
+    Entry {
+        name: "fasterrcnn_resnet50_fpn",
+        task: Task::Detection,
+        summary: "80 kinds of objects as boxes; slow and thorough",
+        classes: &classes::COCO_BY_ID,
+        threshold: 0.75,
+        weights: WeightsFile {
+            file_name: "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+            url: "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+            sha256: "258fb6c638b15964ddcdd1ae0748c5eef1be9e732750120cc857feed3faac384",
+            size: Some(167_502_836),
+            format: WeightsFormat::StateDict,
+            licence: "BSD-3-Clause",
+        },
+        network: Network::FasterRcnnResnet50Fpn,
+    },
+    Entry {
         name: "deeplabv3_mnv2_pascal",
         task: Task::SemanticSegmentation,
         summary: "a class of 20 for every pixel, small and quick",

@@ -96,7 +96,7 @@ impl Geometry {
     }
 }
 
-/// What follows a convolution.
+/// What follows a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing.
@@ -114,7 +114,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    fn apply(self, x: Tensor<4>) -> Tensor<4> {
+    /// Of every value.
+    pub(super) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Identity => x,
             Self::Relu => activation::relu(x),

@@ -1,19 +1,22 @@
-//! A fully connected layer.
+//! A fully connected layer and what follows it.
 
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData, module},
 };
 
+use super::Activation;
 use crate::weights::{WeightError, Weights};
 
-/// `x · weightᵀ + bias`.
+/// `activation(x · weightᵀ + bias)`.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[inputs, outputs]`: transposed once at load, as burn multiplies it.
     weight: Param<Tensor<2>>,
     /// `[outputs]`.
     bias: Param<Tensor<1>>,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Linear {
@@ -22,6 +25,7 @@ impl Linear {
         weights: &mut Weights,
         name: &str,
         [inputs, outputs]: [usize; 2],
+        activation: Activation,
         device: &Device,
     ) -> Result<Self, WeightError> {
         let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
@@ -32,11 +36,13 @@ impl Linear {
         Ok(Self {
             weight: Param::from_data(TensorData::new(transposed, [inputs, outputs]), device),
             bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+            activation,
         })
     }
 
     /// `[batch, inputs]` to `[batch, outputs]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        module::linear(x, self.weight.val(), Some(self.bias.val()))
+        let x = module::linear(x, self.weight.val(), Some(self.bias.val()));
+        self.activation.apply(x)
     }
 }

@@ -5,6 +5,7 @@
 //! maps are `[batch, channels, height, width]`.
 
 mod conv;
+mod conv_transpose;
 mod host;
 mod linear;
 mod pool;
@@ -14,6 +15,7 @@ mod softmax;
 mod squeeze_excite;
 
 pub use conv::{Activation, Conv2d, Geometry};
+pub use conv_transpose::ConvTranspose2d;
 pub use host::{from_host, to_host};
 pub use linear::Linear;
 pub use pool::{global_mean, max_pool};

@@ -4,12 +4,14 @@
 //! A box is `[x0, y0, x1, y1]` in pixels.
 
 mod anchors;
+mod answer;
 mod boxes;
 mod detections;
 mod nms;
 mod proposals;
 
 pub use anchors::{cell_anchors, shifted};
+pub use answer::{class_masks, output, prediction};
 pub use boxes::{CodingWeights, area, clip, decode, iou, is_at_least};
 pub use detections::{DetectionConfig, Found, Predictions, detections};
 pub use nms::batched_nms;

@@ -2,15 +2,18 @@
 
 pub mod deeplab;
 pub mod deeplab_mobilenet_v2;
+pub mod fpn;
 pub mod lraspp;
+pub mod maskrcnn_fbnet;
 pub mod mobilenet_v3;
+pub mod rcnn_resnet50_fpn;
 pub mod resnet;
 
 use burn::tensor::Device;
 
 use self::{
     deeplab::Deeplab, deeplab_mobilenet_v2::DeeplabMobilenetV2, lraspp::Lraspp,
-    resnet::ResnetConfig,
+    maskrcnn_fbnet::MaskRcnnFbnet, rcnn_resnet50_fpn::RcnnResnet50Fpn, resnet::ResnetConfig,
 };
 use crate::{
     classes::VOC,
@@ -22,6 +25,12 @@ use crate::{
 /// Which network to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
+    /// [`maskrcnn_fbnet`].
+    MaskRcnnFbnet,
+    /// [`rcnn_resnet50_fpn`] without masks.
+    FasterRcnnResnet50Fpn,
+    /// [`rcnn_resnet50_fpn`] with masks.
+    MaskRcnnResnet50Fpn,
     /// [`deeplab`] with ResNet-50.
     DeeplabResnet50(InputRule),
     /// [`deeplab`] with ResNet-101.
@@ -43,6 +52,9 @@ impl Network {
     ) -> Result<Box<dyn Model>, WeightError> {
         const CLASSES: usize = VOC.len();
         Ok(match self {
+            Self::MaskRcnnFbnet => Box::new(MaskRcnnFbnet::load(weights, device)?),
+            Self::FasterRcnnResnet50Fpn => Box::new(RcnnResnet50Fpn::load(weights, false, device)?),
+            Self::MaskRcnnResnet50Fpn => Box::new(RcnnResnet50Fpn::load(weights, true, device)?),
             Self::DeeplabResnet50(input) => {
                 let config = ResnetConfig::RESNET_50;
                 let network = Deeplab::load_resnet(weights, config, CLASSES, device)?;

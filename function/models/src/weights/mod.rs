@@ -107,6 +107,17 @@ impl Weights {
         Ok(tensor.values)
     }
 
+    /// Calls every tensor of a file by the name that `new_name` gives for its name, where a network has
+    /// been published under several.
+    pub fn rename(&mut self, new_name: impl Fn(&str) -> String) {
+        if let Source::Read(tensors) = &mut self.source {
+            let renamed = std::mem::take(tensors).into_iter();
+            *tensors = renamed
+                .map(|(name, tensor)| (new_name(&name), tensor))
+                .collect();
+        }
+    }
+
     /// Drops the tensors whose names `unused` picks, for parts of a file that inference has no use for.
     pub fn ignore(&mut self, unused: impl Fn(&str) -> bool) {
         if let Source::Read(tensors) = &mut self.source {

@@ -24,7 +24,7 @@ pub(crate) fn weights() -> Weights {
 }
 
 /// The tensor of this name and shape, in row-major order.
-fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
+pub(crate) fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
     let fan_in = shape[1..].iter().product::<usize>() as f64;
     let value = |u: f64| {
         if name.ends_with("running_var") {

@@ -1,0 +1,499 @@
+//! Mask R-CNN on FBNetV3-A: small, quick, and made for phones.
+//!
+//! He et al., "Mask R-CNN", 2017, with the backbone of Dai et al., "FBNetV3", 2020, cut at its fourth
+//! stage (a stride of 16), and heads of the same blocks, as D2Go's `mask_rcnn_fbnetv3a_C4` has them.
+//! D2Go runs it on 8-bit integers; here the same weights run as 32-bit floats.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use segmenter_imaging::{Image, interpolate};
+
+use crate::{
+    blocks::{
+        Activation, Conv2d, FeatureMap, Geometry, Linear, RoiAlign, from_host, global_mean,
+        nearest, softmax, to_host,
+    },
+    classes::COCO,
+    detection::{
+        DetectionConfig, Found, Level, Predictions, ProposalConfig, class_masks, detections,
+        output, prediction, proposals,
+    },
+    model::{Input, Model, Output},
+    prediction::{Prediction, Selection},
+    weights::{WeightError, Weights},
+};
+
+/// The shorter side of the network's input, in pixels.
+const SHORT_SIDE: u32 = 320;
+
+/// The longer side of the network's input at most, in pixels. The network was trained on pictures of
+/// ordinary shape and has no such limit; without one a picture of 10000x1 would be resized to 3 200 000
+/// by 320.
+const LONG_SIDE: u32 = 5 * SHORT_SIDE;
+
+/// Pixels of the input to one of the feature map.
+const STRIDE: usize = 16;
+
+/// Anchors at each place of the feature map: five sizes in three aspect ratios.
+const ANCHORS: usize = 15;
+
+/// Side of the masks in pixels.
+const MASK_SIDE: usize = 28;
+
+const PROPOSALS: ProposalConfig = ProposalConfig {
+    before_nms: 1000,
+    after_nms: 30,
+    nms_threshold: 0.7,
+    min_side: f32::MIN_POSITIVE,
+};
+
+const DETECTIONS: DetectionConfig = DetectionConfig {
+    score_floor: 0.05,
+    nms_threshold: 0.5,
+    max_detections: 100,
+    min_side: 0.0,
+    coding: [10.0, 10.0, 5.0, 5.0],
+    classes: 0..COCO.len(),
+};
+
+const BOX_POOL: RoiAlign = RoiAlign {
+    size: 6,
+    sampling: None,
+    aligned: true,
+};
+
+const MASK_POOL: RoiAlign = RoiAlign {
+    size: 14,
+    ..BOX_POOL
+};
+
+/// The block after the stem: its convolution widens nothing, so it has no expansion.
+const TRUNK_0: &[Block] = &[Block::new(16, 3, 16).without_expansion()];
+const TRUNK_1: &[Block] = &[Block::new(64, 5, 32).stride(2), Block::new(64, 5, 32)];
+const TRUNK_2: &[Block] = &[
+    Block::new(128, 5, 40).stride(2),
+    Block::new(120, 3, 40),
+    Block::new(120, 3, 40),
+    Block::new(120, 3, 40),
+];
+const TRUNK_3: &[Block] = &[
+    Block::new(160, 5, 72).stride(2),
+    Block::new(216, 3, 72),
+    Block::new(216, 3, 72),
+    Block::new(216, 3, 72),
+    Block::new(288, 5, CHANNELS),
+    Block::new(448, 5, CHANNELS),
+    Block::new(448, 5, CHANNELS),
+    Block::new(448, 5, CHANNELS),
+];
+/// Channels of the feature map.
+const CHANNELS: usize = 112;
+const RPN: &[Block] = &[Block::new(448, 5, CHANNELS); 3];
+const BOX_HEAD: &[Block] = &[
+    Block::new(448, 3, 128).stride(2),
+    Block::new(768, 3, 128),
+    Block::new(768, 3, 128),
+    Block::new(768, 3, 160),
+];
+const MASK_HEAD: &[Block] = &[
+    Block::new(448, 3, 128).stride(2),
+    Block::new(768, 3, 128),
+    Block::new(768, 3, 128),
+    Block::new(768, 3, 128).upsampled(),
+    Block::new(384, 3, 64).upsampled(),
+];
+
+/// The network with its pre- and post-processing.
+#[derive(Debug)]
+pub struct MaskRcnnFbnet {
+    network: Network,
+    /// Taken off each channel, blue, green, red; of samples 0..=255.
+    mean: [f32; 3],
+    /// Each channel is divided by it.
+    deviation: [f32; 3],
+    /// Anchors of one place.
+    cells: Vec<[f32; 4]>,
+    device: Device,
+}
+
+impl MaskRcnnFbnet {
+    /// Takes the tensors of D2Go's export.
+    pub fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
+        // The scales of its 8-bit activations, and a copy of the class ids.
+        weights.ignore(|name| name.contains("quant_stubs") || name == "coco_idx");
+        let channels = |values: Vec<f32>| [values[0], values[1], values[2]];
+        let cells = "proposal_generator.anchor_generator.cell_anchors.0";
+        let cells = weights.take(cells, &[ANCHORS, 4])?.as_chunks().0.to_vec();
+        Ok(Self {
+            mean: channels(weights.take("pixel_mean", &[3, 1, 1])?),
+            deviation: channels(weights.take("pixel_std", &[3, 1, 1])?),
+            cells,
+            network: Network::load(weights, device)?,
+            device: device.clone(),
+        })
+    }
+
+    fn detect(&self, input: &Input, selection: &Selection) -> Output {
+        let [channels, height, width] = input.shape;
+        let picture = [width as f32, height as f32];
+        let x = from_host(
+            input.samples.clone(),
+            [1, channels, height, width],
+            &self.device,
+        );
+
+        let features = self.network.backbone(x);
+        let [_, _, rows, columns] = features.dims();
+        let (logits, deltas) = self.network.rpn(features.clone());
+        let features = FeatureMap::read(features, 1.0 / STRIDE as f32);
+        let level = Level {
+            cells: &self.cells,
+            strides: [STRIDE; 2],
+            map: [rows, columns],
+            logits: &to_host(logits),
+            deltas: &to_host(deltas),
+        };
+        let proposals = proposals(&[level], picture, &PROPOSALS);
+        let found = self.classify(&features, &proposals, picture, selection);
+        let masks = selection
+            .masks
+            .then(|| (self.masks(&features, &found), MASK_SIDE));
+        output(&found, masks)
+    }
+
+    fn classify(
+        &self,
+        features: &FeatureMap,
+        proposals: &[[f32; 4]],
+        picture: [f32; 2],
+        selection: &Selection,
+    ) -> Vec<Found> {
+        if proposals.is_empty() {
+            return Vec::new();
+        }
+        let rois: Vec<_> = proposals.iter().map(|&roi| (features, roi)).collect();
+        let pooled = BOX_POOL.forward(&rois, CHANNELS, &self.device);
+        let (scores, deltas) = self.network.box_head(pooled);
+        let mut scores = to_host(scores);
+        softmax(&mut scores, COCO.len() + 1);
+        let predictions = Predictions {
+            proposals,
+            scores: &scores,
+            deltas: &to_host(deltas),
+        };
+        detections(&predictions, picture, &DETECTIONS, selection)
+    }
+
+    /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.
+    fn masks(&self, features: &FeatureMap, found: &[Found]) -> Vec<f32> {
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
+        let pooled = MASK_POOL.forward(&rois, CHANNELS, &self.device);
+        let logits = to_host(self.network.mask_head(pooled));
+        class_masks(&logits, COCO.len(), found, MASK_SIDE)
+    }
+}
+
+impl Model for MaskRcnnFbnet {
+    fn preprocess(&self, image: &Image) -> Input {
+        let [width, height] = input_size([image.width(), image.height()]);
+        let mut samples =
+            interpolate::bilinear(image, width, height, interpolate::Corners::Aligned);
+        let plane = width as usize * height as usize;
+        let (red, rest) = samples.split_at_mut(plane);
+        red.swap_with_slice(&mut rest[plane..]);
+        for (channel, samples) in samples.chunks_exact_mut(plane).enumerate() {
+            let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
+            samples
+                .iter_mut()
+                .for_each(|v| *v = (*v - mean) / deviation);
+        }
+        Input {
+            shape: [3, height as usize, width as usize],
+            samples,
+        }
+    }
+
+    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+        batch
+            .iter()
+            .map(|(input, selection)| self.detect(input, selection))
+            .collect()
+    }
+
+    fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
+        prediction(output, picture_size, [scale(picture_size) as f32; 2])
+    }
+
+    /// Of a picture of 4:3.
+    fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
+        let [width, height] = input_size([640, 480]);
+        vec![[3, height as usize, width as usize]]
+    }
+}
+
+/// Pixels of the input a pixel of the picture, which is `[width, height]`.
+fn scale([width, height]: [u32; 2]) -> f64 {
+    let shorter = f64::from(SHORT_SIDE) / f64::from(width.min(height));
+    let longer = f64::from(LONG_SIDE) / f64::from(width.max(height));
+    shorter.min(longer)
+}
+
+/// `[width, height]` of the input, rounded down as torch's `interpolate` does with a scale factor that it
+/// recomputes; at least a pixel.
+fn input_size(picture: [u32; 2]) -> [u32; 2] {
+    let scale = scale(picture);
+    picture.map(|side| ((f64::from(side) * scale).floor() as u32).max(1))
+}
+
+/// All that has weights.
+#[derive(Module, Debug)]
+struct Network {
+    stem: Conv2d,
+    trunk: Vec<InvertedResidual>,
+    rpn: Vec<InvertedResidual>,
+    rpn_logits: Conv2d,
+    rpn_deltas: Conv2d,
+    box_blocks: Vec<InvertedResidual>,
+    box_scores: Linear,
+    box_deltas: Linear,
+    mask_blocks: Vec<InvertedResidual>,
+    mask_logits: Conv2d,
+}
+
+impl Network {
+    fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
+        let stem = Conv2d::load(
+            weights,
+            "backbone.body.trunk0.fbnetv2_0_0.conv",
+            Geometry::new(3, 16, 3).stride(2),
+            Activation::Relu,
+            device,
+        )?;
+
+        let mut trunk = Vec::new();
+        let mut inputs = 16;
+        for (name, blocks) in [
+            ("trunk0.fbnetv2_0", TRUNK_0),
+            ("trunk1.fbnetv2_1", TRUNK_1),
+            ("trunk2.fbnetv2_2", TRUNK_2),
+            ("trunk3.fbnetv2_3", TRUNK_3),
+        ] {
+            // The stem is block 0 of trunk 0.
+            let first = if trunk.is_empty() { 1 } else { 0 };
+            let name = format!("backbone.body.{name}");
+            trunk.extend(load_blocks(weights, &name, first, inputs, blocks, device)?);
+            inputs = blocks[blocks.len() - 1].outputs;
+        }
+
+        let mut blocks =
+            |name: &str, blocks| load_blocks(weights, name, 0, CHANNELS, blocks, device);
+        let rpn = blocks("proposal_generator.rpn_head.rpn_feature.0.fbnetv2_0", RPN)?;
+        let box_blocks = blocks("roi_heads.box_head.roi_box_conv.0.fbnetv2_0", BOX_HEAD)?;
+        let mask_blocks = blocks(
+            "roi_heads.mask_head.feature_extractor.0.fbnetv2_0",
+            MASK_HEAD,
+        )?;
+
+        let mut pixelwise = |name: &str, inputs, outputs| {
+            let geometry = Geometry::new(inputs, outputs, 1);
+            Conv2d::load(weights, name, geometry, Activation::Identity, device)
+        };
+        let regressor = "proposal_generator.rpn_head.rpn_regressor";
+        let rpn_logits = pixelwise(&format!("{regressor}.cls_logits"), CHANNELS, ANCHORS)?;
+        let rpn_deltas = pixelwise(&format!("{regressor}.bbox_pred"), CHANNELS, ANCHORS * 4)?;
+        let mask_logits = "roi_heads.mask_head.predictor.mask_fcn_logits";
+        let mask_logits = pixelwise(mask_logits, 64, COCO.len())?;
+
+        let mut linear = |name: &str, outputs| {
+            Linear::load(weights, name, [160, outputs], Activation::Identity, device)
+        };
+        let predictor = "roi_heads.box_predictor";
+        Ok(Self {
+            stem,
+            trunk,
+            rpn,
+            rpn_logits,
+            rpn_deltas,
+            box_blocks,
+            box_scores: linear(&format!("{predictor}.cls_score"), COCO.len() + 1)?,
+            box_deltas: linear(&format!("{predictor}.bbox_pred"), COCO.len() * 4)?,
+            mask_blocks,
+            mask_logits,
+        })
+    }
+
+    /// `[1, 3, h, w]` to `[1, CHANNELS, h / 16, w / 16]`, rounded up.
+    fn backbone(&self, x: Tensor<4>) -> Tensor<4> {
+        run(&self.trunk, self.stem.forward(x))
+    }
+
+    /// `[1, CHANNELS, h, w]` to logits `[1, ANCHORS, h, w]` and offsets `[1, ANCHORS * 4, h, w]`.
+    fn rpn(&self, features: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let x = run(&self.rpn, features);
+        (
+            self.rpn_logits.forward(x.clone()),
+            self.rpn_deltas.forward(x),
+        )
+    }
+
+    /// `[rois, CHANNELS, 6, 6]` to logits `[rois, 81]`, background last, and offsets `[rois, 80 * 4]`.
+    fn box_head(&self, rois: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
+        let x = global_mean(run(&self.box_blocks, rois)).flatten(1, 3);
+        (
+            self.box_scores.forward(x.clone()),
+            self.box_deltas.forward(x),
+        )
+    }
+
+    /// `[rois, CHANNELS, 14, 14]` to logits `[rois, 80, 28, 28]`.
+    fn mask_head(&self, rois: Tensor<4>) -> Tensor<4> {
+        self.mask_logits.forward(run(&self.mask_blocks, rois))
+    }
+}
+
+fn run(blocks: &[InvertedResidual], x: Tensor<4>) -> Tensor<4> {
+    blocks.iter().fold(x, |x, block| block.forward(x))
+}
+
+/// Blocks `{name}_{first}` and on, the first of which has `inputs` channels.
+fn load_blocks(
+    weights: &mut Weights,
+    name: &str,
+    first: usize,
+    mut inputs: usize,
+    blocks: &[Block],
+    device: &Device,
+) -> Result<Vec<InvertedResidual>, WeightError> {
+    let mut loaded = Vec::with_capacity(blocks.len());
+    for (i, block) in (first..).zip(blocks) {
+        let name = format!("{name}_{i}");
+        loaded.push(InvertedResidual::load(
+            weights, &name, inputs, block, device,
+        )?);
+        inputs = block.outputs;
+    }
+    Ok(loaded)
+}
+
+/// The shape of an [`InvertedResidual`].
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    hidden: usize,
+    kernel: usize,
+    outputs: usize,
+    stride: usize,
+    expansion: bool,
+    upsampled: bool,
+}
+
+impl Block {
+    const fn new(hidden: usize, kernel: usize, outputs: usize) -> Self {
+        Self {
+            hidden,
+            kernel,
+            outputs,
+            stride: 1,
+            expansion: true,
+            upsampled: false,
+        }
+    }
+
+    const fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    const fn without_expansion(self) -> Self {
+        Self {
+            expansion: false,
+            ..self
+        }
+    }
+
+    /// On a map of twice the sides.
+    const fn upsampled(self) -> Self {
+        Self {
+            upsampled: true,
+            ..self
+        }
+    }
+}
+
+/// 1x1 to more channels, depthwise, 1x1 to fewer; the input is added where it has the output's shape.
+#[derive(Module, Debug)]
+struct InvertedResidual {
+    expand: Option<Conv2d>,
+    depthwise: Conv2d,
+    project: Conv2d,
+    #[module(skip)]
+    upsampled: bool,
+    #[module(skip)]
+    residual: bool,
+}
+
+impl InvertedResidual {
+    fn load(
+        weights: &mut Weights,
+        name: &str,
+        inputs: usize,
+        block: &Block,
+        device: &Device,
+    ) -> Result<Self, WeightError> {
+        let Block {
+            hidden,
+            kernel,
+            outputs,
+            stride,
+            expansion,
+            upsampled,
+        } = *block;
+        let expand = expansion
+            .then(|| {
+                let geometry = Geometry::new(inputs, hidden, 1);
+                let name = format!("{name}.pw.conv");
+                Conv2d::load(weights, &name, geometry, Activation::Relu, device)
+            })
+            .transpose()?;
+        Ok(Self {
+            expand,
+            depthwise: Conv2d::load_without_bias(
+                weights,
+                &format!("{name}.dw.conv"),
+                Geometry::depthwise(hidden, kernel).stride(stride),
+                Activation::Identity,
+                device,
+            )?,
+            project: Conv2d::load(
+                weights,
+                &format!("{name}.pwl.conv"),
+                Geometry::new(hidden, outputs, 1),
+                Activation::Identity,
+                device,
+            )?,
+            upsampled,
+            residual: inputs == outputs && stride == 1 && !upsampled,
+        })
+    }
+
+    /// `[batch, inputs, h, w]` to `[batch, outputs, h / stride, w / stride]`, or `2h, 2w` if upsampled.
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let mut x = match &self.expand {
+            Some(expand) => expand.forward(input.clone()),
+            None => input.clone(),
+        };
+        if self.upsampled {
+            let [_, _, height, width] = x.dims();
+            x = nearest(x, [2 * height, 2 * width]);
+        }
+        let x = self.depthwise.forward(x);
+        if self.residual {
+            self.project.forward_with_residual(x, input)
+        } else {
+            self.project.forward(x)
+        }
+    }
+}

@@ -1,0 +1,579 @@
+//! Faster R-CNN and Mask R-CNN on ResNet-50 with a feature pyramid.
+//!
+//! Ren et al., "Faster R-CNN", 2015, and He et al., "Mask R-CNN", 2017, with the numbers of torchvision's
+//! `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`. The latter is the former with a mask head.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use segmenter_imaging::{Image, interpolate};
+
+use super::{
+    fpn::Fpn,
+    resnet::{Resnet, ResnetConfig},
+};
+use crate::{
+    blocks::{
+        Activation, Conv2d, ConvTranspose2d, FeatureMap, Geometry, Linear, RoiAlign, from_host,
+        softmax, to_host,
+    },
+    classes::COCO_BY_ID,
+    detection::{
+        DetectionConfig, Found, Level, Predictions, ProposalConfig, area, cell_anchors,
+        class_masks, detections, output, prediction, proposals,
+    },
+    model::{Input, Model, Output},
+    prediction::{Prediction, Selection},
+    weights::{WeightError, Weights},
+};
+
+/// The shorter side of the network's input, in pixels, unless the longer would pass [`LONG_SIDE`].
+const SHORT_SIDE: u32 = 800;
+
+/// The longer side of the network's input at most, in pixels.
+const LONG_SIDE: u32 = 1333;
+
+/// The input is padded with zeros to a multiple of this, in pixels.
+const MULTIPLE: usize = 32;
+
+/// ImageNet's, of samples 0..=1, red, green, blue.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Size of the anchors of each level, in pixels.
+const ANCHOR_SIZES: [f32; 5] = [32.0, 64.0, 128.0, 256.0, 512.0];
+const ASPECT_RATIOS: [f32; 3] = [0.5, 1.0, 2.0];
+
+/// Background, and all ids of COCO.
+const CLASSES: usize = COCO_BY_ID.len();
+
+/// Channels between the layers of the box head.
+const BOX_CHANNELS: usize = 1024;
+
+/// Side of the masks in pixels.
+const MASK_SIDE: usize = 28;
+
+const PROPOSALS: ProposalConfig = ProposalConfig {
+    before_nms: 1000,
+    after_nms: 1000,
+    nms_threshold: 0.7,
+    min_side: 1e-3,
+};
+
+const DETECTIONS: DetectionConfig = DetectionConfig {
+    score_floor: 0.05,
+    nms_threshold: 0.5,
+    max_detections: 100,
+    min_side: 1e-2,
+    coding: [10.0, 10.0, 5.0, 5.0],
+    classes: 1..CLASSES,
+};
+
+const BOX_POOL: RoiAlign = RoiAlign {
+    size: 7,
+    sampling: Some(2),
+    aligned: false,
+};
+
+const MASK_POOL: RoiAlign = RoiAlign {
+    size: 14,
+    ..BOX_POOL
+};
+
+/// Levels that regions are taken from, and the size of a pixel of the input on them.
+const POOLED_SCALES: [f32; 4] = [1.0 / 4.0, 1.0 / 8.0, 1.0 / 16.0, 1.0 / 32.0];
+
+/// The network with its pre- and post-processing.
+#[derive(Debug)]
+pub struct RcnnResnet50Fpn {
+    network: Network,
+    /// Anchors of one place, a level each.
+    cells: Vec<Vec<[f32; 4]>>,
+    device: Device,
+}
+
+impl RcnnResnet50Fpn {
+    /// Takes torchvision's tensors, by the names of today or those of the published files; `masks` says
+    /// whether there is a mask head.
+    pub fn load(weights: &mut Weights, masks: bool, device: &Device) -> Result<Self, WeightError> {
+        weights.rename(todays_name);
+        Ok(Self {
+            network: Network::load(weights, masks, device)?,
+            cells: ANCHOR_SIZES
+                .iter()
+                .map(|&size| cell_anchors(&[size], &ASPECT_RATIOS))
+                .collect(),
+            device: device.clone(),
+        })
+    }
+
+    fn detect(&self, input: &Input, selection: &Selection) -> Output {
+        let [_, height, width] = input.shape;
+        let picture = [width as f32, height as f32];
+        let padded = pad(input);
+        let [_, padded_height, padded_width] = padded.shape;
+        let x = from_host(
+            padded.samples,
+            [1, 3, padded_height, padded_width],
+            &self.device,
+        );
+
+        let pyramid = self.network.pyramid(x);
+        let rpn: Vec<RpnLevel> = pyramid
+            .iter()
+            .map(|features| self.network.rpn(features.clone()))
+            .collect();
+        let levels: Vec<Level<'_>> = self
+            .cells
+            .iter()
+            .zip(&rpn)
+            .map(|(cells, level)| Level {
+                cells,
+                strides: [padded_width / level.map[1], padded_height / level.map[0]],
+                map: level.map,
+                logits: &level.logits,
+                deltas: &level.deltas,
+            })
+            .collect();
+        let proposals = proposals(&levels, picture, &PROPOSALS);
+
+        let maps: Vec<FeatureMap> = pyramid
+            .into_iter()
+            .zip(POOLED_SCALES)
+            .map(|(map, scale)| FeatureMap::read(map, scale))
+            .collect();
+        let found = self.classify(&maps, &proposals, picture, selection);
+        let masks = match &self.network.mask_head {
+            Some(head) if selection.masks => Some((self.masks(head, &maps, &found), MASK_SIDE)),
+            _ => None,
+        };
+        output(&found, masks)
+    }
+
+    fn classify(
+        &self,
+        maps: &[FeatureMap],
+        proposals: &[[f32; 4]],
+        picture: [f32; 2],
+        selection: &Selection,
+    ) -> Vec<Found> {
+        if proposals.is_empty() {
+            return Vec::new();
+        }
+        let rois: Vec<_> = proposals
+            .iter()
+            .map(|&roi| (&maps[level(roi)], roi))
+            .collect();
+        let pooled = BOX_POOL.forward(&rois, Fpn::CHANNELS, &self.device);
+        let (logits, deltas) = self.network.box_head(pooled);
+        let mut scores = to_host(logits);
+        softmax(&mut scores, CLASSES);
+        let predictions = Predictions {
+            proposals,
+            scores: &scores,
+            deltas: &to_host(deltas),
+        };
+        detections(&predictions, picture, &DETECTIONS, selection)
+    }
+
+    /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.
+    fn masks(&self, head: &MaskHead, maps: &[FeatureMap], found: &[Found]) -> Vec<f32> {
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let rois: Vec<_> = found
+            .iter()
+            .map(|f| (&maps[level(f.bbox)], f.bbox))
+            .collect();
+        let pooled = MASK_POOL.forward(&rois, Fpn::CHANNELS, &self.device);
+        class_masks(&to_host(head.forward(pooled)), CLASSES, found, MASK_SIDE)
+    }
+}
+
+impl Model for RcnnResnet50Fpn {
+    fn preprocess(&self, image: &Image) -> Input {
+        let [width, height] = input_size([image.width(), image.height()]);
+        let mut samples = interpolate::bilinear(image, width, height, interpolate::Corners::Free);
+        let plane = width as usize * height as usize;
+        for (channel, samples) in samples.chunks_exact_mut(plane).enumerate() {
+            let (mean, deviation) = (MEAN[channel], DEVIATION[channel]);
+            samples
+                .iter_mut()
+                .for_each(|v| *v = (*v / 255.0 - mean) / deviation);
+        }
+        Input {
+            shape: [3, height as usize, width as usize],
+            samples,
+        }
+    }
+
+    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+        batch
+            .iter()
+            .map(|(input, selection)| self.detect(input, selection))
+            .collect()
+    }
+
+    fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
+        let size = input_size(picture_size);
+        let scale = std::array::from_fn(|axis| size[axis] as f32 / picture_size[axis] as f32);
+        prediction(output, picture_size, scale)
+    }
+
+    /// Of a picture of 4:3.
+    fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
+        let [width, height] = input_size([640, 480]);
+        vec![[3, height as usize, width as usize]]
+    }
+}
+
+/// `[width, height]` of the input before padding, rounded down as torch's `interpolate` does with a scale
+/// factor that it recomputes; at least a pixel.
+fn input_size(picture: [u32; 2]) -> [u32; 2] {
+    let [width, height] = picture;
+    let shorter = f64::from(SHORT_SIDE) / f64::from(width.min(height));
+    let longer = f64::from(LONG_SIDE) / f64::from(width.max(height));
+    let scale = shorter.min(longer);
+    picture.map(|side| ((f64::from(side) * scale).floor() as u32).max(1))
+}
+
+/// With zeros to the right and below, up to the next [`MULTIPLE`].
+fn pad(input: &Input) -> Input {
+    let [channels, height, width] = input.shape;
+    let shape @ [_, _, padded_width] = [
+        channels,
+        height.next_multiple_of(MULTIPLE),
+        width.next_multiple_of(MULTIPLE),
+    ];
+    let mut samples = vec![0.0; shape.iter().product()];
+    let planes = samples.chunks_exact_mut(shape[1] * padded_width);
+    for (plane, input) in planes.zip(input.samples.chunks_exact(height * width)) {
+        let rows = plane.chunks_exact_mut(padded_width);
+        for (row, input) in rows.zip(input.chunks_exact(width)) {
+            row[..width].copy_from_slice(input);
+        }
+    }
+    Input { shape, samples }
+}
+
+/// Index of the level that a region is taken from: one of 224x224 pixels from the paper's level 4, one of
+/// half the sides from the level before, and so on (equation 1 of the paper on pyramids). Level 2 is the
+/// first there is.
+fn level(roi: [f32; 4]) -> usize {
+    let level = 4.0 + (area(roi).sqrt() / 224.0).log2() + 1e-6;
+    level.floor().clamp(2.0, 5.0) as usize - 2
+}
+
+/// The name that torchvision gives today to what the published files call by older names: some
+/// convolutions moved into a block with what follows them.
+fn todays_name(name: &str) -> String {
+    let Some((layer, kind)) = name.rsplit_once('.') else {
+        return name.to_owned();
+    };
+    match layer.rsplit_once('.') {
+        Some((blocks @ ("backbone.fpn.inner_blocks" | "backbone.fpn.layer_blocks"), level)) => {
+            format!("{blocks}.{level}.0.{kind}")
+        }
+        Some(("rpn.head", "conv")) => format!("rpn.head.conv.0.0.{kind}"),
+        Some(("roi_heads.mask_head", "mask_fcn1")) => format!("roi_heads.mask_head.0.0.{kind}"),
+        Some(("roi_heads.mask_head", "mask_fcn2")) => format!("roi_heads.mask_head.1.0.{kind}"),
+        Some(("roi_heads.mask_head", "mask_fcn3")) => format!("roi_heads.mask_head.2.0.{kind}"),
+        Some(("roi_heads.mask_head", "mask_fcn4")) => format!("roi_heads.mask_head.3.0.{kind}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// What the region proposal network says about one level, in host memory.
+struct RpnLevel {
+    /// `[height, width]`.
+    map: [usize; 2],
+    /// `[anchors, height, width]`.
+    logits: Vec<f32>,
+    /// `[anchors * 4, height, width]`.
+    deltas: Vec<f32>,
+}
+
+/// All that has weights.
+#[derive(Module, Debug)]
+struct Network {
+    backbone: Resnet,
+    fpn: Fpn,
+    rpn: Conv2d,
+    rpn_logits: Conv2d,
+    rpn_deltas: Conv2d,
+    box_layers: [Linear; 2],
+    box_scores: Linear,
+    box_deltas: Linear,
+    mask_head: Option<MaskHead>,
+}
+
+impl Network {
+    fn load(weights: &mut Weights, masks: bool, device: &Device) -> Result<Self, WeightError> {
+        // torchvision sets the epsilon to 0 for its trained weights.
+        let config = ResnetConfig {
+            epsilon: 0.0,
+            ..ResnetConfig::RESNET_50
+        };
+        let backbone = Resnet::load(weights, "backbone.body", &config, device)?;
+        let fpn = Fpn::load(weights, "backbone.fpn", Resnet::CHANNELS, device)?;
+
+        let anchors = ASPECT_RATIOS.len();
+        let mut conv = |name: &str, outputs, kernel, activation| {
+            let geometry = Geometry::new(Fpn::CHANNELS, outputs, kernel);
+            Conv2d::load(weights, name, geometry, activation, device)
+        };
+        let rpn = conv("rpn.head.conv.0.0", Fpn::CHANNELS, 3, Activation::Relu)?;
+        let rpn_logits = conv("rpn.head.cls_logits", anchors, 1, Activation::Identity)?;
+        let rpn_deltas = conv("rpn.head.bbox_pred", anchors * 4, 1, Activation::Identity)?;
+
+        let pooled = Fpn::CHANNELS * BOX_POOL.size * BOX_POOL.size;
+        let mut linear = |name: &str, inputs, outputs, activation| {
+            let name = format!("roi_heads.{name}");
+            Linear::load(weights, &name, [inputs, outputs], activation, device)
+        };
+        let box_layers = [
+            linear("box_head.fc6", pooled, BOX_CHANNELS, Activation::Relu)?,
+            linear("box_head.fc7", BOX_CHANNELS, BOX_CHANNELS, Activation::Relu)?,
+        ];
+        let mut predictor = |name: &str, outputs| {
+            let name = format!("box_predictor.{name}");
+            linear(&name, BOX_CHANNELS, outputs, Activation::Identity)
+        };
+        Ok(Self {
+            backbone,
+            fpn,
+            rpn,
+            rpn_logits,
+            rpn_deltas,
+            box_layers,
+            box_scores: predictor("cls_score", CLASSES)?,
+            box_deltas: predictor("bbox_pred", CLASSES * 4)?,
+            mask_head: masks.then(|| MaskHead::load(weights, device)).transpose()?,
+        })
+    }
+
+    /// `[1, 3, h, w]` to five levels `[1, 256, h / s, w / s]`, `s` = 4, 8, 16, 32, 64.
+    fn pyramid(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        self.fpn.forward(self.backbone.forward(x))
+    }
+
+    /// `[1, 256, h, w]` to what is read back of it.
+    fn rpn(&self, level: Tensor<4>) -> RpnLevel {
+        let x = self.rpn.forward(level);
+        let [_, _, height, width] = x.dims();
+        RpnLevel {
+            map: [height, width],
+            logits: to_host(self.rpn_logits.forward(x.clone())),
+            deltas: to_host(self.rpn_deltas.forward(x)),
+        }
+    }
+
+    /// `[rois, 256, 7, 7]` to logits `[rois, 91]`, background first, and offsets `[rois, 91 * 4]`.
+    fn box_head(&self, rois: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
+        let x = self
+            .box_layers
+            .iter()
+            .fold(rois.flatten(1, 3), |x, layer| layer.forward(x));
+        (
+            self.box_scores.forward(x.clone()),
+            self.box_deltas.forward(x),
+        )
+    }
+}
+
+#[derive(Module, Debug)]
+struct MaskHead {
+    convolutions: Vec<Conv2d>,
+    upsample: ConvTranspose2d,
+    logits: Conv2d,
+}
+
+impl MaskHead {
+    fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
+        let channels = Fpn::CHANNELS;
+        let convolutions = (0..4)
+            .map(|i| {
+                let name = format!("roi_heads.mask_head.{i}.0");
+                let geometry = Geometry::new(channels, channels, 3);
+                Conv2d::load(weights, &name, geometry, Activation::Relu, device)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            convolutions,
+            upsample: ConvTranspose2d::load(
+                weights,
+                "roi_heads.mask_predictor.conv5_mask",
+                [channels; 2],
+                Activation::Relu,
+                device,
+            )?,
+            logits: Conv2d::load(
+                weights,
+                "roi_heads.mask_predictor.mask_fcn_logits",
+                Geometry::new(channels, CLASSES, 1),
+                Activation::Identity,
+                device,
+            )?,
+        })
+    }
+
+    /// `[rois, 256, 14, 14]` to logits `[rois, 91, 28, 28]`.
+    fn forward(&self, rois: Tensor<4>) -> Tensor<4> {
+        let x = self
+            .convolutions
+            .iter()
+            .fold(rois, |x, layer| layer.forward(x));
+        self.logits.forward(self.upsample.forward(x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+    use serde_json::Value;
+
+    use super::{Input, RcnnResnet50Fpn, level, pad, todays_name};
+    use crate::{
+        blocks::to_host,
+        detection::iou,
+        model::{Model, Output},
+        prediction::Selection,
+        weights::{Weights, seeded},
+    };
+
+    /// As `scripts/parity_rcnn.py` makes them.
+    fn weights() -> Weights {
+        Weights::generated(|name, shape| {
+            let mut values = seeded::tensor(name, shape);
+            let divisor = match name {
+                "rpn.head.cls_logits.weight" | "rpn.head.bbox_pred.weight" => 32.0,
+                "roi_heads.box_predictor.bbox_pred.weight" => 32.0,
+                "roi_heads.box_predictor.cls_score.weight" => 16.0,
+                _ => 1.0,
+            };
+            values.iter_mut().for_each(|value| *value /= divisor);
+            values
+        })
+    }
+
+    fn input() -> Input {
+        let mut samples = seeded::picture([250, 310]);
+        samples
+            .iter_mut()
+            .for_each(|value| *value = 4.0 * *value - 2.0);
+        Input {
+            shape: [3, 250, 310],
+            samples,
+        }
+    }
+
+    fn assert_close<const D: usize>(actual: Tensor<D>, expected: &Value) {
+        let shape = actual.dims();
+        seeded::assert_close(&to_host(actual), &shape, expected, 1e-4);
+    }
+
+    /// Compared with `scripts/parity_rcnn.py`.
+    #[test]
+    fn maps_logits_and_detections_equal_torchvisions() {
+        let expected: Value =
+            serde_json::from_str(include_str!("../../tests/parity/rcnn_resnet50_fpn.json"))
+                .unwrap();
+        let device = Device::flex();
+        let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
+
+        let padded = pad(&input());
+        let picture = super::from_host(padded.samples, [1, 3, 256, 320], &device);
+        for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
+            assert_close(features.clone(), &expected["pyramid"][i]);
+            let rpn = model.network.rpn(features);
+            let [height, width] = rpn.map;
+            let (logits, deltas) = (&expected["logits"][i], &expected["deltas"][i]);
+            seeded::assert_close(&rpn.logits, &[1, 3, height, width], logits, 1e-4);
+            seeded::assert_close(&rpn.deltas, &[1, 12, height, width], deltas, 1e-4);
+        }
+
+        let selection = Selection {
+            threshold: 0.0,
+            max_detections: 100,
+            classes: None,
+            masks: true,
+        };
+        let output = model.forward(&[(&input(), &selection)]).remove(0);
+        let Output::Instances {
+            boxes,
+            classes,
+            scores,
+            masks: Some((masks, side)),
+        } = output
+        else {
+            panic!("no masks in {output:?}");
+        };
+        let expected_boxes = expected["boxes"].as_array().unwrap();
+        assert_eq!(boxes.len(), expected_boxes.len());
+        for (i, bbox) in expected_boxes.iter().enumerate() {
+            let bbox: [f32; 4] = std::array::from_fn(|k| bbox[k].as_f64().unwrap() as f32);
+            let score = expected["scores"][i].as_f64().unwrap() as f32;
+            assert_eq!(
+                u64::from(classes[i]),
+                expected["classes"][i].as_u64().unwrap()
+            );
+            assert!(
+                iou(boxes[i], bbox) > 0.999,
+                "{:?}, expected {bbox:?}",
+                boxes[i]
+            );
+            assert!(
+                (scores[i] - score).abs() < 1e-4,
+                "{}, expected {score}",
+                scores[i]
+            );
+        }
+        seeded::assert_close(&masks, &[boxes.len(), side, side], &expected["masks"], 1e-3);
+    }
+
+    #[test]
+    fn levels_by_size() {
+        let square = |side| level([0.0, 0.0, side, side]);
+        let levels = [0.0, 111.0, 112.0, 224.0, 447.0, 448.0, 4000.0].map(square);
+        assert_eq!(levels, [0, 0, 1, 2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn padding_is_to_the_right_and_below() {
+        let padded = pad(&Input {
+            shape: [2, 1, 2],
+            samples: vec![1.0, 2.0, 3.0, 4.0],
+        });
+        assert_eq!(padded.shape, [2, 32, 32]);
+        assert_eq!(padded.samples[..3], [1.0, 2.0, 0.0]);
+        assert_eq!(padded.samples[1024..1027], [3.0, 4.0, 0.0]);
+        assert_eq!(padded.samples.iter().sum::<f32>(), 10.0);
+    }
+
+    #[test]
+    fn published_files_have_older_names() {
+        for (older, todays) in [
+            (
+                "backbone.fpn.inner_blocks.2.weight",
+                "backbone.fpn.inner_blocks.2.0.weight",
+            ),
+            (
+                "backbone.fpn.layer_blocks.0.bias",
+                "backbone.fpn.layer_blocks.0.0.bias",
+            ),
+            ("rpn.head.conv.weight", "rpn.head.conv.0.0.weight"),
+            (
+                "roi_heads.mask_head.mask_fcn4.bias",
+                "roi_heads.mask_head.3.0.bias",
+            ),
+        ] {
+            assert_eq!(todays_name(older), todays);
+            assert_eq!(todays_name(todays), todays);
+        }
+        assert_eq!(
+            todays_name("backbone.body.conv1.weight"),
+            "backbone.body.conv1.weight"
+        );
+    }
+}

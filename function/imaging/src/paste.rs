@@ -226,10 +226,12 @@ mod tests {
             .map(|i| {
                 let (x, y) = (i % side, i / side);
                 let distance = (x - 13) * (x - 13) + (y - 12) * (y - 12);
-                match distance {
-                    ..9 => 0.125,
-                    ..144 => (((x * 7 + y * 5) % 8) as f32 / 8.0).max(0.375),
-                    _ => 0.25,
+                if distance < 9 {
+                    0.125
+                } else if distance < 144 {
+                    (((x * 7 + y * 5) % 8) as f32 / 8.0).max(0.375)
+                } else {
+                    0.25
                 }
             })
             .collect();

@@ -1,0 +1,85 @@
+//! Pictures to bytes.
+
+use std::io::{self, Write};
+
+use image::{
+    ExtendedColorType, ImageEncoder, ImageError,
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngEncoder},
+    },
+};
+
+use crate::{Image, rle::Rle};
+
+/// Why a picture could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the picture")]
+pub struct EncodeError(#[from] ImageError);
+
+/// Writes the picture as PNG, quickly rather than small.
+pub fn png(image: &Image, output: impl Write) -> Result<(), EncodeError> {
+    let encoder = PngEncoder::new_with_quality(output, CompressionType::Fast, FilterType::Adaptive);
+    let (width, height) = (image.width(), image.height());
+    encoder.write_image(image.pixels(), width, height, ExtendedColorType::Rgb8)?;
+    Ok(())
+}
+
+/// Writes the picture as JPEG of this quality, 1 to 100.
+pub fn jpeg(image: &Image, quality: u8, output: impl Write) -> Result<(), EncodeError> {
+    if image.width().max(image.height()) > u32::from(u16::MAX) {
+        let message = "a JPEG picture has at most 65535 pixels along a side";
+        return Err(ImageError::IoError(io::Error::other(message)).into());
+    }
+    let encoder = JpegEncoder::new_with_quality(output, quality.clamp(1, 100));
+    let (width, height) = (image.width(), image.height());
+    encoder.write_image(image.pixels(), width, height, ExtendedColorType::Rgb8)?;
+    Ok(())
+}
+
+/// Writes the mask as a grey PNG: 255 inside, 0 outside.
+pub fn mask_png(mask: &Rle, output: impl Write) -> Result<(), EncodeError> {
+    let grey: Vec<u8> = mask
+        .to_bitmap()
+        .into_iter()
+        .map(|inside| if inside { 255 } else { 0 })
+        .collect();
+    // Long runs of two values: no filter helps them.
+    let encoder = PngEncoder::new_with_quality(output, CompressionType::Fast, FilterType::NoFilter);
+    encoder.write_image(&grey, mask.width(), mask.height(), ExtendedColorType::L8)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{jpeg, mask_png, png};
+    use crate::{
+        Image,
+        decode::{Options, decode},
+        rle::Rle,
+    };
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let image = Image::new(3, 2, (0..18).map(|i| i * 14).collect()).unwrap();
+        let mut bytes = Vec::new();
+        png(&image, &mut bytes).unwrap();
+        assert_eq!(decode(&bytes, &Options::default()).unwrap(), image);
+
+        let grey = Image::new(16, 16, vec![100; 16 * 16 * 3]).unwrap();
+        let mut bytes = Vec::new();
+        jpeg(&grey, 90, &mut bytes).unwrap();
+        let read = decode(&bytes, &Options::default()).unwrap();
+        assert!(read.pixels().iter().all(|sample| sample.abs_diff(100) < 3));
+    }
+
+    #[test]
+    fn a_mask_is_white_on_black() {
+        let mask = Rle::from_counts(2, 2, [1, 2, 1]).unwrap();
+        let mut bytes = Vec::new();
+        mask_png(&mask, &mut bytes).unwrap();
+        let read = decode(&bytes, &Options::default()).unwrap();
+        let grey: Vec<u8> = read.pixels().iter().step_by(3).copied().collect();
+        assert_eq!(grey, [0, 255, 255, 0]);
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use segmenter_imaging::decode::DecodeError;
 use tonic::Code;
 
 /// Why a request got no prediction.
@@ -17,6 +18,12 @@ pub enum Error {
     /// Nothing goes by that name here.
     #[error("{0}")]
     NotFound(String),
+    /// What is there does not answer to this verb.
+    #[error("{0}")]
+    MethodNotAllowed(String),
+    /// The caller took too long to send its request.
+    #[error("{0}")]
+    RequestTimeout(String),
     /// Over a limit, which the message names.
     #[error("{0}")]
     TooLarge(String),
@@ -49,11 +56,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Our fault, in the words for callers; the reason belongs in the log.
+    pub fn internal() -> Self {
+        Self::Internal(
+            "something went wrong here; the log has more under the request's id".to_owned(),
+        )
+    }
+
     /// The stable word for this kind of error in replies and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadInput(_) => "bad_input",
             Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::RequestTimeout(_) => "request_timeout",
             Self::TooLarge(_) => "too_large",
             Self::UnsupportedMedia(_) => "unsupported_media",
             Self::FetchRefused(_) => "fetch_refused",
@@ -70,6 +86,8 @@ impl Error {
         match self {
             Self::BadInput(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::FetchRefused(_) => StatusCode::FORBIDDEN,
@@ -86,13 +104,28 @@ impl Error {
         match self {
             Self::BadInput(_) | Self::UnsupportedMedia(_) => Code::InvalidArgument,
             Self::NotFound(_) => Code::NotFound,
+            Self::MethodNotAllowed(_) => Code::Unimplemented,
             Self::TooLarge(_) => Code::OutOfRange,
             Self::FetchRefused(_) => Code::PermissionDenied,
             Self::FetchFailed(_) => Code::FailedPrecondition,
             Self::Overloaded { .. } => Code::ResourceExhausted,
-            Self::Deadline(_) => Code::DeadlineExceeded,
+            Self::Deadline(_) | Self::RequestTimeout(_) => Code::DeadlineExceeded,
             Self::NotReady(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
+        }
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        let message = error.to_string();
+        match error {
+            DecodeError::Empty | DecodeError::Truncated { .. } | DecodeError::Damaged { .. } => {
+                Self::BadInput(message)
+            }
+            DecodeError::Format { .. } => Self::UnsupportedMedia(message),
+            DecodeError::Pixels { .. } => Self::TooLarge(format!("{message} (--max-pixels)")),
+            DecodeError::Side { .. } => Self::TooLarge(format!("{message} (--max-side)")),
         }
     }
 }

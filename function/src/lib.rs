@@ -1,6 +1,18 @@
 //! The function: a picture in, its objects out, over HTTP, gRPC and the command line.
 
+pub mod cli;
+pub mod config;
+pub mod encode;
 pub mod engine;
 pub mod error;
 pub mod fetch;
+pub mod grpc;
+pub mod http;
+pub mod listen;
+pub mod logging;
+pub mod metrics;
+pub mod observe;
 pub mod readiness;
+pub mod service;
+#[cfg(test)]
+mod testing;

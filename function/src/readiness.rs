@@ -24,6 +24,20 @@ pub struct Latch {
 }
 
 impl Readiness {
+    /// The reason that is never released.
+    pub const DRAINING: &str = "draining";
+
+    /// Not ready any more, for good.
+    pub fn drain(&self) {
+        // A latch that is dropped stays.
+        drop(self.latch(Self::DRAINING));
+    }
+
+    /// Whether [`drain`](Self::drain) has been called.
+    pub fn is_draining(&self) -> bool {
+        self.pending.borrow().contains(&Self::DRAINING)
+    }
+
     /// Not ready until the latch is released, for this reason.
     pub fn latch(&self, reason: &'static str) -> Latch {
         self.pending.send_modify(|pending| pending.push(reason));

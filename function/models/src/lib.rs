@@ -18,5 +18,6 @@ pub mod prediction;
 pub mod semantic;
 pub mod weights;
 
+pub use burn::tensor::Device;
 pub use model::{Input, LoadError, Model, Output, load};
 pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};

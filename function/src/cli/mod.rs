@@ -1,0 +1,128 @@
+//! The command line: one file a command.
+
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use segmenter_models::{Device, Model, catalogue::Entry};
+
+use crate::{config, logging};
+
+/// Finds and outlines the objects in a picture.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    log: config::Log,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer requests over HTTP and gRPC
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(config::Serve),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  segmenter serve
+  segmenter serve --help
+
+Every flag can be given as a variable too: --max-body is SEGMENTER_MAX_BODY.";
+
+/// sysexits.h's EX_USAGE: the command line or the environment says something that cannot work.
+const EX_USAGE: u8 = 64;
+
+/// A setting that cannot work, found out after the command line was parsed. Ends with code 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadConfiguration(String);
+
+/// Runs the command of the process's arguments to its end.
+pub fn run() -> ExitCode {
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Nothing is left to tell anyone where the terminal is gone.
+            let _ = error.print();
+            let failed = error.use_stderr();
+            return ExitCode::from(if failed { EX_USAGE } else { 0 });
+        }
+    };
+    if let Err(error) = logging::start(&cli.log) {
+        eprintln!("error: {error}");
+        return ExitCode::from(EX_USAGE);
+    }
+    let result = match cli.command {
+        Command::Serve(serve) => serve::run(serve, &matches),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<BadConfiguration>() {
+                EX_USAGE
+            } else {
+                1
+            })
+        }
+    }
+}
+
+/// The file with a model's weights.
+fn weights(entry: &Entry, model: &config::Model) -> anyhow::Result<PathBuf> {
+    let file = match (&model.weights, &model.model_dir) {
+        (Some(file), _) => file.clone(),
+        (None, Some(directory)) => directory.join(entry.weights.file_name),
+        (None, None) => anyhow::bail!(
+            "no weights for {}: name their file with --weights, or its directory with --model-dir",
+            entry.name
+        ),
+    };
+    anyhow::ensure!(file.is_file(), "there is no file {}", file.display());
+    Ok(file)
+}
+
+/// Finds the weights of a model and builds its network with them.
+fn load_model(model: &config::Model) -> anyhow::Result<Box<dyn Model>> {
+    let entry = model
+        .entry()
+        .context("this build has no models in its catalogue")?;
+    let path = weights(entry, model)?;
+    let device = match model.device {
+        config::Device::Auto | config::Device::Cpu => Device::flex(),
+    };
+    Ok(segmenter_models::load(entry, &path, &device)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_of_the_server_has_its_variable_and_one_line() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let serve = command.find_subcommand("serve").unwrap();
+        for argument in serve.get_arguments() {
+            let Some(flag) = argument.get_long() else {
+                continue;
+            };
+            if ["help", "version", "print-config"].contains(&flag) {
+                continue;
+            }
+            let variable = format!("SEGMENTER_{}", flag.to_uppercase().replace('-', "_"));
+            let found = argument.get_env().and_then(|name| name.to_str());
+            assert_eq!(found, Some(variable.as_str()), "--{flag}");
+            assert!(argument.get_help().is_some(), "--{flag} says nothing");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `segmenter serve`: both servers, from the first port bound to the last request answered.
+
+use std::{io, sync::Arc, thread, time::Instant};
+
+use anyhow::Context;
+use clap::{ArgMatches, CommandFactory, parser::ValueSource};
+use futures_util::future;
+use tokio::{signal::unix, sync::oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Cli;
+use crate::{
+    config::{self, Serve},
+    grpc, http, listen,
+    metrics::Metrics,
+    readiness::Latch,
+    service::Segmenter,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  segmenter serve
+  segmenter serve --model-dir /models --offline --http 127.0.0.1:8080
+  segmenter serve --fetch-allow 10.0.0.0/8,images.internal --max-body 50MiB
+  SEGMENTER_QUEUE=16 segmenter serve --deadline 5s --print-config
+
+  curl localhost:8080/predict --data-binary @picture.jpg
+  curl localhost:8080/predict -d '{\"url\": \"http://images.cocodataset.org/val2017/000000001268.jpg\"}'
+
+Documentation of the API: http://localhost:8080/docs";
+
+/// Serves until it is told to stop.
+pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
+    let started = Instant::now();
+    if serve.print_config {
+        print_config(&serve, matches);
+        return Ok(());
+    }
+    let threads = serve.model.threads();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start the async threads")?;
+    let result = runtime.block_on(until_stopped(serve, started));
+    // What still runs has been given its time already.
+    runtime.shutdown_background();
+    result
+}
+
+async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
+    // First of all, so that a signal during the start is not lost.
+    let mut signals = Signals::install()?;
+    let segmenter = Arc::new(segmenter(&serve)?);
+    let pending = Pending {
+        model: segmenter.readiness().latch("model"),
+        warm_up: segmenter.readiness().latch("warm-up"),
+    };
+
+    let listeners = (
+        listen::bind(serve.listen.http).await?,
+        listen::bind(serve.listen.grpc).await?,
+    );
+    let stop = CancellationToken::new();
+    let servers = {
+        let (health, _) = tonic_health::server::health_reporter();
+        let http = http::router(&segmenter, &serve.listen);
+        let grpc = grpc::router(&segmenter, health.clone())?;
+        let most = serve.listen.max_connections;
+        let readiness = segmenter.readiness().watch();
+        tokio::spawn(future::join3(
+            listen::serve(listeners.0, http, most, stop.clone().cancelled_owned()),
+            listen::serve(listeners.1, grpc, most, stop.clone().cancelled_owned()),
+            grpc::report(health, readiness, stop.clone().cancelled_owned()),
+        ))
+    };
+    tracing::info!(http = %serve.listen.http, grpc = %serve.listen.grpc, "listening");
+
+    tokio::select! {
+        loaded = load(&serve.model, &segmenter, pending) => loaded?,
+        _ = signals.received() => return Ok(()),
+    }
+    tracing::info!("ready in {} ms", started.elapsed().as_millis());
+
+    let first = signals.received().await;
+    segmenter.readiness().drain();
+    if first == Signal::Terminate {
+        let delay = serve.limits.drain_delay;
+        tracing::info!("stopping: not ready from now on, accepting for {delay:?} more");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = signals.received() => {}
+        }
+    }
+    tracing::info!("finishing what was accepted");
+    stop.cancel();
+    let finished = async {
+        servers.await?;
+        tokio::task::spawn_blocking(move || segmenter.close()).await
+    };
+    tokio::select! {
+        finished = tokio::time::timeout(serve.limits.grace, finished) => {
+            finished.context("stopped with requests unanswered, the time of --grace is over")??;
+        }
+        _ = signals.received() => anyhow::bail!("stopped with requests unanswered, told to hurry"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The service, with everything but its model.
+fn segmenter(serve: &Serve) -> anyhow::Result<Segmenter> {
+    let entry = serve
+        .model
+        .entry()
+        .context("this build has no models in its catalogue")?;
+    let metrics = Metrics::new()?.with_process()?;
+    Ok(Segmenter::new(
+        entry,
+        serve.prediction.clone(),
+        serve.limits.clone(),
+        serve.fetcher(),
+        serve.model.threads(),
+        metrics,
+    ))
+}
+
+/// What the server waits for at its start.
+struct Pending {
+    model: Latch,
+    warm_up: Latch,
+}
+
+/// Loads the model on a thread of its own, so that probes are answered meanwhile, and installs it.
+async fn load(
+    model: &config::Model,
+    segmenter: &Segmenter,
+    pending: Pending,
+) -> anyhow::Result<()> {
+    let (send, loaded) = oneshot::channel();
+    let model = model.clone();
+    thread::Builder::new()
+        .name("load".to_owned())
+        .spawn(move || {
+            // Nobody listens any more where a signal has ended the start.
+            let _ = send.send(super::load_model(&model));
+        })?;
+    let loaded = loaded.await.context("loading the model failed")??;
+    pending.model.release();
+    segmenter.install(loaded, "cpu").await?;
+    pending.warm_up.release();
+    Ok(())
+}
+
+/// Why the server is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    /// SIGTERM: by a supervisor, which tells load balancers at the same time.
+    Terminate,
+    /// SIGINT: by somebody at a terminal, who does not want to wait for those.
+    Interrupt,
+}
+
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(unix::SignalKind::terminate())?,
+            interrupt: unix::signal(unix::SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+        }
+    }
+}
+
+/// Prints every setting with its value and its origin, one a line.
+fn print_config(serve: &Serve, matches: &ArgMatches) {
+    let command = Cli::command();
+    let (Some(arguments), Some(matches)) = (
+        command
+            .find_subcommand("serve")
+            .map(clap::Command::get_arguments),
+        matches.subcommand_matches("serve"),
+    ) else {
+        return;
+    };
+    for argument in arguments.filter(|argument| argument.get_env().is_some()) {
+        let id = argument.get_id().as_str();
+        let value = matches.get_raw(id).map_or_else(
+            || derived(serve, id),
+            |values| {
+                let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+                values.join(",")
+            },
+        );
+        let origin = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => "command line",
+            Some(ValueSource::EnvVariable) => "environment",
+            _ => "default",
+        };
+        let flag = argument.get_long().unwrap_or(id);
+        println!("--{flag:<20} {value:<28} # {origin}");
+    }
+}
+
+/// The value of a setting that nobody gave and that depends on others or on the machine.
+fn derived(serve: &Serve, id: &str) -> String {
+    let entry = serve.model.entry();
+    match id {
+        "model" => entry.map_or_else(String::new, |entry| entry.name.to_owned()),
+        "threshold" => entry.map_or_else(String::new, |entry| entry.threshold.to_string()),
+        "threads" => serve.model.threads().to_string(),
+        _ => String::new(),
+    }
+}

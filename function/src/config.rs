@@ -1,0 +1,369 @@
+//! Every flag and every `SEGMENTER_*` variable, parsed into what the rest works with.
+//!
+//! Parsing is validation: a value that cannot work is refused here, before a port is bound, with one
+//! sentence that says what was found and what would be right.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
+
+use axum::http::HeaderValue;
+use bytesize::ByteSize;
+use clap::{Args, builder::FalseyValueParser};
+use segmenter_models::catalogue::{self, Entry};
+
+use crate::fetch::{Allow, FetchLimits, FetchPolicy, Fetcher};
+
+/// Everything about `segmenter serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Which model.
+    #[command(flatten)]
+    pub model: Model,
+    /// What is answered by default.
+    #[command(flatten)]
+    pub prediction: Prediction,
+    /// Where it listens.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// What is refused.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// Which URLs are fetched.
+    #[command(flatten)]
+    pub fetch: Fetch,
+    /// Print every setting with its value and where it comes from, and end
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Which model, from where, on what.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
+pub struct Model {
+    /// The model to answer with; `segmenter models` lists them [default: the first listed]
+    #[arg(long = "model", id = "model", env = "SEGMENTER_MODEL", value_name = "NAME", value_parser = parse_model)]
+    pub entry: Option<&'static Entry>,
+    /// Where models are kept [default: segmenter in the user's cache directory]
+    #[arg(long, env = "SEGMENTER_MODEL_DIR", value_name = "DIR")]
+    pub model_dir: Option<PathBuf>,
+    /// The weights file, wherever it lies, instead of the model directory's
+    #[arg(long, env = "SEGMENTER_WEIGHTS", value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Never download a model
+    #[arg(long, env = "SEGMENTER_OFFLINE", value_parser = FalseyValueParser::new())]
+    pub offline: bool,
+    /// What the network runs on
+    #[arg(long, env = "SEGMENTER_DEVICE", value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
+    pub device: Device,
+    /// Processor threads [default: as many as the machine or container has processors]
+    #[arg(long, env = "SEGMENTER_THREADS", value_name = "N", value_parser = positive::<usize>)]
+    pub threads: Option<usize>,
+}
+
+/// What a caller gets who asks for nothing in particular.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Prediction")]
+pub struct Prediction {
+    /// Leave out detections with a lower score, 0 to 1 [default: the model's own]
+    #[arg(long, env = "SEGMENTER_THRESHOLD", value_name = "SCORE", value_parser = parse_score)]
+    pub threshold: Option<f32>,
+    /// At most this many detections a picture, the best first
+    #[arg(long, env = "SEGMENTER_MAX_DETECTIONS", value_name = "N", default_value = "100", value_parser = positive::<usize>)]
+    pub max_detections: usize,
+}
+
+/// Where the server listens, and to whom it speaks.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Listening")]
+pub struct Listen {
+    /// Address of the HTTP server
+    #[arg(
+        long,
+        env = "SEGMENTER_HTTP",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub http: SocketAddr,
+    /// Address of the gRPC server
+    #[arg(
+        long,
+        env = "SEGMENTER_GRPC",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:9090"
+    )]
+    pub grpc: SocketAddr,
+    /// Connections open at a time, on each port; further ones wait to be accepted
+    #[arg(long, env = "SEGMENTER_MAX_CONNECTIONS", value_name = "N", default_value = "1024", value_parser = positive::<usize>)]
+    pub max_connections: usize,
+    /// Web page origins that may call, separated by commas, or * for all [default: none]
+    #[arg(long, env = "SEGMENTER_CORS", value_name = "ORIGIN", value_delimiter = ',', value_parser = parse_origin)]
+    pub cors: Vec<HeaderValue>,
+}
+
+/// How much a caller may ask for, and how long anything may take.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Requests that may wait; one more is answered 429 at once
+    #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = positive::<usize>)]
+    pub queue: usize,
+    /// Threads that run the network, each on one batch at a time
+    #[arg(long, env = "SEGMENTER_WORKERS", value_name = "N", default_value = "1", value_parser = positive::<usize>)]
+    pub workers: usize,
+    /// The longest a request may take; callers may ask for less
+    #[arg(long, env = "SEGMENTER_DEADLINE", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub deadline: Duration,
+    /// After SIGTERM: how long to go on accepting while load balancers notice
+    #[arg(long, env = "SEGMENTER_DRAIN_DELAY", value_name = "TIME", default_value = "2s", value_parser = parse_delay)]
+    pub drain_delay: Duration,
+    /// After that: how long accepted requests may take to finish
+    #[arg(long, env = "SEGMENTER_GRACE", value_name = "TIME", default_value = "25s", value_parser = parse_delay)]
+    pub grace: Duration,
+    /// How large a picture may be.
+    #[command(flatten)]
+    pub picture: PictureLimits,
+}
+
+/// How large a picture may be.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Limits")]
+pub struct PictureLimits {
+    /// The largest encoded picture, sent or fetched
+    #[arg(long, env = "SEGMENTER_MAX_BODY", value_name = "SIZE", default_value = "20MiB", value_parser = parse_size)]
+    pub max_body: usize,
+    /// The most pixels a picture may have
+    #[arg(long, env = "SEGMENTER_MAX_PIXELS", value_name = "N", default_value = "64000000", value_parser = positive::<u64>)]
+    pub max_pixels: u64,
+    /// The most pixels a side of a picture may have
+    #[arg(long, env = "SEGMENTER_MAX_SIDE", value_name = "N", default_value = "32768", value_parser = positive::<u32>)]
+    pub max_side: u32,
+}
+
+/// Which URLs pictures may be fetched from.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Fetching")]
+pub struct Fetch {
+    /// Private networks (CIDR), addresses or host names that may be fetched from, separated by commas;
+    /// public ones always may
+    #[arg(
+        long,
+        env = "SEGMENTER_FETCH_ALLOW",
+        value_name = "CIDR|HOST",
+        value_delimiter = ','
+    )]
+    pub fetch_allow: Vec<Allow>,
+    /// The longest that fetching a picture may take
+    #[arg(long, env = "SEGMENTER_FETCH_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    pub fetch_timeout: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logging")]
+pub struct Log {
+    /// How log lines look, text or json; auto is text on a terminal and json elsewhere
+    #[arg(
+        long,
+        env = "SEGMENTER_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "auto",
+        value_parser = parse_log_format,
+        global = true
+    )]
+    pub log_format: LogFormat,
+    /// The least severe lines that are logged: error, warn, info, debug or trace, also by module
+    #[arg(
+        long,
+        env = "SEGMENTER_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        global = true
+    )]
+    pub log_level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What a network runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The best there is in this build.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+impl Serve {
+    /// A fetcher within these limits.
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(
+            FetchPolicy::new(self.fetch.fetch_allow.clone()),
+            FetchLimits {
+                max_bytes: self.limits.picture.max_body,
+                timeout: self.fetch.fetch_timeout,
+            },
+        )
+    }
+}
+
+impl Model {
+    /// The model to answer with, `None` where the catalogue is empty.
+    pub fn entry(&self) -> Option<&'static Entry> {
+        self.entry.or_else(|| catalogue::CATALOGUE.first())
+    }
+
+    /// Processor threads to use: by default what the machine has, or the container's quota allows.
+    pub fn threads(&self) -> usize {
+        self.threads
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+fn parse_model(name: &str) -> Result<&'static Entry, String> {
+    catalogue::find(name).ok_or_else(|| {
+        let names: Vec<_> = catalogue::CATALOGUE
+            .iter()
+            .map(|entry| entry.name)
+            .collect();
+        format!("there is no such model, only {}", names.join(", "))
+    })
+}
+
+fn parse_device(name: &str) -> Result<Device, String> {
+    match name {
+        "auto" => Ok(Device::Auto),
+        "cpu" => Ok(Device::Cpu),
+        "gpu" => Err("this build has no GPU support, use auto or cpu".to_owned()),
+        _ => Err("expected auto or cpu".to_owned()),
+    }
+}
+
+fn parse_log_format(name: &str) -> Result<LogFormat, String> {
+    match name {
+        "auto" => Ok(LogFormat::Auto),
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err("expected auto, json or text".to_owned()),
+    }
+}
+
+fn parse_score(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|score| (0.0..=1.0).contains(score))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number >= N::from(1))
+        .ok_or_else(|| "expected a whole number, at least 1".to_owned())
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    text.parse::<ByteSize>()
+        .ok()
+        .and_then(|size| usize::try_from(size.as_u64()).ok())
+        .filter(|size| (1..=isize::MAX as usize / 2).contains(size))
+        .ok_or_else(|| "expected a size such as 20MiB or 500kB".to_owned())
+}
+
+/// A span of time, which may be zero.
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(|| "expected a time such as 500ms, 30s or 2m, at most 1 day".to_owned())
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_delay(text).and_then(|time| {
+        if time.is_zero() {
+            Err("expected more than no time".to_owned())
+        } else {
+            Ok(time)
+        }
+    })
+}
+
+/// Longer times are a mistake, and no sum of them overflows a clock.
+const LONGEST: Duration = Duration::from_hours(24);
+
+fn parse_origin(text: &str) -> Result<HeaderValue, String> {
+    let is_origin = text == "*"
+        || url::Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text);
+    is_origin
+        .then(|| HeaderValue::from_str(text).ok())
+        .flatten()
+        .ok_or_else(|| "expected an origin such as https://example.com, or *".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<Serve, String> {
+        Command::try_parse_from([&["segmenter"], arguments].concat())
+            .map(|command| command.serve)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sizes_times_and_lists_are_read_with_their_units() {
+        let serve = parse(&[
+            "--max-body=2MiB",
+            "--deadline=500ms",
+            "--drain-delay=0s",
+            "--fetch-allow=10.0.0.0/8,images.internal",
+            "--cors=https://example.com,http://localhost:3000",
+        ])
+        .unwrap();
+        assert_eq!(serve.limits.picture.max_body, 2 << 20);
+        assert_eq!(serve.limits.deadline, Duration::from_millis(500));
+        assert_eq!(serve.limits.drain_delay, Duration::ZERO);
+        let allowed: Vec<_> = serve
+            .fetch
+            .fetch_allow
+            .iter()
+            .map(Allow::to_string)
+            .collect();
+        assert_eq!(allowed, ["10.0.0.0/8", "images.internal"]);
+        assert_eq!(serve.listen.cors.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_would() {
+        for (argument, advice) in [
+            ("--queue=0", "at least 1"),
+            ("--deadline=0s", "more than no time"),
+            ("--grace=forever", "such as 500ms"),
+            ("--max-body=big", "such as 20MiB"),
+            ("--threshold=1.5", "from 0 to 1"),
+            ("--threshold=NaN", "from 0 to 1"),
+            ("--device=gpu", "no GPU support"),
+            ("--cors=example.com", "https://example.com"),
+            ("--model=nonesuch", "no such model"),
+            ("--http=8080", "invalid socket address"),
+        ] {
+            let error = parse(&[argument]).unwrap_err();
+            assert!(error.contains(advice), "{argument}: {error}");
+        }
+    }
+}

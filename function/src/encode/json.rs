@@ -1,0 +1,121 @@
+//! The full reply in JSON.
+
+use segmenter_imaging::rle::Rle;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{detections, label};
+use crate::{error::Error, service::Answer};
+
+/// How masks are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskFormat {
+    /// COCO's compressed run lengths.
+    Rle,
+    /// Not at all; then none are computed.
+    None,
+}
+
+impl MaskFormat {
+    /// By its name in parameters.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "rle" => Some(Self::Rle),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that was found on a picture.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Reply {
+    /// The model that answered.
+    model: &'static str,
+    /// Width of the picture in pixels, with its EXIF orientation applied.
+    width: u32,
+    /// Height of the picture in pixels, with its EXIF orientation applied.
+    height: u32,
+    /// The most certain first.
+    detections: Vec<Found>,
+}
+
+/// One object.
+#[derive(Debug, Serialize, ToSchema)]
+struct Found {
+    /// Name of its class.
+    label: &'static str,
+    /// Number of its class.
+    class_id: u32,
+    /// Confidence, 0 to 1.
+    score: f32,
+    r#box: Corners,
+    /// Its outline, where asked for and the model has outlines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mask: Option<Mask>,
+}
+
+/// A box in pixels, x to the right and y down from the top left of the picture.
+#[derive(Debug, Serialize, ToSchema)]
+struct Corners {
+    x0: f32,
+    y0: f32,
+    x1: f32,
+    y1: f32,
+}
+
+/// An outline in the form that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mask {
+    /// COCO's run lengths.
+    Rle {
+        /// Height and width of the picture in pixels.
+        size: [u32; 2],
+        /// Runs column after column, in COCO's compressed form.
+        counts: String,
+    },
+}
+
+impl Mask {
+    fn new(mask: &Rle, format: MaskFormat) -> Option<Self> {
+        match format {
+            MaskFormat::None => None,
+            MaskFormat::Rle => Some(Self::Rle {
+                size: [mask.height(), mask.width()],
+                counts: mask.to_coco_string(),
+            }),
+        }
+    }
+}
+
+/// Writes the full reply.
+pub fn json(answer: &Answer, masks: MaskFormat) -> Result<Vec<u8>, Error> {
+    let prediction = &answer.prediction;
+    let reply = Reply {
+        model: answer.entry.name,
+        width: prediction.width,
+        height: prediction.height,
+        detections: detections(answer)
+            .iter()
+            .map(|detection| {
+                let [x0, y0, x1, y1] = detection.bbox;
+                Found {
+                    label: label(answer.entry, detection.class),
+                    class_id: detection.class,
+                    score: detection.score,
+                    r#box: Corners { x0, y0, x1, y1 },
+                    mask: detection
+                        .mask
+                        .as_ref()
+                        .and_then(|mask| Mask::new(mask, masks)),
+                }
+            })
+            .collect(),
+    };
+    serde_json::to_vec(&reply).map_err(|error| {
+        tracing::error!(%error, "cannot write the reply");
+        Error::internal()
+    })
+}

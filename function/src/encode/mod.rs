@@ -1,0 +1,63 @@
+//! From findings to replies: names, JSON, drawn pictures.
+
+mod json;
+mod regions;
+
+use std::borrow::Cow;
+
+use segmenter_models::{
+    Detection, Outcome,
+    catalogue::{Entry, Task},
+};
+
+pub use self::json::{MaskFormat, Reply, json};
+use crate::service::Answer;
+
+/// One class name for each object, the most certain first. A semantic segmenter tells no objects apart:
+/// it gives each class on the picture once.
+pub fn names(answer: &Answer) -> Vec<&'static str> {
+    let name = |class| label(answer.entry, class);
+    match &answer.prediction.outcome {
+        Outcome::Detections(detections) => detections
+            .iter()
+            .map(|detection| name(detection.class))
+            .collect(),
+        Outcome::ClassMap(map) => regions::wanted(map, &answer.selection)
+            .into_iter()
+            .map(|(class, _)| name(class))
+            .collect(),
+    }
+}
+
+/// Objects with their boxes and outlines; of a semantic segmenter the region of each class, as one.
+pub fn detections(answer: &Answer) -> Cow<'_, [Detection]> {
+    let prediction = &answer.prediction;
+    match &prediction.outcome {
+        Outcome::Detections(detections) => Cow::Borrowed(detections),
+        Outcome::ClassMap(map) => Cow::Owned(regions::detections(
+            map,
+            [prediction.width, prediction.height],
+            &answer.selection,
+        )),
+    }
+}
+
+/// The name of a class.
+pub fn label(entry: &'static Entry, class: u32) -> &'static str {
+    entry.classes.get(class as usize).copied().unwrap_or("")
+}
+
+/// The classes that a model can answer with.
+pub fn class_names(entry: &'static Entry) -> impl Iterator<Item = &'static str> {
+    let names = entry.classes.iter().copied();
+    names.filter(|name| !name.is_empty())
+}
+
+/// The name of a task in replies.
+pub fn task_name(task: Task) -> &'static str {
+    match task {
+        Task::Detection => "detection",
+        Task::InstanceSegmentation => "instance-segmentation",
+        Task::SemanticSegmentation => "semantic-segmentation",
+    }
+}

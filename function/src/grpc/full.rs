@@ -1,0 +1,139 @@
+//! `segmenter.v1.Segmenter`: boxes, scores and outlines.
+
+use std::sync::Arc;
+
+use segmenter_imaging::rle::Rle;
+use tonic::{Request, Response, Status};
+
+use super::{
+    admission::ticket,
+    status,
+    v1::{
+        self, MaskFormat, ModelInfo, ModelsReply, ModelsRequest, PredictReply, PredictRequest,
+        detection, predict_request,
+        segmenter_server::{Segmenter as Service, SegmenterServer},
+    },
+};
+use crate::{
+    encode::{self, class_names, label, task_name},
+    error::Error,
+    service::{Answer, Segmenter, Source, Wish},
+};
+
+pub(super) fn service(segmenter: Arc<Segmenter>, largest: usize) -> SegmenterServer<Full> {
+    SegmenterServer::new(Full { segmenter })
+        .max_decoding_message_size(largest)
+        // Masks as PNG of every detection of the largest picture fit.
+        .max_encoding_message_size(LARGEST_REPLY)
+}
+
+/// In bytes: enough for a hundred masks of a 64 megapixel picture.
+const LARGEST_REPLY: usize = 256 << 20;
+
+pub(super) struct Full {
+    segmenter: Arc<Segmenter>,
+}
+
+#[tonic::async_trait]
+impl Service for Full {
+    async fn predict(
+        &self,
+        request: Request<PredictRequest>,
+    ) -> Result<Response<PredictReply>, Status> {
+        let ticket = ticket(request.extensions())?;
+        let request = request.into_inner();
+        let answer = async {
+            let masks = mask_format(request.masks)?;
+            let source = source(request.source)?;
+            let selection = self.segmenter.select(&Wish {
+                threshold: request.threshold,
+                max_detections: request.max_detections.map(|most| most as usize),
+                classes: request.classes,
+                masks: masks != encode::MaskFormat::None,
+            })?;
+            let answer = self.segmenter.predict(&ticket, source, selection).await?;
+            let (reply, _) = self
+                .segmenter
+                .encode(answer, move |answer| Ok(reply(answer, masks)))
+                .await?;
+            Ok(reply)
+        };
+        answer
+            .await
+            .map(Response::new)
+            .map_err(|error: Error| status(&error))
+    }
+
+    async fn models(&self, _: Request<ModelsRequest>) -> Result<Response<ModelsReply>, Status> {
+        let entry = self.segmenter.entry();
+        Ok(Response::new(ModelsReply {
+            models: vec![ModelInfo {
+                name: entry.name.to_owned(),
+                task: task_name(entry.task).to_owned(),
+                summary: entry.summary.to_owned(),
+                classes: class_names(entry).map(str::to_owned).collect(),
+                threshold: self.segmenter.threshold(),
+                licence: entry.weights.licence.to_owned(),
+            }],
+        }))
+    }
+}
+
+fn source(source: Option<predict_request::Source>) -> Result<Source, Error> {
+    match source {
+        Some(predict_request::Source::Url(url)) => Ok(Source::Url(url)),
+        Some(predict_request::Source::Image(image)) if !image.is_empty() => {
+            Ok(Source::Bytes(image.into()))
+        }
+        _ => Err(Error::BadInput(
+            "the request has no picture, expected image or url".to_owned(),
+        )),
+    }
+}
+
+fn mask_format(number: i32) -> Result<encode::MaskFormat, Error> {
+    match MaskFormat::try_from(number) {
+        Ok(MaskFormat::Unspecified | MaskFormat::Rle) => Ok(encode::MaskFormat::Rle),
+        Ok(MaskFormat::None) => Ok(encode::MaskFormat::None),
+        _ => Err(Error::BadInput(format!(
+            "masks is {number}, expected MASK_FORMAT_RLE or MASK_FORMAT_NONE"
+        ))),
+    }
+}
+
+fn reply(answer: &Answer, masks: encode::MaskFormat) -> PredictReply {
+    let prediction = &answer.prediction;
+    let detections = encode::detections(answer)
+        .iter()
+        .map(|detection| {
+            let [x0, y0, x1, y1] = detection.bbox;
+            v1::Detection {
+                label: label(answer.entry, detection.class).to_owned(),
+                class_id: detection.class,
+                score: detection.score,
+                r#box: Some(v1::Box { x0, y0, x1, y1 }),
+                mask: detection
+                    .mask
+                    .as_ref()
+                    .and_then(|mask| encoded(mask, masks)),
+            }
+        })
+        .collect();
+    PredictReply {
+        model: answer.entry.name.to_owned(),
+        width: prediction.width,
+        height: prediction.height,
+        detections,
+    }
+}
+
+fn encoded(mask: &Rle, format: encode::MaskFormat) -> Option<detection::Mask> {
+    match format {
+        encode::MaskFormat::None => None,
+        encode::MaskFormat::Rle => Some(detection::Mask::Rle(v1::Rle {
+            height: mask.height(),
+            width: mask.width(),
+            counts: mask.to_coco_string(),
+        })),
+    }
+}

@@ -1,0 +1,255 @@
+//! Port 9090 over real sockets, before a stand-in for a network.
+
+use std::time::Duration;
+
+use tokio_stream::StreamExt;
+use tonic::{Code, Request, Status, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_reflection::pb::{
+    v1::{self as reflection_v1, server_reflection_client::ServerReflectionClient},
+    v1alpha as reflection_v1alpha,
+};
+
+use super::{
+    inference::{InstanceDetectorInput, instance_detector_client::InstanceDetectorClient},
+    v1::{
+        MaskFormat, ModelsRequest, PredictRequest, predict_request::Source,
+        segmenter_client::SegmenterClient,
+    },
+};
+use crate::testing::{POISONOUS_WIDTH, Servers, class_names, entry, picture_host, png};
+
+async fn channel(servers: &Servers) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{}", servers.grpc)).unwrap();
+    endpoint.connect().await.unwrap()
+}
+
+fn bytes(image: Vec<u8>) -> PredictRequest {
+    PredictRequest {
+        source: Some(Source::Image(image)),
+        masks: MaskFormat::None.into(),
+        ..PredictRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_url_gives_names_and_does_not_count_as_an_http_call() {
+    let servers = Servers::start(&[]).await;
+    let host = picture_host(png(8, 4)).await;
+    let mut client = InstanceDetectorClient::new(channel(&servers).await);
+    let url = format!("http://{host}/a.png");
+    let reply = client.predict(InstanceDetectorInput { url }).await.unwrap();
+    assert_eq!(reply.into_inner().objects, class_names());
+    assert_eq!(servers.metric("app_http_inference_count_total ").await, 0.0);
+    let series = "segmenter_requests_total{code=\"Ok\",protocol=\"grpc\",\
+                  route=\"/inference.InstanceDetector/Predict\"}";
+    assert_eq!(servers.metric(series).await, 1.0);
+}
+
+#[tokio::test]
+async fn the_full_service_answers_what_was_selected() {
+    let servers = Servers::start(&[]).await;
+    let mut client = SegmenterClient::new(channel(&servers).await);
+    let [first, second] = class_names();
+    let reply = client.predict(bytes(png(8, 4))).await.unwrap().into_inner();
+    assert_eq!(
+        (reply.width, reply.height, &*reply.model),
+        (8, 4, entry().name)
+    );
+    let labels = |reply: &super::v1::PredictReply| -> Vec<String> {
+        reply
+            .detections
+            .iter()
+            .map(|found| found.label.clone())
+            .collect()
+    };
+    assert_eq!(labels(&reply), [first, second]);
+    let selected = PredictRequest {
+        threshold: Some(0.1),
+        classes: vec![first.to_owned()],
+        ..bytes(png(8, 4))
+    };
+    let reply = client.predict(selected).await.unwrap().into_inner();
+    assert_eq!(labels(&reply), [first, first]);
+    let models = client
+        .models(ModelsRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .models;
+    assert_eq!(models[0].name, entry().name);
+}
+
+#[tokio::test]
+async fn errors_have_their_codes_and_say_what_would_be_right() {
+    let servers = Servers::start(&["--max-body=64kB"]).await;
+    let mut client = SegmenterClient::new(channel(&servers).await);
+    let requests = [
+        ("no picture", PredictRequest::default()),
+        ("text", bytes(b"hello, this is no picture".to_vec())),
+        ("many bytes", bytes(vec![0xff; 200_000])),
+        ("a panic", bytes(png(POISONOUS_WIDTH, 4))),
+        (
+            "a threshold",
+            PredictRequest {
+                threshold: Some(7.0),
+                ..bytes(png(8, 4))
+            },
+        ),
+        (
+            "a mask format",
+            PredictRequest {
+                masks: 99,
+                ..bytes(png(8, 4))
+            },
+        ),
+    ];
+    let mut refusals = Vec::new();
+    for (what, request) in requests {
+        let status = client.predict(request).await.unwrap_err();
+        refusals.push(format!("{what}: {:?}: {}", status.code(), status.message()));
+    }
+    insta::assert_snapshot!(refusals.join("\n"));
+    assert!(client.predict(bytes(png(8, 4))).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_refused_at_once() {
+    let servers = Servers::start(&["--queue=2"]).await;
+    servers.model.close();
+    let channel = channel(&servers).await;
+    let requests = (0..20).map(|_| {
+        let mut client = SegmenterClient::new(channel.clone());
+        async move { client.predict(bytes(png(8, 4))).await }
+    });
+    let requests = tokio::spawn(futures_util::future::join_all(requests));
+    while servers
+        .metric("segmenter_rejected_total{reason=\"overloaded\"}")
+        .await
+        < 17.0
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    servers.model.open();
+    let (answered, refused): (Vec<_>, Vec<_>) =
+        requests.await.unwrap().into_iter().partition(Result::is_ok);
+    assert_eq!((answered.len(), refused.len()), (3, 17));
+    for refusal in refused {
+        let status = refusal.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(
+            status.metadata().get("grpc-retry-pushback-ms").unwrap(),
+            "1000"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_is_kept() {
+    let servers = Servers::start(&["--deadline=50ms"]).await;
+    servers.model.close();
+    let mut client = SegmenterClient::new(channel(&servers).await);
+    let late: Status = client.predict(bytes(png(8, 4))).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    assert!(late.message().contains("--deadline"), "{late}");
+    servers.model.open();
+}
+
+#[tokio::test]
+async fn the_callers_own_deadline_is_kept() {
+    let servers = Servers::start(&[]).await;
+    servers.model.close();
+    let mut request = Request::new(bytes(png(8, 4)));
+    request.set_timeout(Duration::from_millis(50));
+    let mut client = SegmenterClient::new(channel(&servers).await);
+    assert!(client.predict(request).await.is_err());
+    servers.until_in_flight(0).await;
+    servers.model.open();
+}
+
+#[tokio::test]
+async fn health_follows_readiness_and_watchers_do_not_keep_the_server() {
+    let servers = Servers::start(&[]).await;
+    let mut client = HealthClient::new(channel(&servers).await);
+    for service in ["", "inference.InstanceDetector", "segmenter.v1.Segmenter"] {
+        let service = service.to_owned();
+        let reply = client.check(HealthCheckRequest { service }).await.unwrap();
+        assert_eq!(reply.into_inner().status(), ServingStatus::Serving);
+    }
+    let everything = HealthCheckRequest::default();
+    let mut watch = client.watch(everything.clone()).await.unwrap().into_inner();
+    assert_eq!(
+        watch.next().await.unwrap().unwrap().status(),
+        ServingStatus::Serving
+    );
+    servers.segmenter.readiness().drain();
+    assert_eq!(
+        watch.next().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
+    servers.stop.cancel();
+    let stopped = tokio::time::timeout(Duration::from_secs(10), servers.serving);
+    stopped.await.expect("a watcher keeps the server").unwrap();
+}
+
+#[tokio::test]
+async fn both_reflections_list_the_services() {
+    let servers = Servers::start(&[]).await;
+    let expected = [
+        "grpc.health.v1.Health",
+        "inference.InstanceDetector",
+        "segmenter.v1.Segmenter",
+    ];
+    let listed = {
+        use reflection_v1::{
+            ServerReflectionRequest, server_reflection_request::MessageRequest,
+            server_reflection_response::MessageResponse,
+        };
+        let mut client = ServerReflectionClient::new(channel(&servers).await);
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let replies = client
+            .server_reflection_info(tokio_stream::once(request))
+            .await;
+        let reply = replies.unwrap().into_inner().next().await.unwrap().unwrap();
+        let Some(MessageResponse::ListServicesResponse(list)) = reply.message_response else {
+            panic!("{reply:?}");
+        };
+        list.service
+            .into_iter()
+            .map(|service| service.name)
+            .collect::<Vec<_>>()
+    };
+    let listed_alpha = {
+        use reflection_v1alpha::{
+            ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let mut client = ServerReflectionClient::new(channel(&servers).await);
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let replies = client
+            .server_reflection_info(tokio_stream::once(request))
+            .await;
+        let reply = replies.unwrap().into_inner().next().await.unwrap().unwrap();
+        let Some(MessageResponse::ListServicesResponse(list)) = reply.message_response else {
+            panic!("{reply:?}");
+        };
+        list.service
+            .into_iter()
+            .map(|service| service.name)
+            .collect::<Vec<_>>()
+    };
+    for mut listed in [listed, listed_alpha] {
+        listed.sort();
+        for service in expected {
+            assert!(listed.iter().any(|name| name == service), "{listed:?}");
+        }
+    }
+}

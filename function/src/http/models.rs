@@ -1,0 +1,46 @@
+//! `GET /v1/models`.
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use crate::encode::{class_names, task_name};
+
+/// The models that this server answers with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Models {
+    models: Vec<ModelInfo>,
+}
+
+/// A model.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModelInfo {
+    name: &'static str,
+    /// `detection`, `instance-segmentation` or `semantic-segmentation`.
+    task: &'static str,
+    /// What it is for, in one line.
+    summary: &'static str,
+    /// The class names that it answers with.
+    classes: Vec<&'static str>,
+    /// Detections with a lower score are left out unless a request says otherwise.
+    threshold: f32,
+    /// SPDX identifier of the weights' licence.
+    licence: &'static str,
+}
+
+/// Lists the models that this server answers with.
+#[utoipa::path(get, path = "/v1/models", tag = "predictions", responses((status = 200, body = Models)))]
+pub(super) async fn list(State(app): State<App>) -> Json<Models> {
+    let entry = app.entry();
+    Json(Models {
+        models: vec![ModelInfo {
+            name: entry.name,
+            task: task_name(entry.task),
+            summary: entry.summary,
+            classes: class_names(entry).collect(),
+            threshold: app.threshold(),
+            licence: entry.weights.licence,
+        }],
+    })
+}

@@ -1,0 +1,240 @@
+//! The picture in a request, in whichever form it came.
+//!
+//! The form is told by the body itself, because clients often leave the content type out or to their
+//! tool's default: an object in braces is JSON, a multipart form says so in its header, and all else is
+//! an encoded picture.
+
+use axum::{
+    RequestExt,
+    body::Body,
+    extract::{Multipart, Request},
+    http::{header, request::Parts},
+};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+use bytesize::ByteSize;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::body;
+use crate::{
+    error::Error,
+    service::{Segmenter, Source, Ticket},
+};
+
+/// What a request sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// The picture.
+    pub(super) source: Source,
+    /// Everything beside it, by name.
+    pub(super) fields: Vec<(String, Value)>,
+}
+
+/// A picture as JSON: exactly one of the two.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(expecting = "an object with url or image")]
+pub(super) struct PictureJson {
+    /// Where to fetch it, http or https.
+    #[schema(example = "http://images.cocodataset.org/val2017/000000001268.jpg")]
+    url: Option<String>,
+    /// The encoded picture in base64, bare or as a data URI.
+    image: Option<String>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    fields: Map<String, Value>,
+}
+
+/// A picture as a form: exactly one of the three.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form, which is read field by field")]
+pub(super) struct PictureForm {
+    /// The encoded picture.
+    #[schema(value_type = Option<String>, format = Binary)]
+    image: Option<Vec<u8>>,
+    /// The same.
+    #[schema(value_type = Option<String>, format = Binary)]
+    file: Option<Vec<u8>>,
+    /// Where to fetch it, http or https.
+    url: Option<String>,
+}
+
+/// What a multipart form or JSON adds to a picture, in bytes: boundaries, headers, other fields.
+const ENVELOPE: usize = 64 << 10;
+/// Bodies up to this size are taken apart where they are; it takes less than the way to another thread.
+const SMALL: usize = 16 << 10;
+/// More fields than any request has use for.
+const MOST_FIELDS: usize = 32;
+
+/// Reads the picture of a request.
+pub(super) async fn read(
+    app: &Segmenter,
+    ticket: &Ticket,
+    request: Request,
+) -> Result<Sent, Error> {
+    let limit = app.limits().picture.max_body;
+    let too_large = move || too_large(limit);
+    let (parts, body) = request.into_parts();
+    // Base64 takes four bytes for three.
+    let body_limit = limit.div_ceil(3) * 4 + ENVELOPE;
+    let body = body::read(&parts.headers, body, body_limit, ticket.deadline, too_large).await?;
+    let sent = if is_multipart(&parts) {
+        from_form(parts, body).await?
+    } else if !looks_like_json(&body) {
+        Sent {
+            source: Source::Bytes(body),
+            fields: Vec::new(),
+        }
+    } else if body.len() <= SMALL {
+        from_json(&body)?
+    } else {
+        app.cpu(move || from_json(&body)).await??
+    };
+    match &sent.source {
+        Source::Bytes(bytes) if bytes.is_empty() => Err(Error::BadInput(
+            "the picture is empty: send an encoded picture, JSON with url or image, or a form with \
+             the field image or file"
+                .to_owned(),
+        )),
+        Source::Bytes(bytes) if bytes.len() > limit => Err(too_large()),
+        _ => Ok(sent),
+    }
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::TooLarge(format!(
+        "the picture is larger than {} (--max-body)",
+        ByteSize::b(limit as u64)
+    ))
+}
+
+fn is_multipart(parts: &Parts) -> bool {
+    parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .to_ascii_lowercase()
+                .starts_with("multipart/form-data")
+        })
+}
+
+/// No picture format begins with a brace.
+fn looks_like_json(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+}
+
+fn from_json(body: &[u8]) -> Result<Sent, Error> {
+    let json: PictureJson = serde_json::from_slice(body)
+        .map_err(|error| Error::BadInput(format!("the JSON cannot be read: {error}")))?;
+    let source = match (json.url, json.image) {
+        (Some(url), None) => Source::Url(url),
+        (None, Some(image)) => Source::Bytes(from_base64(&image)?),
+        (Some(_), Some(_)) => return Err(one_picture("both url and image")),
+        (None, None) => return Err(one_picture("neither url nor image")),
+    };
+    Ok(Sent {
+        source,
+        fields: json.fields.into_iter().collect(),
+    })
+}
+
+fn one_picture(found: &str) -> Error {
+    Error::BadInput(format!("the request has {found}, expected one picture"))
+}
+
+/// Decodes base64, bare or in a data URI, with or without padding and line breaks.
+fn from_base64(text: &str) -> Result<Bytes, Error> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let encoded = match text.split_once("base64,") {
+        Some((head, encoded)) if head.starts_with("data:") => encoded,
+        _ => text,
+    };
+    let decoded = if encoded.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        let encoded: Vec<_> = encoded
+            .bytes()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect();
+        LENIENT.decode(encoded)
+    } else {
+        LENIENT.decode(encoded)
+    };
+    decoded
+        .map(Bytes::from)
+        .map_err(|error| Error::BadInput(format!("image is not base64: {error}")))
+}
+
+async fn from_form(parts: Parts, body: Bytes) -> Result<Sent, Error> {
+    let broken = |error: axum::extract::multipart::MultipartError| {
+        Error::BadInput(format!("the form cannot be read: {}", error.body_text()))
+    };
+    let mut form = Request::from_parts(parts, Body::from(body))
+        .extract::<Multipart, _>()
+        .await
+        .map_err(|error| Error::BadInput(error.body_text()))?;
+    let mut source = None;
+    let mut fields = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let found = match &*name {
+            "image" | "file" => Source::Bytes(field.bytes().await.map_err(broken)?),
+            "url" => Source::Url(field.text().await.map_err(broken)?),
+            _ if fields.len() == MOST_FIELDS => {
+                return Err(Error::BadInput(format!(
+                    "the form has more than {MOST_FIELDS} fields"
+                )));
+            }
+            _ => {
+                let text = field.text().await.map_err(broken)?;
+                fields.push((name, Value::String(text)));
+                continue;
+            }
+        };
+        if source.replace(found).is_some() {
+            return Err(one_picture("several pictures"));
+        }
+    }
+    let source =
+        source.ok_or_else(|| one_picture("a form without the field image, file or url"))?;
+    Ok(Sent { source, fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_in_json_is_a_url_or_base64() {
+        let source = |json: &str| from_json(json.as_bytes()).map(|sent| sent.source);
+        let url = Source::Url("http://a/b.jpg".to_owned());
+        assert_eq!(source(r#"{"url":"http://a/b.jpg"}"#).unwrap(), url);
+        for image in ["aGk=", "aGk", "data:image/png;base64,aGk=", "aG\\nk="] {
+            let source = source(&format!(r#"{{"image":"{image}"}}"#)).unwrap();
+            assert_eq!(source, Source::Bytes(Bytes::from_static(b"hi")), "{image}");
+        }
+    }
+
+    #[test]
+    fn other_json_is_refused_with_what_was_expected() {
+        for (json, part) in [
+            ("{}", "neither url nor image"),
+            (r#"{"url":"http://a","image":"aGk="}"#, "both url and image"),
+            (r#"{"url":5}"#, "expected a string"),
+            (r#"{"image":"?"}"#, "not base64"),
+            (r#"{"url":"#, "EOF"),
+        ] {
+            let error = from_json(json.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::BadInput(_)));
+            assert!(error.to_string().contains(part), "{json}: {error}");
+        }
+    }
+}

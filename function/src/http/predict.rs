@@ -1,0 +1,149 @@
+//! `POST /predict` and `POST /v1/predict`.
+
+use std::{convert::Infallible, fmt::Write, time::Duration};
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderName, HeaderValue, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    docs::Refusal,
+    parameters::{Fields, FullRequest, Parameters},
+    picture::{self, PictureForm, PictureJson},
+};
+use crate::{
+    encode,
+    error::Error,
+    metrics::Stage,
+    service::{Ticket, Wish},
+};
+
+/// What is on the picture.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Objects {
+    /// One class name for each object found, the most certain first; names repeat.
+    #[schema(example = json!(["bird", "boat", "boat", "person"]))]
+    objects: Vec<&'static str>,
+}
+
+/// Counts the calls of `POST /predict`, whatever becomes of them.
+pub(super) struct Invocation;
+
+impl FromRequestParts<App> for Invocation {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        app.metrics().http_inferences.inc();
+        Ok(Self)
+    }
+}
+
+/// Name the objects in a picture
+///
+/// The picture is sent as JSON with its URL or in base64, as a form, or as it is.
+#[utoipa::path(
+    post,
+    path = "/predict",
+    tag = "predictions",
+    request_body(content(
+        (PictureJson = "application/json"),
+        (PictureForm = "multipart/form-data"),
+        (String = "image/*"),
+    )),
+    responses((status = 200, body = Objects), Refusal)
+)]
+pub(super) async fn names(
+    State(app): State<App>,
+    _: Invocation,
+    ticket: Ticket,
+    request: Request,
+) -> Result<Json<Objects>, Error> {
+    let sent = picture::read(&app, &ticket, request).await?;
+    let selection = app.select(&Wish::default())?;
+    let answer = app.predict(&ticket, sent.source, selection).await?;
+    let objects = encode::names(&answer);
+    Ok(Json(Objects { objects }))
+}
+
+/// Find and outline the objects in a picture
+///
+/// The picture is sent as JSON with its URL or in base64, as a form, or as it is. Parameters may be in
+/// the query, in the JSON or in the form.
+#[utoipa::path(
+    post,
+    path = "/v1/predict",
+    tag = "predictions",
+    params(Fields),
+    request_body(content(
+        (FullRequest = "application/json"),
+        (PictureForm = "multipart/form-data"),
+        (String = "image/*"),
+    )),
+    responses(
+        (
+            status = 200,
+            description = "What was found,",
+            body = encode::Reply,
+            headers(("Server-Timing" = String, description = "Milliseconds in each step")),
+        ),
+        Refusal
+    )
+)]
+pub(super) async fn detections(
+    State(app): State<App>,
+    ticket: Ticket,
+    request: Request,
+) -> Result<Response, Error> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let sent = picture::read(&app, &ticket, request).await?;
+    let parameters = Parameters::read(&query, sent.fields)?;
+    let selection = app.select(&parameters.wish)?;
+    let answer = app.predict(&ticket, sent.source, selection).await?;
+
+    let masks = parameters.masks;
+    let (body, timings) = app
+        .encode(answer, move |answer| encode::json(answer, masks))
+        .await?;
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (SERVER_TIMING, server_timing(&timings)),
+    ];
+    Ok((headers, body).into_response())
+}
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// <https://www.w3.org/TR/server-timing/>, in milliseconds.
+fn server_timing(timings: &[(Stage, Duration)]) -> HeaderValue {
+    let mut text = String::new();
+    for (stage, took) in timings {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let ms = took.as_secs_f64() * 1e3;
+        // Writing to a string does not fail.
+        let _ = write!(text, "{separator}{};dur={ms:.1}", stage.name());
+    }
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_are_in_milliseconds() {
+        let timings = [
+            (Stage::Decode, Duration::from_micros(1250)),
+            (Stage::Infer, Duration::from_millis(40)),
+        ];
+        assert_eq!(server_timing(&timings), "decode;dur=1.2, infer;dur=40.0");
+    }
+}

@@ -1,0 +1,424 @@
+//! Port 8080 over real sockets, before a stand-in for a network.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use reqwest::{Response, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::testing::{POISONOUS_WIDTH, Servers, class_names, picture_host, png};
+
+/// The status and the body of an error, without the part that is never the same.
+async fn refusal(response: Response) -> (u16, String, String) {
+    let status = response.status().as_u16();
+    let id = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let body: Value = response.json().await.unwrap();
+    let error = &body["error"];
+    assert_eq!(error["request_id"], id);
+    assert_eq!(error.as_object().unwrap().len(), 3);
+    let text = |name: &str| error[name].as_str().unwrap().to_owned();
+    (status, text("code"), text("message"))
+}
+
+#[tokio::test]
+async fn a_picture_is_taken_in_every_form() {
+    let servers = Servers::start(&[]).await;
+    let host = picture_host(png(8, 4)).await;
+    let url = format!("http://{host}/picture.png");
+    let base64 = BASE64_STANDARD.encode(png(8, 4));
+    let form = |name: &'static str| {
+        let part = reqwest::multipart::Part::bytes(png(8, 4)).file_name("a.png");
+        reqwest::multipart::Form::new().part(name, part)
+    };
+    let predict = || servers.client.post(servers.url("/predict"));
+    let requests = [
+        predict().json(&json!({ "url": url })),
+        predict().body(json!({ "url": url }).to_string()),
+        predict()
+            .header(header::CONTENT_TYPE, "text/plain")
+            .body(format!("  {}", json!({ "url": url }))),
+        predict().json(&json!({ "image": base64 })),
+        predict().json(&json!({ "image": format!("data:image/png;base64,{base64}") })),
+        predict().multipart(form("image")),
+        predict().multipart(form("file")),
+        predict().multipart(reqwest::multipart::Form::new().text("url", url.clone())),
+        predict().body(png(8, 4)),
+        predict()
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(png(8, 4)),
+    ];
+    let sent = requests.len();
+    for (index, request) in requests.into_iter().enumerate() {
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let body: Value = response.json().await.unwrap();
+        let expected = json!({ "objects": class_names() });
+        assert_eq!((status, body), (StatusCode::OK, expected), "form {index}");
+    }
+    assert_eq!(
+        servers.metric("app_http_inference_count_total ").await,
+        sent as f64
+    );
+}
+
+#[tokio::test]
+async fn every_error_says_what_was_wrong_and_what_would_be_right() {
+    let servers = Servers::start(&["--max-body=64kB", "--max-pixels=1000"]).await;
+    let predict = |body: Vec<u8>| servers.post("/predict", body);
+    let full = |query: &str| servers.post(&format!("/v1/predict?{query}"), png(8, 4));
+    let requests = [
+        ("empty", predict(Vec::new())),
+        ("text", predict(b"hello, this is no picture".to_vec())),
+        ("cut short", predict(png(20, 20)[..60].to_vec())),
+        ("many pixels", predict(png(100, 100))),
+        ("many bytes", predict(vec![0xff; 70_000])),
+        ("very many bytes", predict(vec![0xff; 1_000_000])),
+        ("broken JSON", predict(b"{\"url\": ".to_vec())),
+        ("JSON without a picture", predict(b"{}".to_vec())),
+        ("bad base64", predict(b"{\"image\": \"!\"}".to_vec())),
+        (
+            "a URL of another scheme",
+            predict(b"{\"url\": \"file:///etc/passwd\"}".to_vec()),
+        ),
+        ("a panic", predict(png(POISONOUS_WIDTH, 4))),
+        ("a threshold", full("threshold=7")),
+        ("a class", full("classes=persn")),
+        ("a mask format", full("masks=svg")),
+        ("too many detections", full("max_detections=1000")),
+        ("an unknown parameter", full("limit=1")),
+        (
+            "a timeout",
+            predict(png(8, 4)).header("x-request-timeout-ms", "soon"),
+        ),
+        ("a wrong path", servers.post("/v2/predict", "")),
+        ("a wrong verb", servers.client.get(servers.url("/predict"))),
+    ];
+    let mut refusals = Vec::new();
+    for (what, request) in requests {
+        let (status, code, message) = refusal(request.send().await.unwrap()).await;
+        refusals.push(format!("{what}: {status} {code}: {message}"));
+    }
+    insta::assert_snapshot!(refusals.join("\n"));
+    let good = predict(png(8, 4)).send().await.unwrap();
+    assert_eq!(good.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_wrong_verb_is_told_the_right_one() {
+    let servers = Servers::start(&[]).await;
+    let response = servers.client.get(servers.url("/predict")).send().await;
+    assert_eq!(response.unwrap().headers()[header::ALLOW], "POST");
+}
+
+#[tokio::test]
+async fn the_full_reply_has_everything() {
+    let servers = Servers::start(&[]).await;
+    let response = servers
+        .post("/v1/predict?masks=none", png(8, 4))
+        .send()
+        .await
+        .unwrap();
+    let timing = response.headers()["server-timing"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    for stage in [
+        "decode",
+        "preprocess",
+        "queue",
+        "infer",
+        "postprocess",
+        "encode",
+    ] {
+        assert!(timing.contains(&format!("{stage};dur=")), "{timing}");
+    }
+    let mut reply: Value = response.json().await.unwrap();
+    let [first, second] = class_names();
+    assert_eq!(reply["detections"][0]["label"], first);
+    assert_eq!(reply["detections"][1]["label"], second);
+    for detection in reply["detections"].as_array_mut().unwrap() {
+        detection["label"] = json!("[class]");
+        detection["class_id"] = json!("[class]");
+    }
+    reply["model"] = json!("[model]");
+    insta::assert_json_snapshot!(reply);
+}
+
+#[tokio::test]
+async fn the_selection_decides_what_is_answered() {
+    let servers = Servers::start(&[]).await;
+    let [first, second] = class_names();
+    for (body, labels) in [
+        (json!({"threshold": 0.1}), vec![first, second, first]),
+        (json!({"threshold": 0.9}), vec![first]),
+        (
+            json!({"threshold": 0.1, "max_detections": 2}),
+            vec![first, second],
+        ),
+        (json!({"classes": [second]}), vec![second]),
+        (json!({"classes": second, "threshold": 0.9}), vec![]),
+    ] {
+        let mut body = body;
+        body["image"] = json!(BASE64_STANDARD.encode(png(8, 4)));
+        let response = servers
+            .post("/v1/predict", body.to_string())
+            .send()
+            .await
+            .unwrap();
+        let reply: Value = response.json().await.unwrap();
+        let found: Vec<_> = reply["detections"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|d| d["label"].clone())
+            .collect();
+        assert_eq!(found, labels);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_result_is_an_empty_list() {
+    let servers = Servers::start(&["--threshold=1"]).await;
+    let reply = servers.post("/predict", png(8, 4)).send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), r#"{"objects":[]}"#);
+}
+
+#[tokio::test]
+async fn readiness_follows_the_latches() {
+    let servers = Servers::start_unready(&[]).await;
+    let get = async |path: &str| {
+        let response = servers.client.get(servers.url(path)).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
+    };
+    let latch = servers.segmenter.readiness().latch("model");
+    let waiting = json!({"status": "not ready", "pending": ["model"]});
+    assert_eq!(get("/readyz").await, (503, waiting));
+    assert_eq!(get("/startupz").await.0, 503);
+    assert_eq!(get("/livez").await, (200, json!({"status": "ok"})));
+    let early = refusal(servers.post("/predict", png(8, 4)).send().await.unwrap()).await;
+    assert_eq!((early.0, &*early.1), (503, "not_ready"));
+
+    servers.install().await;
+    latch.release();
+    assert_eq!(get("/readyz").await, (200, json!({"status": "ok"})));
+    assert_eq!(get("/startupz").await.0, 200);
+
+    servers.segmenter.readiness().drain();
+    assert_eq!(get("/readyz").await.0, 503);
+    assert_eq!(get("/startupz").await.0, 200);
+    let late = servers.post("/predict", png(8, 4)).send().await.unwrap();
+    assert_eq!(late.status(), 200);
+    assert_eq!(late.headers()[header::CONNECTION], "close");
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_refused_at_once() {
+    let servers = Servers::start(&["--queue=2"]).await;
+    servers.model.close();
+    let requests = (0..50).map(|_| servers.post("/predict", png(8, 4)).send());
+    let requests = tokio::spawn(futures_util::future::join_all(requests));
+    // 3 have places; the other 47 are answered while those wait.
+    while servers
+        .metric("segmenter_rejected_total{reason=\"overloaded\"}")
+        .await
+        < 47.0
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    servers.model.open();
+    let (mut answered, mut refused) = (0, 0);
+    for response in requests.await.unwrap() {
+        let response = response.unwrap();
+        match response.status().as_u16() {
+            200 => answered += 1,
+            429 => {
+                assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+                let (_, code, message) = refusal(response).await;
+                assert_eq!(code, "overloaded");
+                assert!(message.contains("--queue"), "{message}");
+                refused += 1;
+            }
+            other => panic!("status {other}"),
+        }
+    }
+    assert_eq!((answered, refused), (3, 47));
+    assert_eq!(servers.metric("segmenter_in_flight ").await, 1.0); // The scrape itself.
+}
+
+#[tokio::test]
+async fn a_request_whose_time_is_up_is_told_so() {
+    let servers = Servers::start(&[]).await;
+    servers.model.close();
+    let late = servers
+        .post("/predict", png(8, 4))
+        .header("x-request-timeout-ms", "50");
+    let (status, code, _) = refusal(late.send().await.unwrap()).await;
+    assert_eq!((status, &*code), (504, "deadline"));
+    servers.model.open();
+    assert!(
+        servers
+            .post("/predict", png(8, 4))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
+}
+
+#[tokio::test]
+async fn work_for_callers_who_left_is_dropped() {
+    let servers = Servers::start(&["--queue=8"]).await;
+    servers.model.close();
+    let stays = tokio::spawn(servers.post("/predict", png(8, 4)).send());
+    servers.until_in_flight(1).await;
+    let leaves = tokio::spawn(servers.post("/predict", png(8, 4)).send());
+    while servers.metric("segmenter_queue_depth ").await < 1.0 {}
+    leaves.abort();
+    servers.until_in_flight(1).await;
+    servers.model.open();
+    assert!(stays.await.unwrap().unwrap().status().is_success());
+    while servers
+        .metric("segmenter_rejected_total{reason=\"abandoned\"}")
+        .await
+        < 1.0
+    {}
+    // The warm-up ran one batch, the one who stayed another.
+    assert_eq!(servers.metric("segmenter_batch_size_count ").await, 2.0);
+}
+
+#[tokio::test]
+async fn stopping_answers_everything_accepted_and_nothing_more() {
+    let servers = Servers::start(&["--queue=16"]).await;
+    servers.model.close();
+    let accepted = (0..10).map(|_| servers.post("/predict", png(8, 4)).send());
+    let accepted = tokio::spawn(futures_util::future::join_all(accepted));
+    servers.until_in_flight(10).await;
+    servers.segmenter.readiness().drain();
+    servers.stop.cancel();
+    while TcpStream::connect(servers.http).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    servers.model.open();
+    for response in accepted.await.unwrap() {
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+    servers.serving.await.unwrap();
+    tokio::task::spawn_blocking(move || servers.segmenter.close())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_body_announced_too_large_is_refused_and_the_refusal_arrives() {
+    const ANNOUNCED: usize = 100 << 20;
+    let servers = Servers::start(&["--max-body=1MiB"]).await;
+    let stream = TcpStream::connect(servers.http).await.unwrap();
+    let (mut receive, mut send) = stream.into_split();
+    let head = format!("POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {ANNOUNCED}\r\n\r\n");
+    send.write_all(head.as_bytes()).await.unwrap();
+    // A client that sends everything before it looks at the reply.
+    let chunk = vec![0; 1 << 20];
+    for _ in 0..ANNOUNCED / chunk.len() {
+        send.write_all(&chunk).await.unwrap();
+    }
+    let mut reply = String::new();
+    while !reply.contains("(--max-body)") {
+        let mut part = [0; 4096];
+        let read = receive.read(&mut part).await.unwrap();
+        assert_ne!(read, 0, "{reply}");
+        reply.push_str(std::str::from_utf8(&part[..read]).unwrap());
+    }
+    assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_does_not_hold_its_place_for_long() {
+    let servers = Servers::start(&["--deadline=200ms"]).await;
+    let mut stream = TcpStream::connect(servers.http).await.unwrap();
+    let head = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nab";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+    assert!(reply.contains("connection: close"), "{reply}");
+}
+
+#[tokio::test]
+async fn ids_and_traces_come_back() {
+    let servers = Servers::start(&[]).await;
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let response = servers
+        .post("/predict", png(8, 4))
+        .header("x-request-id", "mine-1")
+        .header("traceparent", parent)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["x-request-id"], "mine-1");
+    let trace = response.headers()["traceresponse"].to_str().unwrap();
+    assert!(
+        trace.starts_with("00-0af7651916cd43dd8448eb211c80319c-"),
+        "{trace}"
+    );
+}
+
+#[tokio::test]
+async fn replies_are_compressed_where_that_is_understood() {
+    let servers = Servers::start(&[]).await;
+    let metrics = servers.client.get(servers.url("/metrics"));
+    let response = metrics
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_call_only_where_that_was_asked_for() {
+    let origin = |servers: &Servers| {
+        let request = servers.client.get(servers.url("/livez"));
+        request.header(header::ORIGIN, "https://example.com").send()
+    };
+    let closed = Servers::start(&[]).await;
+    let header = header::ACCESS_CONTROL_ALLOW_ORIGIN;
+    assert!(
+        !origin(&closed)
+            .await
+            .unwrap()
+            .headers()
+            .contains_key(&header)
+    );
+    let open = Servers::start(&["--cors=https://example.com"]).await;
+    let response = origin(&open).await.unwrap();
+    assert_eq!(response.headers()[header], "https://example.com");
+}
+
+#[tokio::test]
+async fn the_documentation_is_there_and_complete() {
+    let servers = Servers::start(&[]).await;
+    let get = async |path: &str| {
+        let response = servers.client.get(servers.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response
+    };
+    let mut api: Value = get("/openapi.json").await.json().await.unwrap();
+    assert_eq!(api["openapi"], "3.1.0");
+    api["info"]["version"] = json!("[version]");
+    insta::assert_json_snapshot!(api);
+    let page = get("/docs/").await.text().await.unwrap();
+    assert!(page.contains("swagger-ui"), "{page}");
+    get("/docs/swagger-ui-bundle.js").await;
+    assert!(!page.contains("https://"), "{page}");
+}

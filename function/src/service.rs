@@ -1,0 +1,498 @@
+//! A picture's bytes or URL in, what is on it out.
+//!
+//! Every interface comes through here: it takes a [`Ticket`] when it sees a request's head, and then
+//! calls [`Segmenter::predict`]. What the steps may cost together is bounded by the tickets: a request
+//! that gets none is refused before its picture is read.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use segmenter_imaging::{Image, decode};
+use segmenter_models::{Input, Model, Output, Prediction, Selection, catalogue::Entry};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    config,
+    engine::{CpuPool, Engine, EngineError, Work},
+    error::Error,
+    fetch::Fetcher,
+    metrics::{Metrics, Stage},
+    readiness::Readiness,
+};
+
+/// A model, and all that stands between it and its callers.
+pub struct Segmenter {
+    entry: &'static Entry,
+    defaults: config::Prediction,
+    limits: config::Limits,
+    fetcher: Fetcher,
+    places: Arc<Semaphore>,
+    cpu: CpuPool,
+    loaded: OnceLock<Loaded>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+}
+
+struct Loaded {
+    model: Arc<dyn Model>,
+    engine: Engine<Forward>,
+}
+
+/// A place among the requests that are being answered, from a request's head to its reply.
+#[derive(Debug)]
+pub struct Ticket {
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Where a picture comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is fetched from here, http or https.
+    Url(String),
+    /// The encoded picture itself.
+    Bytes(Bytes),
+}
+
+/// What a caller wants; what it leaves open is answered by default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wish {
+    /// The lowest score.
+    pub threshold: Option<f32>,
+    /// The most detections.
+    pub max_detections: Option<usize>,
+    /// Class names; empty for all.
+    pub classes: Vec<String>,
+    /// Whether outlines are wanted.
+    pub masks: bool,
+}
+
+/// What was found, and on what.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The model that answers.
+    pub entry: &'static Entry,
+    /// What was asked for.
+    pub selection: Selection,
+    /// What it found.
+    pub prediction: Prediction,
+    /// The encoded picture, for replies that draw on it: it is decoded again there, which costs such
+    /// replies a few milliseconds and all others no memory while they wait.
+    pub picture: Bytes,
+    /// The steps so far and the time that they took.
+    pub timings: Vec<(Stage, Duration)>,
+}
+
+/// Without a finished batch for this long, a device thread is taken to be stuck.
+const STALLED: Duration = Duration::from_secs(60);
+
+impl Segmenter {
+    /// A server of this model, which is [installed](Self::install) later.
+    pub fn new(
+        entry: &'static Entry,
+        defaults: config::Prediction,
+        limits: config::Limits,
+        fetcher: Fetcher,
+        threads: usize,
+        metrics: Metrics,
+    ) -> Self {
+        // Those that wait, and those that the device threads are busy with.
+        let places = limits.queue.saturating_add(limits.workers);
+        for class in entry.classes.iter().filter(|class| !class.is_empty()) {
+            metrics.detections.with_label_values(&[class]);
+        }
+        Self {
+            entry,
+            defaults,
+            fetcher,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            cpu: CpuPool::new(threads),
+            loaded: OnceLock::new(),
+            metrics: Arc::new(metrics),
+            readiness: Readiness::default(),
+            limits,
+        }
+    }
+
+    /// Starts the device threads, runs the shapes that the model wants to be warm for, and answers
+    /// requests from then on. The second model installed is dropped.
+    pub async fn install(&self, model: Box<dyn Model>, device: &str) -> io::Result<()> {
+        let model: Arc<dyn Model> = Arc::from(model);
+        let forward = Arc::new(Forward {
+            model: Arc::clone(&model),
+            metrics: Arc::clone(&self.metrics),
+        });
+        let places = self.limits.queue.saturating_add(self.limits.workers);
+        let engine = Engine::start(&forward, places, self.limits.workers)?;
+        let selection = Selection {
+            threshold: 0.0,
+            max_detections: self.defaults.max_detections,
+            classes: None,
+            masks: true,
+        };
+        for shape in model.warm_up_shapes() {
+            let input = Input {
+                shape,
+                samples: vec![0.0; shape.iter().product()],
+            };
+            engine
+                .run((input, selection.clone()), Instant::now() + WARM_UP)
+                .await
+                .map_err(io::Error::other)?;
+        }
+        if self.loaded.set(Loaded { model, engine }).is_ok() {
+            self.metrics.model_ready.set(1);
+            let info = &self.metrics.device_info;
+            info.with_label_values(&[self.entry.name, device]).set(1);
+        }
+        Ok(())
+    }
+
+    /// Takes a place for a request that just came, whose caller waits for `patience` at the most.
+    pub fn admit(&self, patience: Option<Duration>) -> Result<Ticket, Error> {
+        let arrived = Instant::now();
+        self.loaded().map_err(|error| self.refused(error))?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| self.refused(self.overloaded()))?;
+        let patience = patience.map_or(self.limits.deadline, |time| time.min(self.limits.deadline));
+        Ok(Ticket {
+            deadline: arrived + patience,
+            _place: place,
+        })
+    }
+
+    /// Completes a wish; an error names what of it cannot be.
+    pub fn select(&self, wish: &Wish) -> Result<Selection, Error> {
+        let threshold = match wish.threshold {
+            Some(score) if !(0.0..=1.0).contains(&score) => {
+                return Err(Error::BadInput(format!(
+                    "threshold is {score}, expected 0 to 1"
+                )));
+            }
+            Some(score) => score,
+            None => self.defaults.threshold.unwrap_or(self.entry.threshold),
+        };
+        let most = self.defaults.max_detections;
+        let max_detections = wish.max_detections.unwrap_or(most);
+        if !(1..=most).contains(&max_detections) {
+            return Err(Error::BadInput(format!(
+                "max_detections is {max_detections}, expected 1 to {most} (--max-detections)"
+            )));
+        }
+        let classes = wish.classes.iter().map(|name| self.class(name));
+        let classes = classes.collect::<Result<Vec<_>, _>>()?;
+        Ok(Selection {
+            threshold,
+            max_detections,
+            classes: (!classes.is_empty()).then_some(classes),
+            masks: wish.masks,
+        })
+    }
+
+    /// Finds what is on the picture.
+    pub async fn predict(
+        &self,
+        ticket: &Ticket,
+        source: Source,
+        selection: Selection,
+    ) -> Result<Answer, Error> {
+        tokio::time::timeout_at(
+            ticket.deadline.into(),
+            self.steps(ticket, source, selection),
+        )
+        .await
+        .unwrap_or_else(|_| Err(self.too_late()))
+        .inspect(|answer| self.count(answer))
+        .map_err(|error| self.refused(error))
+    }
+
+    /// Makes a reply of an answer, on the threads for such work, and notes the time it takes.
+    pub async fn encode<T: Send + 'static>(
+        &self,
+        mut answer: Answer,
+        encode: impl FnOnce(&Answer) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(T, Vec<(Stage, Duration)>), Error> {
+        let (reply, mut timings, took) = self
+            .cpu(move || {
+                let started = Instant::now();
+                let reply = encode(&answer);
+                let timings = std::mem::take(&mut answer.timings);
+                (reply, timings, started.elapsed())
+            })
+            .await?;
+        self.metrics.stage(Stage::Encode, took);
+        timings.push((Stage::Encode, took));
+        Ok((reply?, timings))
+    }
+
+    /// Runs a step that takes more than a moment away from the async threads.
+    pub async fn cpu<T: Send + 'static>(
+        &self,
+        step: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.cpu.run(step).await.map_err(|_| Error::internal())
+    }
+
+    /// Finishes what was accepted and ends the device threads.
+    pub fn close(&self) {
+        self.metrics.model_ready.set(0);
+        if let Some(loaded) = self.loaded.get() {
+            loaded.engine.close();
+        }
+    }
+
+    /// For how long the device threads have been stuck, if they are.
+    pub fn stalled(&self) -> Option<Duration> {
+        let stalled_for = self.loaded.get()?.engine.stalled_for();
+        (stalled_for > STALLED).then_some(stalled_for)
+    }
+
+    /// The model that answers.
+    pub fn entry(&self) -> &'static Entry {
+        self.entry
+    }
+
+    /// The lowest score that is answered by default.
+    pub fn threshold(&self) -> f32 {
+        self.defaults.threshold.unwrap_or(self.entry.threshold)
+    }
+
+    /// What is refused.
+    pub fn limits(&self) -> &config::Limits {
+        &self.limits
+    }
+
+    /// What it has been doing.
+    pub fn metrics(&self) -> &Metrics {
+        if let Some(loaded) = self.loaded.get() {
+            let depth = i64::try_from(loaded.engine.depth()).unwrap_or(i64::MAX);
+            self.metrics.queue_depth.set(depth);
+        }
+        &self.metrics
+    }
+
+    /// What it waits for.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    async fn steps(
+        &self,
+        ticket: &Ticket,
+        source: Source,
+        selection: Selection,
+    ) -> Result<Answer, Error> {
+        let mut timings = Vec::with_capacity(Stage::COUNT);
+        let mut note = |stage, took| {
+            self.metrics.stage(stage, took);
+            timings.push((stage, took));
+        };
+        let loaded = self.loaded()?;
+        let picture = match source {
+            Source::Bytes(bytes) => bytes,
+            Source::Url(url) => {
+                let started = Instant::now();
+                let fetched = self.fetcher.fetch(&url).await.map_err(Error::from);
+                note(Stage::Fetch, started.elapsed());
+                let outcome = fetched.as_ref().map_or_else(Error::code, |_| "ok");
+                self.metrics.fetched.with_label_values(&[outcome]).inc();
+                fetched?
+            }
+        };
+
+        let prepared = {
+            let (model, picture) = (Arc::clone(&loaded.model), picture.clone());
+            let limits = self.limits.picture;
+            self.cpu(move || prepare(&*model, &picture, limits))
+                .await??
+        };
+        note(Stage::Decode, prepared.decoded);
+        note(Stage::Preprocess, prepared.preprocessed);
+
+        let job = (prepared.input, selection.clone());
+        let finished =
+            loaded
+                .engine
+                .run(job, ticket.deadline)
+                .await
+                .map_err(|error| match error {
+                    EngineError::Full => self.overloaded(),
+                    EngineError::Expired => self.too_late(),
+                    EngineError::Closed => Error::NotReady("the server is stopping".to_owned()),
+                    EngineError::Failed => Error::internal(),
+                })?;
+        note(Stage::Queue, finished.queued);
+        note(Stage::Infer, finished.ran);
+
+        let (prediction, took) = {
+            let (model, selection) = (Arc::clone(&loaded.model), selection.clone());
+            self.cpu(move || {
+                let started = Instant::now();
+                let prediction = model.postprocess(finished.output, prepared.size, &selection);
+                (prediction, started.elapsed())
+            })
+            .await?
+        };
+        note(Stage::Postprocess, took);
+        Ok(Answer {
+            entry: self.entry,
+            selection,
+            prediction,
+            picture,
+            timings,
+        })
+    }
+
+    fn loaded(&self) -> Result<&Loaded, Error> {
+        self.loaded.get().ok_or_else(|| {
+            let pending = self.readiness.pending().join(", ");
+            Error::NotReady(format!("the server is not ready yet, pending: {pending}"))
+        })
+    }
+
+    /// The id of a class by its name.
+    fn class(&self, name: &str) -> Result<u32, Error> {
+        let classes = self.entry.classes;
+        if let Some(id) = classes.iter().position(|class| *class == name)
+            && !name.is_empty()
+        {
+            return Ok(u32::try_from(id).unwrap_or(u32::MAX));
+        }
+        let mut near: Vec<_> = classes
+            .iter()
+            .filter(|class| !class.is_empty())
+            .map(|class| (strsim::jaro_winkler(class, name), *class))
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let near: Vec<_> = near.iter().take(3).map(|(_, class)| *class).collect();
+        Err(Error::BadInput(format!(
+            "classes names {name:?}, which {} does not know; the nearest are {}",
+            self.entry.name,
+            near.join(", ")
+        )))
+    }
+
+    fn count(&self, answer: &Answer) {
+        for name in crate::encode::names(answer) {
+            self.metrics.detections.with_label_values(&[name]).inc();
+        }
+    }
+
+    fn refused(&self, error: Error) -> Error {
+        if matches!(
+            error,
+            Error::Overloaded { .. } | Error::Deadline(_) | Error::NotReady(_)
+        ) {
+            let rejected = &self.metrics.rejected;
+            rejected.with_label_values(&[error.code()]).inc();
+        }
+        error
+    }
+
+    fn overloaded(&self) -> Error {
+        let wait = self
+            .loaded
+            .get()
+            .map(|loaded| loaded.engine.expected_wait());
+        Error::Overloaded {
+            message: format!(
+                "{} requests are waiting already (--queue)",
+                self.limits.queue
+            ),
+            retry_after: wait.unwrap_or_default().max(Duration::from_secs(1)),
+        }
+    }
+
+    /// The error of a request whose time is up.
+    pub fn too_late(&self) -> Error {
+        Error::Deadline(format!(
+            "no answer within the deadline (the caller's, or --deadline {})",
+            humantime::format_duration(self.limits.deadline)
+        ))
+    }
+}
+
+/// Longer than any network takes for one picture on any processor.
+const WARM_UP: Duration = Duration::from_mins(10);
+
+/// A picture on its way into the network.
+struct Prepared {
+    input: Input,
+    /// `[width, height]` of the picture.
+    size: [u32; 2],
+    decoded: Duration,
+    preprocessed: Duration,
+}
+
+/// Decodes and preprocesses in one step, so that samples never wait for a thread: large pictures are
+/// in memory only so many at a time as there are threads.
+fn prepare(
+    model: &dyn Model,
+    picture: &[u8],
+    limits: config::PictureLimits,
+) -> Result<Prepared, Error> {
+    let started = Instant::now();
+    let image = decode(picture, limits)?;
+    let decoded = started.elapsed();
+    let input = model.preprocess(&image);
+    Ok(Prepared {
+        input,
+        size: [image.width(), image.height()],
+        decoded,
+        preprocessed: started.elapsed().saturating_sub(decoded),
+    })
+}
+
+/// Decodes a picture within the limits.
+pub fn decode(picture: &[u8], limits: config::PictureLimits) -> Result<Image, Error> {
+    let options = decode::Options {
+        limits: decode::Limits {
+            max_pixels: limits.max_pixels,
+            max_side: limits.max_side,
+        },
+        exif: decode::Exif::Apply,
+    };
+    decode::decode(picture, &options).map_err(Error::from)
+}
+
+/// What the device threads run.
+struct Forward {
+    model: Arc<dyn Model>,
+    metrics: Arc<Metrics>,
+}
+
+impl Work for Forward {
+    type Job = (Input, Selection);
+    type Output = Output;
+    type Key = [usize; 3];
+
+    fn key(&self, (input, _): &Self::Job) -> Self::Key {
+        input.shape
+    }
+
+    fn preferred_batch(&self) -> usize {
+        self.model.preferred_batch()
+    }
+
+    fn run(&self, batch: Vec<Self::Job>) -> Vec<Output> {
+        self.metrics.batch_size.observe(batch.len() as f64);
+        let batch: Vec<_> = batch
+            .iter()
+            .map(|(input, selection)| (input, selection))
+            .collect();
+        self.model.forward(&batch)
+    }
+
+    fn abandoned(&self) {
+        self.metrics
+            .rejected
+            .with_label_values(&["abandoned"])
+            .inc();
+    }
+}

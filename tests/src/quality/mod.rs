@@ -114,8 +114,7 @@ impl Report {
 pub async fn measure(server: &Server, shared: &Path) -> Report {
     let folder = shared.join("images/coco-val");
     let pictures = jpegs(&folder);
-    let references: HashMap<String, Reference> =
-        read_json(&shared.join("reference/d2go_mask_rcnn_detections.json"));
+    let (float, int8) = references(shared);
     let truth = GroundTruth::read(&folder.join("instances.json"));
     let labels: HashMap<String, Vec<String>> = read_json(&folder.join("eval.json"));
 
@@ -123,10 +122,6 @@ pub async fn measure(server: &Server, shared: &Path) -> Report {
     for (name, bytes) in &pictures {
         ours.insert(name.clone(), detect(server, bytes.clone()).await);
     }
-    let (float, int8): (Detections, Detections) = references
-        .into_iter()
-        .map(|(name, Reference { float, int8 })| ((name.clone(), float), (name, int8)))
-        .unzip();
 
     let Fidelity {
         found,
@@ -184,6 +179,16 @@ pub async fn measure(server: &Server, shared: &Path) -> Report {
         ],
         missed,
     }
+}
+
+/// The reference detections of the float network and of the int8 one.
+fn references(shared: &Path) -> (Detections, Detections) {
+    let pictures: HashMap<String, Reference> =
+        read_json(&shared.join("reference/d2go_mask_rcnn_detections.json"));
+    pictures
+        .into_iter()
+        .map(|(name, Reference { float, int8 })| ((name.clone(), float), (name, int8)))
+        .unzip()
 }
 
 /// The part of the reply of `/v1/predict` that is looked at here.
@@ -323,7 +328,29 @@ impl fmt::Display for Gate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figure, Gate};
+    use super::{Figure, Gate, GroundTruth, fidelity::Fidelity, references};
+
+    /// What pycocotools 2.0.11 makes of the reference detections: `COCOeval(gt, gt.loadRes(..),
+    /// "bbox").stats[0]`, pictures in the order of their names.
+    const PYCOCOTOOLS: [f64; 2] = [0.288_060_062_709_661_9, 0.269_028_405_587_152_1];
+
+    #[test]
+    fn precision_is_what_pycocotools_computes() {
+        let Some(shared) = crate::shared("precision_is_what_pycocotools_computes") else {
+            return;
+        };
+        let truth = GroundTruth::read(&shared.join("images/coco-val/instances.json"));
+        let (float, int8) = references(&shared);
+        for (detections, expected) in [&float, &int8].into_iter().zip(PYCOCOTOOLS) {
+            let precision = truth.box_precision(detections);
+            assert!(
+                (precision - expected).abs() < 1e-6,
+                "{precision}, expected {expected}"
+            );
+        }
+        assert!(Fidelity::of(&float, &float).missed.is_empty());
+        assert!(Fidelity::of(&int8, &float).missed.len() > 20);
+    }
 
     #[test]
     fn gates_shut() {

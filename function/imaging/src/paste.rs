@@ -26,6 +26,8 @@ pub fn paste(
     let columns = Axis::new(x0, x1, padded, width);
     let rows = Axis::new(y0, y1, padded, height);
 
+    let spans = rows.spans();
+
     let mut runs = Runs::default();
     runs.push(false, columns.start * height);
     let mut column = vec![0.0; padded];
@@ -37,10 +39,10 @@ pub fn paste(
                 index if index > side => 0.0,
                 index => mask[row * side + index - 1],
             };
-            *value = tap.blend(at(tap.low), at(tap.high));
+            *value = blend(at(tap.low), at(tap.high), tap.weight);
         }
         runs.push(false, rows.start);
-        fill(&mut runs, &column, &rows, threshold);
+        fill(&mut runs, &column, &spans, threshold);
         runs.push(false, height - rows.end);
     }
     runs.push(false, (width - columns.end) * height);
@@ -48,29 +50,21 @@ pub fn paste(
 }
 
 /// Adds one column of the box: the column's values, resized to the box's rows, against the threshold.
-fn fill(runs: &mut Runs, column: &[f32], rows: &Axis, threshold: f32) {
+fn fill(runs: &mut Runs, column: &[f32], rows: &[Span], threshold: f32) {
     /// More than rounding moves a blend of probabilities out of the range of its two ends.
     const ROUNDING: f32 = 1e-5;
-    let mut y = rows.start;
-    while y < rows.end {
-        let tap = rows.tap(y);
-        let (low, high) = (column[tap.low], column[tap.high]);
-        let inside = if low.min(high) > threshold + ROUNDING {
-            true
+    for span in rows {
+        let (low, high) = (column[span.low], column[span.high]);
+        // A blend lies between its ends: mostly none of the span's rows can differ from the others.
+        if low.min(high) > threshold + ROUNDING {
+            runs.push(true, span.length());
         } else if low.max(high) < threshold - ROUNDING {
-            false
+            runs.push(false, span.length());
         } else {
-            runs.push(tap.blend(low, high) > threshold, 1);
-            y += 1;
-            continue;
-        };
-        // Between these two values no pixel can differ, so they all go in together.
-        let mut end = y + 1;
-        while end < rows.end && rows.tap(end).low == tap.low {
-            end += 1;
+            for weight in &span.weights {
+                runs.push(blend(low, high, *weight) > threshold, 1);
+            }
         }
-        runs.push(inside, end - y);
-        y = end;
     }
 }
 
@@ -105,6 +99,21 @@ struct Tap {
     weight: f32,
 }
 
+/// Neighbouring outputs that are made of the same two values.
+struct Span {
+    low: usize,
+    high: usize,
+    /// The weight of the second value in each output.
+    weights: Vec<f32>,
+}
+
+impl Span {
+    fn length(&self) -> u32 {
+        // Never more than the picture has rows.
+        self.weights.len() as u32
+    }
+}
+
 impl Axis {
     fn new(from: i64, to: i64, inputs: usize, limit: u32) -> Self {
         let outputs = to.saturating_sub(from).saturating_add(1).max(1);
@@ -130,19 +139,32 @@ impl Axis {
             weight: source - low as f32,
         }
     }
+
+    fn spans(&self) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        for tap in (self.start..self.end).map(|pixel| self.tap(pixel)) {
+            match spans.last_mut() {
+                Some(span) if span.low == tap.low => span.weights.push(tap.weight),
+                _ => spans.push(Span {
+                    low: tap.low,
+                    high: tap.high,
+                    weights: vec![tap.weight],
+                }),
+            }
+        }
+        spans
+    }
 }
 
-impl Tap {
-    fn blend(self, low: f32, high: f32) -> f32 {
-        (1.0 - self.weight) * low + self.weight * high
-    }
+fn blend(low: f32, high: f32, weight: f32) -> f32 {
+    (1.0 - weight) * low + weight * high
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Axis, enlarge, paste};
+    use super::{Axis, blend, enlarge, paste};
     use crate::rle::Rle;
 
     /// The same with every pixel of the picture at hand.
@@ -170,9 +192,9 @@ mod tests {
                     return false;
                 }
                 let (c, r) = (columns.tap(x), rows.tap(y));
-                let low = c.blend(at(r.low, c.low), at(r.low, c.high));
-                let high = c.blend(at(r.high, c.low), at(r.high, c.high));
-                r.blend(low, high) > threshold
+                let low = blend(at(r.low, c.low), at(r.low, c.high), c.weight);
+                let high = blend(at(r.high, c.low), at(r.high, c.high), c.weight);
+                blend(low, high, r.weight) > threshold
             })
             .collect();
         Rle::from_bitmap(height, width, &bitmap).unwrap()

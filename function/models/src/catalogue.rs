@@ -89,7 +89,7 @@ pub const CATALOGUE: &[Entry] = &[
             format: WeightsFormat::TfLite,
             licence: "Apache-2.0",
         },
-        network: Network::DeeplabMobilenetV2(InputRule::LongerSide(513)),
+        network: Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side: 513 }),
     },
     Entry {
         name: "deeplabv3_resnet50",

@@ -154,3 +154,120 @@ impl InvertedResidual {
         }
     }
 }
+
+/// With the published weights, where they are at hand.
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use burn::tensor::Device;
+    use segmenter_imaging::decode::{Exif, Options, decode};
+
+    use crate::{
+        catalogue,
+        networks::Network,
+        prediction::{ClassMap, Outcome, Selection},
+        semantic::{InputRule, regions},
+        weights::Weights,
+    };
+
+    const BACKGROUND: u8 = 0;
+    const PERSON: u8 = 15;
+    const TV: u8 = 20;
+
+    const SELECTION: Selection = Selection {
+        threshold: 0.5,
+        max_detections: 100,
+        classes: None,
+        masks: true,
+    };
+
+    /// A file of the shared data; none where that is absent, and then says so.
+    fn shared(file: &str) -> Option<PathBuf> {
+        let folder = std::env::var_os("SEGMENTER_SHARED").map_or_else(
+            || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into(),
+            PathBuf::from,
+        );
+        let path = folder.join(file);
+        if !path.exists() {
+            println!("skipped: there is no {}", path.display());
+            return None;
+        }
+        Some(path)
+    }
+
+    /// What the model makes of people among screens, 1200 x 600 pixels, with this longer side.
+    fn class_map(longer_side: u32) -> Option<ClassMap> {
+        let picture = shared("images/max/stc.jpg")?;
+        let weights = shared("weights/deeplabv3_mnv2_pascal_quant.tflite")?;
+        let options = Options {
+            exif: Exif::Ignore,
+            ..Options::default()
+        };
+        let picture = decode(&fs::read(picture).unwrap(), &options).unwrap();
+        let size = [picture.width(), picture.height()];
+        assert_eq!(size, [1200, 600]);
+
+        let format = catalogue::find("deeplabv3_mnv2_pascal")
+            .unwrap()
+            .weights
+            .format;
+        let mut weights = Weights::read(&weights, format).unwrap();
+        let model = Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side })
+            .build(&mut weights, &Device::flex())
+            .unwrap();
+        weights.finish().unwrap();
+
+        let input = model.preprocess(&picture);
+        let output = model.forward(&[(&input, &SELECTION)]).remove(0);
+        let Outcome::ClassMap(map) = model.postprocess(output, size, &SELECTION).outcome else {
+            panic!("not a class map");
+        };
+        Some(map)
+    }
+
+    fn at(map: &ClassMap, row: u32, column: u32) -> u8 {
+        map.classes[(row * map.width + column) as usize]
+    }
+
+    #[test]
+    fn people_and_a_screen_are_where_the_original_service_finds_them() {
+        let Some(map) = class_map(513) else { return };
+        assert_eq!([map.width, map.height], [513, 256]);
+        assert_eq!(at(&map, 0, 0), BACKGROUND);
+        assert_eq!(at(&map, 128, 128), PERSON);
+        assert_eq!(at(&map, 130, 170), PERSON);
+        assert_eq!(at(&map, 200, 500), TV);
+        assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
+    }
+
+    #[test]
+    fn another_longer_side_gives_a_map_of_that_size() {
+        let Some(map) = class_map(333) else { return };
+        assert_eq!([map.width, map.height], [333, 166]);
+        assert_eq!(at(&map, 65, 93), PERSON);
+    }
+
+    #[test]
+    fn the_map_can_be_larger_than_the_input() {
+        let Some(map) = class_map(1024) else { return };
+        assert_eq!([map.width, map.height], [1024, 512]);
+        assert_eq!(at(&map, 0, 0), BACKGROUND);
+        assert_eq!(at(&map, 256, 256), PERSON);
+    }
+
+    #[test]
+    fn the_map_becomes_objects_on_the_picture() {
+        let Some(map) = class_map(513) else { return };
+        let objects = regions(&map, [1200, 600], &SELECTION);
+        let of = |class| objects.iter().filter(move |o| o.class == u32::from(class));
+        assert!(of(PERSON).count() >= 1);
+        assert!(of(TV).count() >= 1);
+        for object in &objects {
+            let mask = object.mask.as_ref().unwrap();
+            assert_eq!((mask.width(), mask.height()), (1200, 600));
+            let bbox = mask.bbox().unwrap().map(|edge| edge as f32);
+            assert_eq!(bbox, object.bbox);
+        }
+    }
+}

@@ -6,81 +6,104 @@ use segmenter_imaging::{
     resample::{Filter, resize},
 };
 
-use super::Enlargement;
 use crate::model::Input;
 
-/// How a picture becomes the network's input, and how the network's output lies on it.
+/// How a picture becomes the network's input, and how large its class map is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputRule {
-    /// torchvision's `SemanticSegmentation` preset: the shorter side is resized to this many pixels
-    /// (520 in all its weights), bilinear with antialiasing, then normalised by ImageNet's mean and
-    /// deviation. A longer side of more than four times as many pixels is resized to that
-    /// instead, so that no picture asks for unbounded memory.
+    /// torchvision's `SemanticSegmentation` preset: the shorter side is resized to this many pixels (520
+    /// with all its weights), bilinear with antialiasing, and normalised by ImageNet's mean and deviation.
+    /// Where the longer side came out at more than four times as many, it becomes that many instead, so
+    /// that no picture asks for unbounded memory. The class map has the size of the input.
     ShorterSide(u32),
-    /// TensorFlow's exported DeepLab: the longer side is resized to this many pixels (513 by default),
-    /// with Lanczos' filter, scaled to -1..1 (128 to 0, as its quantised form has it), and padded right
-    /// and below with grey to 513 pixels a side, or beyond that to the next `16 n + 1`.
-    LongerSide(u32),
+    /// For DeepLab as TensorFlow exports it, with one input size of 513 x 513: the picture is resized to
+    /// that, whatever its shape, with Lanczos' filter, and scaled to -1..1 (128 to 0, as the quantised
+    /// file has it).
+    ///
+    /// DeepLab's demo keeps the shape and pads. On COCO pictures `deeplabv3_mnv2_pascal` is as good either
+    /// way (mean IoU 0.486), but stretched it sees the smaller things in wide and tall pictures.
+    Stretched {
+        /// Of the class map, which has the picture's shape; 513 in DeepLab's demo.
+        longer_side: u32,
+    },
 }
 
 /// The longest side of an input in multiples of the shorter one.
-const MOST_ELONGATED: u32 = 4;
+const MOST_ELONGATED: f64 = 4.0;
 
-/// The side to which TensorFlow's export of DeepLab pads at least.
-const DEEPLAB_SIDE: usize = 513;
+/// The side of the one input of TensorFlow's exported DeepLab.
+const EXPORTED_SIDE: u32 = 513;
 
 /// The mean and standard deviation of ImageNet's red, green and blue in 0..1, as torchvision has them.
 const IMAGENET: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)];
 
 impl InputRule {
-    /// Resizes, normalises and pads.
+    /// Resizes and normalises.
     pub(super) fn prepare(self, image: &Image) -> Input {
-        let [width, height] = self.resized([image.width(), image.height()]);
-        let resized = resize(image, width, height, self.filter());
-        let [padded_height, padded_width] = self.padded([width, height]);
+        let [width, height] = self.input_size([image.width(), image.height()]);
+        let filter = match self {
+            Self::ShorterSide(_) => Filter::Bilinear,
+            Self::Stretched { .. } => Filter::Lanczos,
+        };
+        let resized = resize(image, width, height, filter);
 
-        let mut samples = vec![0.0; 3 * padded_height * padded_width];
-        for (channel, plane) in samples
-            .chunks_exact_mut(padded_height * padded_width)
-            .enumerate()
-        {
+        let mut samples = Vec::with_capacity(resized.pixels().len());
+        for channel in 0..3 {
             let normalised: [f32; 256] = std::array::from_fn(|v| self.normalise(v as f32, channel));
-            let rows = resized.pixels().chunks_exact(3 * width as usize);
-            for (row, pixels) in plane.chunks_exact_mut(padded_width).zip(rows) {
-                for (sample, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
-                    *sample = normalised[usize::from(pixel[channel])];
-                }
-            }
+            let plane = resized.pixels().iter().skip(channel).step_by(3);
+            samples.extend(plane.map(|&sample| normalised[usize::from(sample)]));
         }
         Input {
-            shape: [3, padded_height, padded_width],
+            shape: [3, height as usize, width as usize],
             samples,
         }
     }
 
-    /// How the logits of a picture of this size, `[width, height]`, lie on what it was resized to.
-    pub(super) fn enlargement(self, picture_size: [u32; 2]) -> Enlargement {
-        let resized = self.resized(picture_size);
-        Enlargement {
-            corners: match self {
-                Self::ShorterSide(_) => Corners::Free,
-                Self::LongerSide(_) => Corners::Aligned,
-            },
-            full: self.padded(resized),
-            kept: [resized[1] as usize, resized[0] as usize],
+    /// The class map's `[width, height]` for a picture of `[width, height]`.
+    pub(super) fn map_size(self, [width, height]: [u32; 2]) -> [u32; 2] {
+        match self {
+            Self::ShorterSide(_) => self.input_size([width, height]),
+            Self::Stretched { longer_side } => {
+                // The ratio first, as the demo does, which loses a pixel of some sides to truncation.
+                let ratio = f64::from(longer_side) / f64::from(width.max(height));
+                [width, height].map(|side| ((ratio * f64::from(side)) as u32).max(1))
+            }
+        }
+    }
+
+    /// How the network's logits lie on the class map.
+    pub(super) fn corners(self) -> Corners {
+        match self {
+            Self::ShorterSide(_) => Corners::Free,
+            Self::Stretched { .. } => Corners::Aligned,
         }
     }
 
     /// The shape of the most common input: of a picture of 4:3.
     pub(super) fn warm_up_shape(self) -> [usize; 3] {
-        let [height, width] = self.padded(self.resized([640, 480]));
-        [3, height, width]
+        let [width, height] = self.input_size([640, 480]);
+        [3, height as usize, width as usize]
     }
 
-    fn filter(self) -> Filter {
-        match self {
-            Self::ShorterSide(_) => Filter::Bilinear,
-            Self::LongerSide(_) => Filter::Lanczos,
+    /// The input's `[width, height]` for a picture of `[width, height]`.
+    fn input_size(self, [width, height]: [u32; 2]) -> [u32; 2] {
+        let Self::ShorterSide(side) = self else {
+            return [EXPORTED_SIDE; 2];
+        };
+        let shorter = f64::from(width.min(height));
+        let longer = f64::from(width.max(height));
+        let side = f64::from(side);
+        let most = side * MOST_ELONGATED;
+        let resized = (side * longer / shorter).trunc();
+        let (shorter, longer) = if resized <= most {
+            (side, resized)
+        } else {
+            ((most * shorter / longer).trunc().max(1.0), most)
+        };
+        if width <= height {
+            [shorter as u32, longer as u32]
+        } else {
+            [longer as u32, shorter as u32]
         }
     }
 
@@ -91,44 +114,8 @@ impl InputRule {
                 let (mean, deviation) = IMAGENET[channel];
                 (sample / 255.0 - mean) / deviation
             }
-            Self::LongerSide(_) => (sample - 128.0) / 128.0,
+            Self::Stretched { .. } => (sample - 128.0) / 128.0,
         }
-    }
-
-    /// `[width, height]` to which a picture of `[width, height]` is resized, at least 1.
-    fn resized(self, [width, height]: [u32; 2]) -> [u32; 2] {
-        let (shorter, longer) = (width.min(height), width.max(height));
-        match self {
-            Self::ShorterSide(side) => {
-                let side = f64::from(side);
-                let most = side * f64::from(MOST_ELONGATED);
-                let (shorter, longer) = (f64::from(shorter), f64::from(longer));
-                let other = (side * longer / shorter).trunc();
-                let [shorter, longer] = if other <= most {
-                    [side, other]
-                } else {
-                    [(most * shorter / longer).trunc().max(1.0), most]
-                };
-                if width <= height {
-                    [shorter as u32, longer as u32]
-                } else {
-                    [longer as u32, shorter as u32]
-                }
-            }
-            Self::LongerSide(side) => {
-                // The ratio first and truncation last: 513 / 1200 * 1200 is 512.99... for some sizes.
-                let ratio = f64::from(side) / f64::from(longer);
-                [width, height].map(|side| ((ratio * f64::from(side)) as u32).max(1))
-            }
-        }
-    }
-
-    /// `[height, width]` of the input for a picture resized to `[width, height]`.
-    fn padded(self, [width, height]: [u32; 2]) -> [usize; 2] {
-        [height as usize, width as usize].map(|side| match self {
-            Self::ShorterSide(_) => side,
-            Self::LongerSide(_) => (side.max(DEEPLAB_SIDE) - 1).next_multiple_of(16) + 1,
-        })
     }
 }
 
@@ -139,57 +126,57 @@ mod tests {
     use super::InputRule;
 
     #[test]
-    fn the_longer_side_is_truncated_as_the_exported_deeplab_does() {
-        // 333 / 1200 * 1200 truncates to 333, but there are sides where it loses a pixel.
-        let resized = |side| InputRule::LongerSide(side).resized([1200, 600]);
-        assert_eq!(resized(513), [513, 256]);
-        assert_eq!(resized(333), [333, 166]);
-        assert_eq!(resized(55), [54, 27]);
-        let lost = (16..=1024).filter(|&side| resized(side)[0] == side - 1);
+    fn the_map_of_a_stretched_picture_has_the_size_of_the_demos() {
+        let size = |longer_side| InputRule::Stretched { longer_side }.map_size([1200, 600]);
+        assert_eq!(size(513), [513, 256]);
+        assert_eq!(size(333), [333, 166]);
+        // 55 / 1200 * 1200 is a little less than 55.
+        assert_eq!(size(55), [54, 27]);
+        let lost = (16..=1024).filter(|&side| size(side)[0] == side - 1);
         assert_eq!(lost.count(), 55);
-        assert_eq!(InputRule::LongerSide(16).resized([10_000, 1]), [16, 1]);
+        let elongated = InputRule::Stretched { longer_side: 16 }.map_size([10_000, 1]);
+        assert_eq!(elongated, [16, 1]);
     }
 
     #[test]
-    fn the_shorter_side_is_torchvisions_and_bounded() {
-        let resized = |size| InputRule::ShorterSide(520).resized(size);
-        assert_eq!(resized([640, 427]), [779, 520]);
-        assert_eq!(resized([427, 640]), [520, 779]);
-        assert_eq!(resized([33, 33]), [520, 520]);
-        assert_eq!(resized([30_000, 1]), [2080, 1]);
-        assert_eq!(resized([2, 30]), [138, 2080]);
-    }
-
-    #[test]
-    fn a_deeplab_input_is_padded_with_zeros_to_sixteen_n_plus_one() {
-        let padded = |side, size| {
-            let rule = InputRule::LongerSide(side);
-            rule.padded(rule.resized(size))
-        };
-        assert_eq!(padded(513, [1200, 600]), [513, 513]);
-        assert_eq!(padded(16, [3, 3]), [513, 513]);
-        assert_eq!(padded(1024, [2000, 1000]), [513, 1025]);
-
-        let white = Image::new(4, 2, vec![255; 24]).unwrap();
-        let input = InputRule::LongerSide(513).prepare(&white);
-        assert_eq!(input.shape, [3, 513, 513]);
-        let row = |y: usize| &input.samples[513 * y..][..513];
-        assert!(row(255).iter().all(|&v| v == 127.0 / 128.0));
-        assert!(row(256).iter().all(|&v| v == 0.0));
+    fn the_shorter_side_is_torchvisions_and_the_longer_bounded() {
+        let size = |size| InputRule::ShorterSide(520).input_size(size);
+        assert_eq!(size([640, 427]), [779, 520]);
+        assert_eq!(size([427, 640]), [520, 779]);
+        assert_eq!(size([33, 33]), [520, 520]);
+        assert_eq!(size([30_000, 1]), [2080, 1]);
+        assert_eq!(size([2, 30]), [138, 2080]);
     }
 
     #[test]
     fn samples_are_normalised_by_channel() {
         let image = Image::new(1, 1, vec![255, 0, 128]).unwrap();
-        let input = InputRule::ShorterSide(2).prepare(&image);
-        assert_eq!(input.shape, [3, 2, 2]);
+        let channels = |rule: InputRule| {
+            let input = rule.prepare(&image);
+            let [_, height, width] = input.shape;
+            let planes = input.samples.chunks_exact(height * width);
+            let values: Vec<f32> = planes
+                .map(|plane| {
+                    assert!(plane.iter().all(|&v| v == plane[0]));
+                    plane[0]
+                })
+                .collect();
+            (input.shape, values)
+        };
+
+        let (shape, values) = channels(InputRule::ShorterSide(2));
+        assert_eq!(shape, [3, 2, 2]);
         let expected = [
             (1.0 - 0.485) / 0.229,
             (0.0 - 0.456) / 0.224,
             (128.0 / 255.0 - 0.406) / 0.225,
         ];
-        for (channel, expected) in input.samples.chunks_exact(4).zip(expected) {
-            assert!(channel.iter().all(|&v: &f32| (v - expected).abs() < 1e-6));
+        for (value, expected) in values.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-6_f32);
         }
+
+        let (shape, values) = channels(InputRule::Stretched { longer_side: 7 });
+        assert_eq!(shape, [3, 513, 513]);
+        assert_eq!(values, [127.0 / 128.0, -1.0, 0.0]);
     }
 }

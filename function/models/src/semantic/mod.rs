@@ -11,7 +11,7 @@ mod regions;
 use burn::tensor::{Device, Tensor};
 use segmenter_imaging::Image;
 
-pub use class_map::{Enlargement, class_map};
+pub use class_map::class_map;
 pub use input::InputRule;
 pub use regions::regions;
 
@@ -94,7 +94,8 @@ impl<N: Segmenter> Model for SemanticModel<N> {
             outcome: Outcome::ClassMap(class_map(
                 &values,
                 shape,
-                self.input.enlargement(picture_size),
+                self.input.map_size(picture_size),
+                self.input.corners(),
             )),
         }
     }
@@ -109,7 +110,7 @@ mod tests {
     use burn::tensor::Device;
     use segmenter_imaging::interpolate::Corners;
 
-    use super::{Enlargement, class_map};
+    use super::class_map;
     use crate::{
         catalogue,
         model::{Input, Output},
@@ -151,12 +152,8 @@ mod tests {
                 1e-4,
             );
 
-            let whole = Enlargement {
-                corners: Corners::Free,
-                full: [height, width],
-                kept: [height, width],
-            };
-            let map = class_map(&values, shape, whole);
+            let size = [width as u32, height as u32];
+            let map = class_map(&values, shape, size, Corners::Free);
             let shape = [height, width];
             seeded::assert_close(&map.confidence, &shape, &expected["confidence"], 1e-3);
         }

@@ -1,0 +1,56 @@
+//! Writes what `deeplabv3_mnv2_pascal` makes of pictures, a grey picture of class ids each, for
+//! `scripts/agreement_litert.py`:
+//!
+//! ```text
+//! class_maps WEIGHTS OUT_DIR PICTURE...
+//! ```
+//!
+//! Pictures are not turned by their EXIF orientation.
+
+use std::{
+    error::Error,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::Device;
+use segmenter_imaging::decode::{Exif, Options, decode};
+use segmenter_models::{Outcome, Selection, catalogue, load};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(weights), Some(out)) = (arguments.next(), arguments.next()) else {
+        return Err("expected: class_maps WEIGHTS OUT_DIR PICTURE...".into());
+    };
+    let entry = catalogue::find("deeplabv3_mnv2_pascal").ok_or("not in the catalogue")?;
+    let model = load(entry, &weights, &Device::flex())?;
+
+    let options = Options {
+        exif: Exif::Ignore,
+        ..Options::default()
+    };
+    let selection = Selection {
+        threshold: 0.0,
+        max_detections: 0,
+        classes: None,
+        masks: false,
+    };
+    for path in arguments {
+        let image = decode(&fs::read(&path)?, &options)?;
+        let input = model.preprocess(&image);
+        let outputs = model.forward(&[(&input, &selection)]);
+        let size = [image.width(), image.height()];
+        for output in outputs {
+            let prediction = model.postprocess(output, size, &selection);
+            let Outcome::ClassMap(map) = prediction.outcome else {
+                return Err("not a semantic segmenter".into());
+            };
+            let mut grey = format!("P5 {} {} 255\n", map.width, map.height).into_bytes();
+            grey.extend(&map.classes);
+            let name = path.file_stem().unwrap_or(OsStr::new("picture"));
+            fs::write(Path::new(&out).join(name).with_extension("pgm"), grey)?;
+        }
+    }
+    Ok(())
+}

@@ -497,3 +497,67 @@ impl InvertedResidual {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use segmenter_imaging::Image;
+
+    use super::{MaskRcnnFbnet, input_size};
+    use crate::{
+        model::{Model, Output},
+        prediction::Selection,
+        weights::seeded,
+    };
+
+    const EVERYTHING: Selection = Selection {
+        threshold: 0.0,
+        max_detections: 100,
+        classes: None,
+        masks: true,
+    };
+
+    /// 77 pixels become 319, as `interpolate(scale_factor=320 / 77, recompute_scale_factor=True)` of torch
+    /// has it: 77 * (320 / 77) is less than 320 in floating point.
+    #[test]
+    fn input_sizes_are_torchs() {
+        assert_eq!(input_size([640, 480]), [426, 320]);
+        assert_eq!(input_size([77, 154]), [319, 639]);
+        assert_eq!(input_size([1, 1]), [320, 320]);
+    }
+
+    #[test]
+    fn the_longer_side_has_a_limit() {
+        assert_eq!(input_size([10_000, 10]), [1600, 1]);
+        assert_eq!(input_size([1, 10_000]), [1, 1600]);
+    }
+
+    #[test]
+    fn any_picture_passes() {
+        let model = MaskRcnnFbnet::load(&mut seeded::weights(), &Device::flex()).unwrap();
+        for [width, height] in [[1, 1], [700, 2], [2, 700]] {
+            let samples = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
+            let image = Image::new(width, height, samples.collect()).unwrap();
+            let input = model.preprocess(&image);
+            let output = model.forward(&[(&input, &EVERYTHING)]).remove(0);
+            model.postprocess(output, [width, height], &EVERYTHING);
+        }
+    }
+
+    #[test]
+    fn masks_only_where_asked_for() {
+        let model = MaskRcnnFbnet::load(&mut seeded::weights(), &Device::flex()).unwrap();
+        let image = Image::new(8, 8, vec![128; 192]).unwrap();
+        let input = model.preprocess(&image);
+        let without = Selection {
+            masks: false,
+            ..EVERYTHING
+        };
+        let outputs = model.forward(&[(&input, &EVERYTHING), (&input, &without)]);
+        let masks = |output: &Output| match output {
+            Output::Instances { masks, .. } => masks.is_some(),
+            Output::Logits { .. } => panic!("logits of an instance detector"),
+        };
+        assert_eq!(outputs.iter().map(masks).collect::<Vec<_>>(), [true, false]);
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use segmenter_imaging::Image;
+use segmenter_imaging::{Image, rle::Rle};
 use segmenter_models::{
     Detection, Input, Model, Outcome, Output, Prediction, Selection,
     catalogue::{CATALOGUE, Entry},
@@ -121,7 +121,7 @@ impl Model for Gated {
                     class,
                     score,
                     bbox: [bbox[0] * w, bbox[1] * h, bbox[2] * w, bbox[3] * h],
-                    mask: None,
+                    mask: selection.masks.then(|| box_mask(width, height, bbox)),
                 }
             });
         Prediction {
@@ -134,6 +134,17 @@ impl Model for Gated {
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
         vec![[1, 1, 1]]
     }
+}
+
+/// The pixels of the picture whose corners lie in the box, which is in parts of the picture.
+fn box_mask(width: u32, height: u32, [x0, y0, x1, y1]: [f32; 4]) -> Rle {
+    let within = |pixel: u32, side: u32, from: f32, to: f32| {
+        (from..to).contains(&(pixel as f32 / side as f32))
+    };
+    let pixels = (0..height).flat_map(|y| {
+        (0..width).map(move |x| within(x, width, x0, x1) && within(y, height, y0, y1))
+    });
+    Rle::from_bitmap(height, width, &pixels.collect::<Vec<_>>()).unwrap()
 }
 
 /// Two running servers.

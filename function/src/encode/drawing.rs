@@ -1,6 +1,16 @@
 //! The picture with what was found drawn on it.
 
-use crate::{config::PictureLimits, error::Error, service::Answer};
+use segmenter_imaging::{
+    draw::{Annotation, class_colour, draw as annotate},
+    encode,
+};
+
+use super::{detections, failed, label};
+use crate::{
+    config::PictureLimits,
+    error::Error,
+    service::{self, Answer},
+};
 
 /// The format of a drawn picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +20,9 @@ pub enum Drawing {
     /// Smaller.
     Jpeg,
 }
+
+/// Fine lines stay fine.
+const JPEG_QUALITY: u8 = 90;
 
 impl Drawing {
     /// Its media type.
@@ -21,7 +34,28 @@ impl Drawing {
     }
 }
 
-/// Draws.
-pub fn draw(_answer: &Answer, _drawing: Drawing, _limits: PictureLimits) -> Result<Vec<u8>, Error> {
-    Err(Error::internal())
+/// Draws the findings on their picture, which is decoded again for it.
+pub fn draw(answer: &Answer, drawing: Drawing, limits: PictureLimits) -> Result<Vec<u8>, Error> {
+    let mut image = service::decode(&answer.picture, limits)?;
+    let detections = detections(answer);
+    let annotations: Vec<_> = detections
+        .iter()
+        .map(|detection| {
+            let name = label(answer.entry, detection.class);
+            Annotation {
+                label: format!("{name} {:.2}", detection.score),
+                bbox: detection.bbox,
+                mask: detection.mask.as_ref(),
+                colour: class_colour(detection.class),
+            }
+        })
+        .collect();
+    annotate(&mut image, &annotations);
+    let mut bytes = Vec::new();
+    match drawing {
+        Drawing::Png => encode::png(&image, &mut bytes),
+        Drawing::Jpeg => encode::jpeg(&image, JPEG_QUALITY, &mut bytes),
+    }
+    .map_err(|error| failed(&error))?;
+    Ok(bytes)
 }

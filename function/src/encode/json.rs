@@ -1,10 +1,11 @@
 //! The full reply in JSON.
 
-use segmenter_imaging::rle::Rle;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use segmenter_imaging::{polygon::outlines, rle::Rle};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{detections, label};
+use super::{detections, failed, label, mask_png};
 use crate::{error::Error, service::Answer};
 
 /// How masks are answered.
@@ -13,6 +14,10 @@ use crate::{error::Error, service::Answer};
 pub enum MaskFormat {
     /// COCO's compressed run lengths.
     Rle,
+    /// Outlines with holes.
+    Polygon,
+    /// A greyscale PNG as large as the picture, 255 inside.
+    Png,
     /// Not at all; then none are computed.
     None,
 }
@@ -22,6 +27,8 @@ impl MaskFormat {
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "rle" => Some(Self::Rle),
+            "polygon" => Some(Self::Polygon),
+            "png" => Some(Self::Png),
             "none" => Some(Self::None),
             _ => None,
         }
@@ -76,17 +83,38 @@ enum Mask {
         /// Runs column after column, in COCO's compressed form.
         counts: String,
     },
+    /// The connected parts.
+    Polygon(Vec<Part>),
+    /// A greyscale PNG as large as the picture in base64, 255 inside.
+    Png(String),
+}
+
+/// A connected part of an outline. Corners are in pixels, the first is not repeated at the end.
+#[derive(Debug, Serialize, ToSchema)]
+struct Part {
+    /// Its outer edge.
+    exterior: Vec<[u32; 2]>,
+    /// The edges of the holes in it.
+    holes: Vec<Vec<[u32; 2]>>,
 }
 
 impl Mask {
-    fn new(mask: &Rle, format: MaskFormat) -> Option<Self> {
-        match format {
+    fn new(mask: &Rle, format: MaskFormat) -> Result<Option<Self>, Error> {
+        Ok(match format {
             MaskFormat::None => None,
             MaskFormat::Rle => Some(Self::Rle {
                 size: [mask.height(), mask.width()],
                 counts: mask.to_coco_string(),
             }),
-        }
+            MaskFormat::Polygon => {
+                let parts = outlines(mask).into_iter().map(|part| Part {
+                    exterior: part.exterior,
+                    holes: part.holes,
+                });
+                Some(Self::Polygon(parts.collect()))
+            }
+            MaskFormat::Png => Some(Self::Png(BASE64_STANDARD.encode(mask_png(mask)?))),
+        })
     }
 }
 
@@ -101,21 +129,16 @@ pub fn json(answer: &Answer, masks: MaskFormat) -> Result<Vec<u8>, Error> {
             .iter()
             .map(|detection| {
                 let [x0, y0, x1, y1] = detection.bbox;
-                Found {
+                let mask = detection.mask.as_ref();
+                Ok(Found {
                     label: label(answer.entry, detection.class),
                     class_id: detection.class,
                     score: detection.score,
                     r#box: Corners { x0, y0, x1, y1 },
-                    mask: detection
-                        .mask
-                        .as_ref()
-                        .and_then(|mask| Mask::new(mask, masks)),
-                }
+                    mask: mask.map_or(Ok(None), |mask| Mask::new(mask, masks))?,
+                })
             })
-            .collect(),
+            .collect::<Result<_, Error>>()?,
     };
-    serde_json::to_vec(&reply).map_err(|error| {
-        tracing::error!(%error, "cannot write the reply");
-        Error::internal()
-    })
+    serde_json::to_vec(&reply).map_err(|error| failed(&error))
 }

@@ -1,17 +1,22 @@
 //! From findings to replies: names, JSON, drawn pictures.
 
+mod drawing;
 mod json;
 mod regions;
 
 use std::borrow::Cow;
 
+use segmenter_imaging::{encode, rle::Rle};
 use segmenter_models::{
     Detection, Outcome,
     catalogue::{Entry, Task},
 };
 
-pub use self::json::{MaskFormat, Reply, json};
-use crate::service::Answer;
+pub use self::{
+    drawing::{Drawing, draw},
+    json::{MaskFormat, Reply, json},
+};
+use crate::{error::Error, service::Answer};
 
 /// One class name for each object, the most certain first. A semantic segmenter tells no objects apart:
 /// it gives each class on the picture once.
@@ -60,4 +65,17 @@ pub fn task_name(task: Task) -> &'static str {
         Task::InstanceSegmentation => "instance-segmentation",
         Task::SemanticSegmentation => "semantic-segmentation",
     }
+}
+
+/// Writing what was computed does not fail but for reasons that no caller can do anything about.
+fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
+    tracing::error!(error, "cannot write the reply");
+    Error::internal()
+}
+
+/// The mask as a grey PNG, 255 inside.
+pub fn mask_png(mask: &Rle) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    encode::mask_png(mask, &mut bytes).map_err(|error| failed(&error))?;
+    Ok(bytes)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use segmenter_imaging::rle::Rle;
+use segmenter_imaging::{polygon::outlines, rle::Rle};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -54,7 +54,7 @@ impl Service for Full {
             let answer = self.segmenter.predict(&ticket, source, selection).await?;
             let (reply, _) = self
                 .segmenter
-                .encode(answer, move |answer| Ok(reply(answer, masks)))
+                .encode(answer, move |answer| reply(answer, masks))
                 .await?;
             Ok(reply)
         };
@@ -95,45 +95,69 @@ fn mask_format(number: i32) -> Result<encode::MaskFormat, Error> {
     match MaskFormat::try_from(number) {
         Ok(MaskFormat::Unspecified | MaskFormat::Rle) => Ok(encode::MaskFormat::Rle),
         Ok(MaskFormat::None) => Ok(encode::MaskFormat::None),
-        _ => Err(Error::BadInput(format!(
-            "masks is {number}, expected MASK_FORMAT_RLE or MASK_FORMAT_NONE"
+        Ok(MaskFormat::Polygon) => Ok(encode::MaskFormat::Polygon),
+        Ok(MaskFormat::Png) => Ok(encode::MaskFormat::Png),
+        Err(_) => Err(Error::BadInput(format!(
+            "masks is {number}, expected a value of MaskFormat"
         ))),
     }
 }
 
-fn reply(answer: &Answer, masks: encode::MaskFormat) -> PredictReply {
+fn reply(answer: &Answer, masks: encode::MaskFormat) -> Result<PredictReply, Error> {
     let prediction = &answer.prediction;
     let detections = encode::detections(answer)
         .iter()
         .map(|detection| {
             let [x0, y0, x1, y1] = detection.bbox;
-            v1::Detection {
+            let mask = detection.mask.as_ref();
+            Ok(v1::Detection {
                 label: label(answer.entry, detection.class).to_owned(),
                 class_id: detection.class,
                 score: detection.score,
                 r#box: Some(v1::Box { x0, y0, x1, y1 }),
-                mask: detection
-                    .mask
-                    .as_ref()
-                    .and_then(|mask| encoded(mask, masks)),
-            }
+                mask: mask.map_or(Ok(None), |mask| encoded(mask, masks))?,
+            })
         })
-        .collect();
-    PredictReply {
+        .collect::<Result<_, Error>>()?;
+    Ok(PredictReply {
         model: answer.entry.name.to_owned(),
         width: prediction.width,
         height: prediction.height,
         detections,
-    }
+    })
 }
 
-fn encoded(mask: &Rle, format: encode::MaskFormat) -> Option<detection::Mask> {
-    match format {
+fn encoded(mask: &Rle, format: encode::MaskFormat) -> Result<Option<detection::Mask>, Error> {
+    Ok(match format {
         encode::MaskFormat::None => None,
         encode::MaskFormat::Rle => Some(detection::Mask::Rle(v1::Rle {
             height: mask.height(),
             width: mask.width(),
             counts: mask.to_coco_string(),
         })),
-    }
+        encode::MaskFormat::Polygon => {
+            let polygons = outlines(mask).into_iter().map(|part| v1::Polygon {
+                exterior: points(&part.exterior),
+                holes: part
+                    .holes
+                    .iter()
+                    .map(|hole| v1::Ring {
+                        points: points(hole),
+                    })
+                    .collect(),
+            });
+            Some(detection::Mask::Polygon(v1::MultiPolygon {
+                polygons: polygons.collect(),
+            }))
+        }
+        encode::MaskFormat::Png => Some(detection::Mask::Png(encode::mask_png(mask)?)),
+    })
+}
+
+/// x0, y0, x1, y1, ...
+fn points(ring: &[[u32; 2]]) -> Vec<f32> {
+    ring.as_flattened()
+        .iter()
+        .map(|side| *side as f32)
+        .collect()
 }

@@ -108,8 +108,8 @@ impl Parameters {
                     .collect();
             }
             "masks" => {
-                self.masks =
-                    MaskFormat::from_name(value).ok_or_else(|| bad(name, &value, "rle or none"))?;
+                self.masks = MaskFormat::from_name(value)
+                    .ok_or_else(|| bad(name, &value, "rle, polygon, png or none"))?;
             }
             _ => {
                 return Err(Error::BadInput(format!(
@@ -143,14 +143,14 @@ mod tests {
 
     #[test]
     fn fields_win_over_the_query_whichever_form_they_have() {
-        let query = "threshold=0.25&classes=cat,traffic%20light&masks=none";
+        let query = "threshold=0.25&classes=cat,traffic%20light&masks=png";
         let fields = json!({"threshold": 0.5, "max_detections": "7", "masks": null});
         let parameters = read(query, fields).unwrap();
         assert_eq!(parameters.wish.threshold, Some(0.5));
         assert_eq!(parameters.wish.max_detections, Some(7));
         assert_eq!(parameters.wish.classes, ["cat", "traffic light"]);
-        assert_eq!(parameters.masks, MaskFormat::None);
-        assert!(!parameters.wish.masks);
+        assert_eq!(parameters.masks, MaskFormat::Png);
+        assert!(parameters.wish.masks);
     }
 
     #[test]
@@ -168,7 +168,10 @@ mod tests {
                 "max_detections=-1",
                 r#"max_detections is "-1", expected a whole number, at least 1"#,
             ),
-            ("masks=svg", r#"masks is "svg", expected rle or none"#),
+            (
+                "masks=svg",
+                r#"masks is "svg", expected rle, polygon, png or none"#,
+            ),
         ] {
             assert_eq!(read(query, json!({})).unwrap_err(), message);
         }

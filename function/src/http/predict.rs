@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt::Write, time::Duration};
 use axum::{
     Json,
     extract::{FromRequestParts, Request, State},
-    http::{HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -18,7 +18,7 @@ use super::{
     picture::{self, PictureForm, PictureJson},
 };
 use crate::{
-    encode,
+    encode::{self, Drawing},
     error::Error,
     metrics::Stage,
     service::{Ticket, Wish},
@@ -88,8 +88,12 @@ pub(super) async fn names(
     responses(
         (
             status = 200,
-            description = "What was found,",
-            body = encode::Reply,
+            description = "What was found, as JSON or, where Accept asks for a picture, drawn on it",
+            content(
+                (encode::Reply = "application/json"),
+                (String = "image/png"),
+                (String = "image/jpeg"),
+            ),
             headers(("Server-Timing" = String, description = "Milliseconds in each step")),
         ),
         Refusal
@@ -100,6 +104,7 @@ pub(super) async fn detections(
     ticket: Ticket,
     request: Request,
 ) -> Result<Response, Error> {
+    let drawing = wants_drawing(request.headers());
     let query = request.uri().query().unwrap_or_default().to_owned();
     let sent = picture::read(&app, &ticket, request).await?;
     let parameters = Parameters::read(&query, sent.fields)?;
@@ -107,14 +112,16 @@ pub(super) async fn detections(
     let answer = app.predict(&ticket, sent.source, selection).await?;
 
     let masks = parameters.masks;
-    let (body, timings) = app
-        .encode(answer, move |answer| encode::json(answer, masks))
+    let limits = app.limits().picture;
+    let ((kind, body), timings) = app
+        .encode(answer, move |answer| match drawing {
+            Some(drawing) => Ok((drawing.media_type(), encode::draw(answer, drawing, limits)?)),
+            None => Ok(("application/json", encode::json(answer, masks)?)),
+        })
         .await?;
     let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::VARY, HeaderValue::from_static("accept")),
         (SERVER_TIMING, server_timing(&timings)),
     ];
     Ok((headers, body).into_response())
@@ -134,9 +141,41 @@ fn server_timing(timings: &[(Stage, Duration)]) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+/// The picture format that the caller would rather have than JSON, if any: the first listed counts.
+fn wants_drawing(headers: &HeaderMap) -> Option<Drawing> {
+    let accepted = headers.get(header::ACCEPT)?.to_str().ok()?;
+    accepted
+        .split(',')
+        .filter_map(|range| range.split(';').next())
+        .find_map(|kind| match kind.trim() {
+            "image/png" | "image/*" => Some(Some(Drawing::Png)),
+            "image/jpeg" => Some(Some(Drawing::Jpeg)),
+            "application/json" | "application/*" | "*/*" => Some(None),
+            _ => None,
+        })
+        .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drawing_is_made_only_for_those_who_prefer_one() {
+        let wants = |accept: &'static str| {
+            wants_drawing(&HeaderMap::from_iter([(
+                header::ACCEPT,
+                HeaderValue::from_static(accept),
+            )]))
+        };
+        assert_eq!(wants("image/png"), Some(Drawing::Png));
+        assert_eq!(
+            wants("text/html, image/jpeg;q=0.9, */*"),
+            Some(Drawing::Jpeg)
+        );
+        assert_eq!(wants("application/json, image/png"), None);
+        assert_eq!(wants("*/*"), None);
+    }
 
     #[test]
     fn timings_are_in_milliseconds() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Response, StatusCode, header};
+use segmenter_imaging::rle::Rle;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -149,6 +150,51 @@ async fn the_full_reply_has_everything() {
     }
     reply["model"] = json!("[model]");
     insta::assert_json_snapshot!(reply);
+}
+
+#[tokio::test]
+async fn a_mask_comes_in_the_form_that_was_asked_for() {
+    let servers = Servers::start(&[]).await;
+    let mask = async |format: &str| {
+        let path = format!("/v1/predict?max_detections=1&masks={format}");
+        let reply = servers.post(&path, png(8, 4)).send().await.unwrap();
+        reply.json::<Value>().await.unwrap()["detections"][0]["mask"].take()
+    };
+    // The left half: 16 pixels of foreground, then 16 of background.
+    let rle = mask("rle").await;
+    assert_eq!(rle["rle"]["size"], json!([4, 8]));
+    let counts = rle["rle"]["counts"].as_str().unwrap();
+    let decoded = Rle::from_coco_string(4, 8, counts).unwrap();
+    assert_eq!(decoded.counts(), [0, 16, 16]);
+    let polygon = mask("polygon").await["polygon"].take();
+    let mut corners: Vec<[u32; 2]> =
+        serde_json::from_value(polygon[0]["exterior"].clone()).unwrap();
+    corners.sort_unstable();
+    assert_eq!(corners, [[0, 0], [0, 4], [4, 0], [4, 4]]);
+    assert_eq!(polygon[0]["holes"], json!([]));
+    let encoded = mask("png").await["png"].take();
+    let bytes = BASE64_STANDARD.decode(encoded.as_str().unwrap()).unwrap();
+    let picture = image::load_from_memory(&bytes).unwrap().into_luma8();
+    assert_eq!(picture.dimensions(), (8, 4));
+    assert_eq!((picture[(3, 0)].0, picture[(4, 0)].0), ([255], [0]));
+    assert_eq!(mask("none").await, Value::Null);
+}
+
+#[tokio::test]
+async fn those_who_accept_pictures_get_one() {
+    let servers = Servers::start(&[]).await;
+    for kind in ["image/png", "image/jpeg"] {
+        let request = servers.post("/v1/predict", png(64, 48));
+        let response = request.header(header::ACCEPT, kind).send().await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], kind);
+        let bytes = response.bytes().await.unwrap();
+        let picture = image::load_from_memory(&bytes).unwrap().into_rgb8();
+        assert_eq!(picture.dimensions(), (64, 48));
+        assert!(
+            picture.pixels().any(|pixel| pixel.0 != [0, 0, 0]),
+            "nothing is drawn"
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod anchors;
 mod answer;
 mod boxes;
 mod detections;
+mod input;
 mod nms;
 mod proposals;
 
@@ -14,5 +15,6 @@ pub use anchors::{cell_anchors, shifted};
 pub use answer::{class_masks, output, prediction};
 pub use boxes::{CodingWeights, area, clip, decode, iou, is_at_least};
 pub use detections::{DetectionConfig, Found, Predictions, detections};
+pub use input::{InputSize, pad};
 pub use nms::batched_nms;
 pub use proposals::{Level, ProposalConfig, proposals};

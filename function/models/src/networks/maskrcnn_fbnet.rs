@@ -10,28 +10,28 @@ use burn::{
 };
 use segmenter_imaging::{Image, interpolate};
 
+use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
         Activation, Conv2d, FeatureMap, Geometry, Linear, RoiAlign, from_host, global_mean,
-        nearest, softmax, to_host,
+        softmax, to_host,
     },
     classes::COCO,
     detection::{
-        DetectionConfig, Found, Level, Predictions, ProposalConfig, class_masks, detections,
-        output, prediction, proposals,
+        DetectionConfig, Found, InputSize, Level, Predictions, ProposalConfig, class_masks,
+        detections, output, prediction, proposals,
     },
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
 };
 
-/// The shorter side of the network's input, in pixels.
-const SHORT_SIDE: u32 = 320;
-
-/// The longer side of the network's input at most, in pixels. The network was trained on pictures of
-/// ordinary shape and has no such limit; without one a picture of 10000x1 would be resized to 3 200 000
-/// by 320.
-const LONG_SIDE: u32 = 5 * SHORT_SIDE;
+/// The network was trained on pictures of ordinary shape and has no limit to the longer side; without one
+/// a picture of 10000x1 would be resized to 3 200 000 by 320.
+const SIZE: InputSize = InputSize {
+    shorter: 320,
+    longer: 5 * 320,
+};
 
 /// Pixels of the input to one of the feature map.
 const STRIDE: usize = 16;
@@ -200,7 +200,7 @@ impl MaskRcnnFbnet {
 
 impl Model for MaskRcnnFbnet {
     fn preprocess(&self, image: &Image) -> Input {
-        let [width, height] = input_size([image.width(), image.height()]);
+        let [width, height] = SIZE.resized([image.width(), image.height()]);
         let mut samples =
             interpolate::bilinear(image, width, height, interpolate::Corners::Aligned);
         let plane = width as usize * height as usize;
@@ -226,28 +226,14 @@ impl Model for MaskRcnnFbnet {
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
-        prediction(output, picture_size, [scale(picture_size) as f32; 2])
+        prediction(output, picture_size, [SIZE.scale(picture_size) as f32; 2])
     }
 
     /// Of a picture of 4:3.
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
-        let [width, height] = input_size([640, 480]);
+        let [width, height] = SIZE.resized([640, 480]);
         vec![[3, height as usize, width as usize]]
     }
-}
-
-/// Pixels of the input a pixel of the picture, which is `[width, height]`.
-fn scale([width, height]: [u32; 2]) -> f64 {
-    let shorter = f64::from(SHORT_SIDE) / f64::from(width.min(height));
-    let longer = f64::from(LONG_SIDE) / f64::from(width.max(height));
-    shorter.min(longer)
-}
-
-/// `[width, height]` of the input, rounded down as torch's `interpolate` does with a scale factor that it
-/// recomputes; at least a pixel.
-fn input_size(picture: [u32; 2]) -> [u32; 2] {
-    let scale = scale(picture);
-    picture.map(|side| ((f64::from(side) * scale).floor() as u32).max(1))
 }
 
 /// All that has weights.
@@ -356,154 +342,12 @@ impl Network {
     }
 }
 
-fn run(blocks: &[InvertedResidual], x: Tensor<4>) -> Tensor<4> {
-    blocks.iter().fold(x, |x, block| block.forward(x))
-}
-
-/// Blocks `{name}_{first}` and on, the first of which has `inputs` channels.
-fn load_blocks(
-    weights: &mut Weights,
-    name: &str,
-    first: usize,
-    mut inputs: usize,
-    blocks: &[Block],
-    device: &Device,
-) -> Result<Vec<InvertedResidual>, WeightError> {
-    let mut loaded = Vec::with_capacity(blocks.len());
-    for (i, block) in (first..).zip(blocks) {
-        let name = format!("{name}_{i}");
-        loaded.push(InvertedResidual::load(
-            weights, &name, inputs, block, device,
-        )?);
-        inputs = block.outputs;
-    }
-    Ok(loaded)
-}
-
-/// The shape of an [`InvertedResidual`].
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    hidden: usize,
-    kernel: usize,
-    outputs: usize,
-    stride: usize,
-    expansion: bool,
-    upsampled: bool,
-}
-
-impl Block {
-    const fn new(hidden: usize, kernel: usize, outputs: usize) -> Self {
-        Self {
-            hidden,
-            kernel,
-            outputs,
-            stride: 1,
-            expansion: true,
-            upsampled: false,
-        }
-    }
-
-    const fn stride(self, stride: usize) -> Self {
-        Self { stride, ..self }
-    }
-
-    const fn without_expansion(self) -> Self {
-        Self {
-            expansion: false,
-            ..self
-        }
-    }
-
-    /// On a map of twice the sides.
-    const fn upsampled(self) -> Self {
-        Self {
-            upsampled: true,
-            ..self
-        }
-    }
-}
-
-/// 1x1 to more channels, depthwise, 1x1 to fewer; the input is added where it has the output's shape.
-#[derive(Module, Debug)]
-struct InvertedResidual {
-    expand: Option<Conv2d>,
-    depthwise: Conv2d,
-    project: Conv2d,
-    #[module(skip)]
-    upsampled: bool,
-    #[module(skip)]
-    residual: bool,
-}
-
-impl InvertedResidual {
-    fn load(
-        weights: &mut Weights,
-        name: &str,
-        inputs: usize,
-        block: &Block,
-        device: &Device,
-    ) -> Result<Self, WeightError> {
-        let Block {
-            hidden,
-            kernel,
-            outputs,
-            stride,
-            expansion,
-            upsampled,
-        } = *block;
-        let expand = expansion
-            .then(|| {
-                let geometry = Geometry::new(inputs, hidden, 1);
-                let name = format!("{name}.pw.conv");
-                Conv2d::load(weights, &name, geometry, Activation::Relu, device)
-            })
-            .transpose()?;
-        Ok(Self {
-            expand,
-            depthwise: Conv2d::load_without_bias(
-                weights,
-                &format!("{name}.dw.conv"),
-                Geometry::depthwise(hidden, kernel).stride(stride),
-                Activation::Identity,
-                device,
-            )?,
-            project: Conv2d::load(
-                weights,
-                &format!("{name}.pwl.conv"),
-                Geometry::new(hidden, outputs, 1),
-                Activation::Identity,
-                device,
-            )?,
-            upsampled,
-            residual: inputs == outputs && stride == 1 && !upsampled,
-        })
-    }
-
-    /// `[batch, inputs, h, w]` to `[batch, outputs, h / stride, w / stride]`, or `2h, 2w` if upsampled.
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut x = match &self.expand {
-            Some(expand) => expand.forward(input.clone()),
-            None => input.clone(),
-        };
-        if self.upsampled {
-            let [_, _, height, width] = x.dims();
-            x = nearest(x, [2 * height, 2 * width]);
-        }
-        let x = self.depthwise.forward(x);
-        if self.residual {
-            self.project.forward_with_residual(x, input)
-        } else {
-            self.project.forward(x)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
     use segmenter_imaging::Image;
 
-    use super::{MaskRcnnFbnet, input_size};
+    use super::MaskRcnnFbnet;
     use crate::{
         model::{Model, Output},
         prediction::Selection,
@@ -516,21 +360,6 @@ mod tests {
         classes: None,
         masks: true,
     };
-
-    /// 77 pixels become 319, as `interpolate(scale_factor=320 / 77, recompute_scale_factor=True)` of torch
-    /// has it: 77 * (320 / 77) is less than 320 in floating point.
-    #[test]
-    fn input_sizes_are_torchs() {
-        assert_eq!(input_size([640, 480]), [426, 320]);
-        assert_eq!(input_size([77, 154]), [319, 639]);
-        assert_eq!(input_size([1, 1]), [320, 320]);
-    }
-
-    #[test]
-    fn the_longer_side_has_a_limit() {
-        assert_eq!(input_size([10_000, 10]), [1600, 1]);
-        assert_eq!(input_size([1, 10_000]), [1, 1600]);
-    }
 
     #[test]
     fn any_picture_passes() {

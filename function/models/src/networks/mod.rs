@@ -2,8 +2,10 @@
 
 pub mod deeplab;
 pub mod deeplab_mobilenet_v2;
+mod fbnet;
 pub mod fpn;
 pub mod lraspp;
+pub mod mask_head;
 pub mod maskrcnn_fbnet;
 pub mod mobilenet_v3;
 pub mod rcnn_resnet50_fpn;

@@ -11,28 +11,27 @@ use segmenter_imaging::{Image, interpolate};
 
 use super::{
     fpn::Fpn,
+    mask_head::MaskHead,
     resnet::{Resnet, ResnetConfig},
 };
 use crate::{
     blocks::{
-        Activation, Conv2d, ConvTranspose2d, FeatureMap, Geometry, Linear, RoiAlign, from_host,
-        softmax, to_host,
+        Activation, Conv2d, FeatureMap, Geometry, Linear, RoiAlign, from_host, softmax, to_host,
     },
     classes::COCO_BY_ID,
     detection::{
-        DetectionConfig, Found, Level, Predictions, ProposalConfig, area, cell_anchors,
-        class_masks, detections, output, prediction, proposals,
+        DetectionConfig, Found, InputSize, Level, Predictions, ProposalConfig, area, cell_anchors,
+        class_masks, detections, output, pad, prediction, proposals,
     },
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
 };
 
-/// The shorter side of the network's input, in pixels, unless the longer would pass [`LONG_SIDE`].
-const SHORT_SIDE: u32 = 800;
-
-/// The longer side of the network's input at most, in pixels.
-const LONG_SIDE: u32 = 1333;
+const SIZE: InputSize = InputSize {
+    shorter: 800,
+    longer: 1333,
+};
 
 /// The input is padded with zeros to a multiple of this, in pixels.
 const MULTIPLE: usize = 32;
@@ -111,7 +110,7 @@ impl RcnnResnet50Fpn {
     fn detect(&self, input: &Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        let padded = pad(input);
+        let padded = pad(input, MULTIPLE);
         let [_, padded_height, padded_width] = padded.shape;
         let x = from_host(
             padded.samples,
@@ -193,7 +192,7 @@ impl RcnnResnet50Fpn {
 
 impl Model for RcnnResnet50Fpn {
     fn preprocess(&self, image: &Image) -> Input {
-        let [width, height] = input_size([image.width(), image.height()]);
+        let [width, height] = SIZE.resized([image.width(), image.height()]);
         let mut samples = interpolate::bilinear(image, width, height, interpolate::Corners::Free);
         let plane = width as usize * height as usize;
         for (channel, samples) in samples.chunks_exact_mut(plane).enumerate() {
@@ -216,45 +215,16 @@ impl Model for RcnnResnet50Fpn {
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
-        let size = input_size(picture_size);
+        let size = SIZE.resized(picture_size);
         let scale = std::array::from_fn(|axis| size[axis] as f32 / picture_size[axis] as f32);
         prediction(output, picture_size, scale)
     }
 
     /// Of a picture of 4:3.
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
-        let [width, height] = input_size([640, 480]);
+        let [width, height] = SIZE.resized([640, 480]);
         vec![[3, height as usize, width as usize]]
     }
-}
-
-/// `[width, height]` of the input before padding, rounded down as torch's `interpolate` does with a scale
-/// factor that it recomputes; at least a pixel.
-fn input_size(picture: [u32; 2]) -> [u32; 2] {
-    let [width, height] = picture;
-    let shorter = f64::from(SHORT_SIDE) / f64::from(width.min(height));
-    let longer = f64::from(LONG_SIDE) / f64::from(width.max(height));
-    let scale = shorter.min(longer);
-    picture.map(|side| ((f64::from(side) * scale).floor() as u32).max(1))
-}
-
-/// With zeros to the right and below, up to the next [`MULTIPLE`].
-fn pad(input: &Input) -> Input {
-    let [channels, height, width] = input.shape;
-    let shape @ [_, _, padded_width] = [
-        channels,
-        height.next_multiple_of(MULTIPLE),
-        width.next_multiple_of(MULTIPLE),
-    ];
-    let mut samples = vec![0.0; shape.iter().product()];
-    let planes = samples.chunks_exact_mut(shape[1] * padded_width);
-    for (plane, input) in planes.zip(input.samples.chunks_exact(height * width)) {
-        let rows = plane.chunks_exact_mut(padded_width);
-        for (row, input) in rows.zip(input.chunks_exact(width)) {
-            row[..width].copy_from_slice(input);
-        }
-    }
-    Input { shape, samples }
 }
 
 /// Index of the level that a region is taken from: one of 224x224 pixels from the paper's level 4, one of
@@ -349,7 +319,9 @@ impl Network {
             box_layers,
             box_scores: predictor("cls_score", CLASSES)?,
             box_deltas: predictor("bbox_pred", CLASSES * 4)?,
-            mask_head: masks.then(|| MaskHead::load(weights, device)).transpose()?,
+            mask_head: masks
+                .then(|| MaskHead::load(weights, CLASSES, device))
+                .transpose()?,
         })
     }
 
@@ -382,61 +354,15 @@ impl Network {
     }
 }
 
-#[derive(Module, Debug)]
-struct MaskHead {
-    convolutions: Vec<Conv2d>,
-    upsample: ConvTranspose2d,
-    logits: Conv2d,
-}
-
-impl MaskHead {
-    fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
-        let channels = Fpn::CHANNELS;
-        let convolutions = (0..4)
-            .map(|i| {
-                let name = format!("roi_heads.mask_head.{i}.0");
-                let geometry = Geometry::new(channels, channels, 3);
-                Conv2d::load(weights, &name, geometry, Activation::Relu, device)
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            convolutions,
-            upsample: ConvTranspose2d::load(
-                weights,
-                "roi_heads.mask_predictor.conv5_mask",
-                [channels; 2],
-                Activation::Relu,
-                device,
-            )?,
-            logits: Conv2d::load(
-                weights,
-                "roi_heads.mask_predictor.mask_fcn_logits",
-                Geometry::new(channels, CLASSES, 1),
-                Activation::Identity,
-                device,
-            )?,
-        })
-    }
-
-    /// `[rois, 256, 14, 14]` to logits `[rois, 91, 28, 28]`.
-    fn forward(&self, rois: Tensor<4>) -> Tensor<4> {
-        let x = self
-            .convolutions
-            .iter()
-            .fold(rois, |x, layer| layer.forward(x));
-        self.logits.forward(self.upsample.forward(x))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Tensor};
     use serde_json::Value;
 
-    use super::{Input, RcnnResnet50Fpn, level, pad, todays_name};
+    use super::{Input, MULTIPLE, RcnnResnet50Fpn, level, todays_name};
     use crate::{
         blocks::to_host,
-        detection::iou,
+        detection::{iou, pad},
         model::{Model, Output},
         prediction::Selection,
         weights::{Weights, seeded},
@@ -482,7 +408,7 @@ mod tests {
         let device = Device::flex();
         let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
 
-        let padded = pad(&input());
+        let padded = pad(&input(), MULTIPLE);
         let picture = super::from_host(padded.samples, [1, 3, 256, 320], &device);
         for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
             assert_close(features.clone(), &expected["pyramid"][i]);
@@ -537,18 +463,6 @@ mod tests {
         let square = |side| level([0.0, 0.0, side, side]);
         let levels = [0.0, 111.0, 112.0, 224.0, 447.0, 448.0, 4000.0].map(square);
         assert_eq!(levels, [0, 0, 1, 2, 2, 3, 3]);
-    }
-
-    #[test]
-    fn padding_is_to_the_right_and_below() {
-        let padded = pad(&Input {
-            shape: [2, 1, 2],
-            samples: vec![1.0, 2.0, 3.0, 4.0],
-        });
-        assert_eq!(padded.shape, [2, 32, 32]);
-        assert_eq!(padded.samples[..3], [1.0, 2.0, 0.0]);
-        assert_eq!(padded.samples[1024..1027], [3.0, 4.0, 0.0]);
-        assert_eq!(padded.samples.iter().sum::<f32>(), 10.0);
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! The size of a detector's input.
+
+use crate::model::Input;
+
+/// How large pictures come to the network: as large as both limits allow, in their own proportions.
+#[derive(Clone, Copy, Debug)]
+pub struct InputSize {
+    /// The shorter side at most, in pixels.
+    pub shorter: u32,
+    /// The longer side at most, in pixels.
+    pub longer: u32,
+}
+
+impl InputSize {
+    /// Pixels of the input a pixel of the picture, which is `[width, height]`.
+    pub fn scale(&self, [width, height]: [u32; 2]) -> f64 {
+        let shorter = f64::from(self.shorter) / f64::from(width.min(height));
+        let longer = f64::from(self.longer) / f64::from(width.max(height));
+        shorter.min(longer)
+    }
+
+    /// `[width, height]` of the input, rounded down as torch's `interpolate` does with a scale factor that
+    /// it recomputes; at least a pixel.
+    pub fn resized(&self, picture: [u32; 2]) -> [u32; 2] {
+        let scale = self.scale(picture);
+        picture.map(|side| ((f64::from(side) * scale).floor() as u32).max(1))
+    }
+}
+
+/// With zeros to the right and below, up to sides that are a `multiple`.
+pub fn pad(input: &Input, multiple: usize) -> Input {
+    let [channels, height, width] = input.shape;
+    let shape @ [_, _, padded_width] = [
+        channels,
+        height.next_multiple_of(multiple),
+        width.next_multiple_of(multiple),
+    ];
+    let mut samples = vec![0.0; shape.iter().product()];
+    let planes = samples.chunks_exact_mut(shape[1] * padded_width);
+    for (plane, input) in planes.zip(input.samples.chunks_exact(height * width)) {
+        let rows = plane.chunks_exact_mut(padded_width);
+        for (row, input) in rows.zip(input.chunks_exact(width)) {
+            row[..width].copy_from_slice(input);
+        }
+    }
+    Input { shape, samples }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InputSize, pad};
+    use crate::model::Input;
+
+    const SIZE: InputSize = InputSize {
+        shorter: 320,
+        longer: 1600,
+    };
+
+    /// 77 pixels become 319, as `interpolate(scale_factor=320 / 77, recompute_scale_factor=True)` of torch
+    /// has it: 77 * (320 / 77) is less than 320 in floating point.
+    #[test]
+    fn input_sizes_are_torchs() {
+        assert_eq!(SIZE.resized([640, 480]), [426, 320]);
+        assert_eq!(SIZE.resized([77, 154]), [319, 639]);
+        assert_eq!(SIZE.resized([1, 1]), [320, 320]);
+    }
+
+    #[test]
+    fn the_longer_side_has_a_limit() {
+        assert_eq!(SIZE.resized([10_000, 10]), [1600, 1]);
+        assert_eq!(SIZE.resized([1, 10_000]), [1, 1600]);
+    }
+
+    #[test]
+    fn padding_is_to_the_right_and_below() {
+        let padded = pad(
+            &Input {
+                shape: [2, 1, 2],
+                samples: vec![1.0, 2.0, 3.0, 4.0],
+            },
+            32,
+        );
+        assert_eq!(padded.shape, [2, 32, 32]);
+        assert_eq!(padded.samples[..3], [1.0, 2.0, 0.0]);
+        assert_eq!(padded.samples[1024..1027], [3.0, 4.0, 0.0]);
+        assert_eq!(padded.samples.iter().sum::<f32>(), 10.0);
+    }
+}

@@ -2,7 +2,6 @@
 
 mod drawing;
 mod json;
-mod regions;
 
 use std::borrow::Cow;
 
@@ -10,6 +9,7 @@ use segmenter_imaging::{encode, rle::Rle};
 use segmenter_models::{
     Detection, Outcome,
     catalogue::{Entry, Task},
+    semantic::regions,
 };
 
 pub use self::{
@@ -18,32 +18,23 @@ pub use self::{
 };
 use crate::{error::Error, service::Answer};
 
-/// One class name for each object, the most certain first. A semantic segmenter tells no objects apart:
-/// it gives each class on the picture once.
+/// One class name for each object, the most certain first.
 pub fn names(answer: &Answer) -> Vec<&'static str> {
-    let name = |class| label(answer.entry, class);
-    match &answer.prediction.outcome {
-        Outcome::Detections(detections) => detections
-            .iter()
-            .map(|detection| name(detection.class))
-            .collect(),
-        Outcome::ClassMap(map) => regions::wanted(map, &answer.selection)
-            .into_iter()
-            .map(|(class, _)| name(class))
-            .collect(),
-    }
+    detections(answer)
+        .iter()
+        .map(|detection| label(answer.entry, detection.class))
+        .collect()
 }
 
-/// Objects with their boxes and outlines; of a semantic segmenter the region of each class, as one.
+/// Objects with their boxes and outlines; of a semantic segmenter the connected [`regions`] of each class.
 pub fn detections(answer: &Answer) -> Cow<'_, [Detection]> {
     let prediction = &answer.prediction;
     match &prediction.outcome {
         Outcome::Detections(detections) => Cow::Borrowed(detections),
-        Outcome::ClassMap(map) => Cow::Owned(regions::detections(
-            map,
-            [prediction.width, prediction.height],
-            &answer.selection,
-        )),
+        Outcome::ClassMap(map) => {
+            let picture_size = [prediction.width, prediction.height];
+            Cow::Owned(regions(map, picture_size, &answer.selection))
+        }
     }
 }
 

@@ -227,7 +227,7 @@ impl Model {
     }
 }
 
-fn parse_model(name: &str) -> Result<&'static Entry, String> {
+pub(crate) fn parse_model(name: &str) -> Result<&'static Entry, String> {
     catalogue::find(name).ok_or_else(|| {
         let names: Vec<_> = catalogue::CATALOGUE
             .iter()

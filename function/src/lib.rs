@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod download;
 pub mod encode;
 pub mod engine;
 pub mod error;
@@ -14,5 +15,6 @@ pub mod metrics;
 pub mod observe;
 pub mod readiness;
 pub mod service;
+pub mod store;
 #[cfg(test)]
 mod testing;

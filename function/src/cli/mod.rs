@@ -1,13 +1,15 @@
 //! The command line: one file a command.
 
+mod models;
+mod pull;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use segmenter_models::{Device, Model, catalogue::Entry};
+use segmenter_models::{Device, Model};
 
 use crate::{config, logging};
 
@@ -26,6 +28,11 @@ enum Command {
     /// Answer requests over HTTP and gRPC
     #[command(after_help = serve::EXAMPLES)]
     Serve(config::Serve),
+    /// List the models: what each is for, its licence, its size, and whether it is there
+    Models(models::ModelsArgs),
+    /// Download a model, verify it and put it where it is looked for
+    #[command(after_help = pull::EXAMPLES)]
+    Pull(pull::PullArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -63,6 +70,8 @@ pub fn run() -> ExitCode {
     }
     let result = match cli.command {
         Command::Serve(serve) => serve::run(serve, &matches),
+        Command::Models(args) => models::run(&args),
+        Command::Pull(args) => pull::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,30 +86,15 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The file with a model's weights.
-fn weights(entry: &Entry, model: &config::Model) -> anyhow::Result<PathBuf> {
-    let file = match (&model.weights, &model.model_dir) {
-        (Some(file), _) => file.clone(),
-        (None, Some(directory)) => directory.join(entry.weights.file_name),
-        (None, None) => anyhow::bail!(
-            "no weights for {}: name their file with --weights, or its directory with --model-dir",
-            entry.name
-        ),
-    };
-    anyhow::ensure!(file.is_file(), "there is no file {}", file.display());
-    Ok(file)
-}
-
-/// Finds the weights of a model and builds its network with them.
-fn load_model(model: &config::Model) -> anyhow::Result<Box<dyn Model>> {
+/// Builds the network of a model with the weights at `path`.
+fn load_model(model: &config::Model, path: &Path) -> anyhow::Result<Box<dyn Model>> {
     let entry = model
         .entry()
         .context("this build has no models in its catalogue")?;
-    let path = weights(entry, model)?;
     let device = match model.device {
         config::Device::Auto | config::Device::Cpu => Device::flex(),
     };
-    Ok(segmenter_models::load(entry, &path, &device)?)
+    Ok(segmenter_models::load(entry, path, &device)?)
 }
 
 #[cfg(test)]
@@ -108,11 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flag_of_the_server_has_its_variable_and_one_line() {
+    fn every_flag_has_its_variable_and_one_line() {
         let command = Cli::command();
         command.clone().debug_assert();
-        let serve = command.find_subcommand("serve").unwrap();
-        for argument in serve.get_arguments() {
+        let arguments = command
+            .get_subcommands()
+            .flat_map(clap::Command::get_arguments);
+        for argument in arguments {
             let Some(flag) = argument.get_long() else {
                 continue;
             };

@@ -8,7 +8,7 @@ use futures_util::future;
 use tokio::{signal::unix, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Cli;
+use super::{Cli, pull};
 use crate::{
     config::{self, Serve},
     grpc, http, listen,
@@ -131,19 +131,21 @@ struct Pending {
     warm_up: Latch,
 }
 
-/// Loads the model on a thread of its own, so that probes are answered meanwhile, and installs it.
+/// Finds the model's weights, loads them on a thread of its own, so that probes are answered
+/// meanwhile, and installs the model.
 async fn load(
     model: &config::Model,
     segmenter: &Segmenter,
     pending: Pending,
 ) -> anyhow::Result<()> {
+    let path = pull::locate(model).await?;
     let (send, loaded) = oneshot::channel();
     let model = model.clone();
     thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
             // Nobody listens any more where a signal has ended the start.
-            let _ = send.send(super::load_model(&model));
+            let _ = send.send(super::load_model(&model, &path));
         })?;
     let loaded = loaded.await.context("loading the model failed")??;
     pending.model.release();

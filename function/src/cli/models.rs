@@ -1,0 +1,149 @@
+//! `segmenter models`: lists the catalogue.
+
+use std::{fmt::Write, path::PathBuf};
+
+use clap::{Args, builder::FalseyValueParser};
+use segmenter_models::catalogue::{CATALOGUE, Entry, Task};
+use serde::Serialize;
+
+use super::pull::size;
+use crate::store::ModelDir;
+
+/// How to list the models.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ModelsArgs {
+    /// Where models are kept [default: segmenter in the user's cache directory]
+    #[arg(long, env = "SEGMENTER_MODEL_DIR", value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, env = "SEGMENTER_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+}
+
+/// Prints the models.
+pub(super) fn run(args: &ModelsArgs) -> anyhow::Result<()> {
+    let dir = ModelDir::new(args.model_dir.as_deref())?;
+    let rows: Vec<Row> = CATALOGUE
+        .iter()
+        .map(|entry| Row::new(entry, &dir))
+        .collect();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        print!("{}", table(&rows));
+        println!("\nModels are kept in {}.", dir.path().display());
+    }
+    Ok(())
+}
+
+/// One model, as it is listed.
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    default: bool,
+    task: &'static str,
+    summary: &'static str,
+    licence: &'static str,
+    /// Bytes: of the file, or as the catalogue has it.
+    size: Option<u64>,
+    installed: bool,
+    path: PathBuf,
+    url: &'static str,
+    sha256: &'static str,
+}
+
+impl Row {
+    fn new(entry: &'static Entry, dir: &ModelDir) -> Self {
+        let weights = &entry.weights;
+        let path = dir.weights_path(weights);
+        let installed = dir.has(weights);
+        let found = || std::fs::metadata(&path).ok().filter(|_| installed);
+        Self {
+            name: entry.name,
+            default: CATALOGUE
+                .first()
+                .is_some_and(|first| first.name == entry.name),
+            task: match entry.task {
+                Task::Detection => "boxes",
+                Task::InstanceSegmentation => "instances",
+                Task::SemanticSegmentation => "classes",
+            },
+            summary: entry.summary,
+            licence: weights.licence,
+            size: weights.size.or_else(|| found().map(|file| file.len())),
+            installed,
+            url: weights.url,
+            sha256: weights.sha256,
+            path,
+        }
+    }
+}
+
+/// The rows in columns as wide as they need to be.
+fn table(rows: &[Row]) -> String {
+    let head = ["NAME", "FINDS", "LICENCE", "SIZE", "INSTALLED", "FOR"].map(str::to_owned);
+    let mut lines = vec![head];
+    lines.extend(rows.iter().map(|row| {
+        [
+            row.name.to_owned(),
+            row.task.to_owned(),
+            row.licence.to_owned(),
+            row.size.map_or_else(|| "-".to_owned(), size),
+            (if row.installed { "yes" } else { "no" }).to_owned(),
+            format!(
+                "{}{}",
+                row.summary,
+                if row.default { " (default)" } else { "" }
+            ),
+        ]
+    }));
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let mut text = String::new();
+    for line in &lines {
+        let mut padded = String::new();
+        for (cell, width) in line.iter().zip(widths) {
+            // Writing to a `String` does not fail.
+            let _ = write!(padded, "{cell:width$}  ");
+        }
+        text.push_str(padded.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_has_a_line_and_the_columns_are_straight() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = &CATALOGUE[0];
+        let file = std::fs::File::create(dir.path().join(entry.weights.file_name)).unwrap();
+        file.set_len(entry.weights.size.unwrap_or(1)).unwrap();
+        let dir = ModelDir::new(Some(dir.path())).unwrap();
+        let rows: Vec<Row> = CATALOGUE
+            .iter()
+            .map(|entry| Row::new(entry, &dir))
+            .collect();
+        assert!(rows[0].installed && rows[0].default);
+        assert!(rows[1..].iter().all(|row| !row.installed && !row.default));
+
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + CATALOGUE.len());
+        let column = lines[0].find("LICENCE").unwrap();
+        for (line, row) in lines[1..].iter().zip(&rows) {
+            assert!(line.starts_with(row.name), "{line}");
+            assert!(line[column..].starts_with(row.licence), "{line}");
+        }
+        assert!(lines[1].ends_with("(default)"), "{text}");
+    }
+}

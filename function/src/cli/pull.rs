@@ -1,0 +1,261 @@
+//! `segmenter pull`: downloads weights.
+
+use std::{
+    io::{IsTerminal, stderr},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use bytesize::ByteSize;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use segmenter_models::catalogue::{CATALOGUE, Entry};
+use url::Url;
+
+use super::BadConfiguration;
+use crate::{
+    config,
+    download::{Download, Progress},
+    store::{self, ModelDir, StoreError},
+};
+
+/// Shown after the flags.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  segmenter pull
+  segmenter pull deeplabv3_resnet50 --model-dir /models
+  segmenter pull deeplabv3_resnet50 --url https://mirror.internal/deeplabv3.pth";
+
+/// Which models to download, from where to where.
+#[derive(Args, Clone, Debug)]
+pub(super) struct PullArgs {
+    /// The models; `segmenter models` lists them [default: the first listed]
+    #[arg(value_name = "NAME", value_parser = config::parse_model)]
+    models: Vec<&'static Entry>,
+    /// Where models are kept [default: segmenter in the user's cache directory]
+    #[arg(long, env = "SEGMENTER_MODEL_DIR", value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    /// Download the model from here instead, for one model
+    #[arg(long, env = "SEGMENTER_URL", value_name = "URL", value_parser = parse_url)]
+    url: Option<Url>,
+    /// The SHA-256 that the file should have instead of the catalogue's, for one model
+    #[arg(long, env = "SEGMENTER_SHA256", value_name = "HEX", value_parser = parse_sha256)]
+    sha256: Option<String>,
+}
+
+/// Downloads the models, one after the other.
+pub(super) fn run(args: &PullArgs) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the async thread")?
+        .block_on(pull(args))
+}
+
+async fn pull(args: &PullArgs) -> anyhow::Result<()> {
+    let dir = ModelDir::new(args.model_dir.as_deref())?;
+    let models = match args.models.as_slice() {
+        [] => CATALOGUE.get(..1).unwrap_or_default().iter().collect(),
+        models => models.to_vec(),
+    };
+    if models.len() > 1 && (args.url.is_some() || args.sha256.is_some()) {
+        let count = models.len();
+        return Err(BadConfiguration(format!(
+            "--url and --sha256 are for one model, not for {count}"
+        ))
+        .into());
+    }
+    for entry in models {
+        let mut download = Download::new(&entry.weights)?;
+        if let Some(url) = &args.url {
+            download.url = url.clone();
+        }
+        if let Some(sha256) = &args.sha256 {
+            download.sha256.clone_from(sha256);
+        }
+        let path = download_with_progress(&download, &dir, entry).await?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Where the model's weights are: the file that is given, or the model directory's, or what is now
+/// downloaded into it, unless `--offline` forbids that.
+pub(super) async fn locate(model: &config::Model) -> anyhow::Result<PathBuf> {
+    let entry = model
+        .entry()
+        .context("this build has no models in its catalogue")?;
+    if let Some(path) = model.weights.clone() {
+        return tokio::task::spawn_blocking(|| check_given(entry, path)).await?;
+    }
+    let dir = ModelDir::new(model.model_dir.as_deref())?;
+    let found = {
+        let dir = dir.clone();
+        tokio::task::spawn_blocking(move || dir.find(&entry.weights)).await??
+    };
+    if let Some(path) = found {
+        return Ok(path);
+    }
+    if model.offline {
+        return Err(dir.missing(entry).into());
+    }
+    let download = Download::new(&entry.weights)?;
+    download_with_progress(&download, &dir, entry)
+        .await
+        .with_context(|| dir.missing(entry))
+}
+
+/// Checks a file that was asked for by name. It may hold weights of one's own, so if it is not the
+/// catalogue's, that is told and not refused; whether it fits the network is seen when it is read.
+fn check_given(entry: &Entry, path: PathBuf) -> anyhow::Result<PathBuf> {
+    match store::verify(&path, entry.weights.sha256) {
+        Err(error @ StoreError::Checksum { .. }) => {
+            tracing::warn!("{error}; used because --weights names it");
+        }
+        verified => verified?,
+    }
+    Ok(path)
+}
+
+async fn download_with_progress(
+    download: &Download,
+    dir: &ModelDir,
+    entry: &Entry,
+) -> anyhow::Result<PathBuf> {
+    let mut progress = Reporter::new(entry.name);
+    let path = download.run(dir, &mut progress).await;
+    progress.bar.finish_and_clear();
+    Ok(path?)
+}
+
+/// Tells of a download on the error output: as a bar on a terminal, else in a line for its start and
+/// one for each tenth.
+struct Reporter {
+    model: &'static str,
+    bar: ProgressBar,
+    lines: bool,
+    /// Tenths that have been told of.
+    tenths: Option<u64>,
+}
+
+impl Reporter {
+    fn new(model: &'static str) -> Self {
+        let style = ProgressStyle::with_template(
+            "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        );
+        let bar = ProgressBar::no_length().with_message(format!("pulling {model}"));
+        Self {
+            model,
+            // The template is right, or else the default style is shown.
+            bar: style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style)),
+            lines: !stderr().is_terminal(),
+            tenths: None,
+        }
+    }
+}
+
+impl Progress for Reporter {
+    fn waiting(&mut self) {
+        eprintln!("waiting for another pull into the same directory");
+    }
+
+    fn bytes(&mut self, done: u64, total: Option<u64>) {
+        if !self.lines {
+            if let Some(total) = total {
+                self.bar.set_length(total);
+            }
+            self.bar.set_position(done);
+            return;
+        }
+        let tenths = total.map_or(0, |total| 10 * done / total.max(1));
+        if self.tenths.is_none_or(|told| tenths > told) {
+            self.tenths = Some(tenths);
+            let of = total.map_or_else(String::new, |total| format!(" of {}", size(total)));
+            eprintln!("pulling {}: {}{of}", self.model, size(done));
+        }
+    }
+}
+
+/// A number of bytes for people.
+pub(super) fn size(bytes: u64) -> String {
+    ByteSize(bytes).display().si().to_string()
+}
+
+fn parse_url(url: &str) -> Result<Url, String> {
+    let parsed = Url::parse(url).map_err(|error| error.to_string())?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(parsed),
+        scheme => Err(format!("its scheme is {scheme}, expected http or https")),
+    }
+}
+
+fn parse_sha256(digits: &str) -> Result<String, String> {
+    let valid = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !valid {
+        return Err("expected 64 hex digits".to_owned());
+    }
+    Ok(digits.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli<A: Args> {
+        #[command(flatten)]
+        args: A,
+    }
+
+    fn parse<A: Args>(args: &[&str]) -> Result<A, String> {
+        Cli::try_parse_from([&["segmenter"], args].concat())
+            .map(|cli| cli.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn arguments_are_checked_before_anything_is_downloaded() {
+        let name = CATALOGUE[0].name;
+        let refused = |argument| parse::<PullArgs>(&[argument]).unwrap_err();
+        let args: PullArgs = parse(&[name, "--url=http://mirror/a.pth"]).unwrap();
+        assert_eq!(args.models[0].name, name);
+        let unknown = refused("yolo");
+        assert!(unknown.contains(name), "{unknown}");
+        assert!(refused("--url=ftp://a/b").contains("scheme is ftp"));
+        assert!(refused("--sha256=abcd").contains("64 hex digits"));
+    }
+
+    #[test]
+    fn one_url_is_for_one_model() {
+        let name = CATALOGUE[0].name;
+        let args = parse(&[name, name, "--url=http://mirror/a.pth"]).unwrap();
+        let error = run(&args).unwrap_err().to_string();
+        assert!(error.contains("for one model, not for 2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn weights_that_are_not_there_come_with_advice() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut model: config::Model = parse(&["--offline"]).unwrap();
+        model.model_dir = Some(dir.path().to_owned());
+        let error = locate(&model).await.unwrap_err().to_string();
+        let file_name = CATALOGUE[0].weights.file_name;
+        for advice in ["segmenter pull", file_name, "--weights"] {
+            assert!(error.contains(advice), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_given_is_used_though_it_be_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.pth");
+        let mut model: config::Model = parse(&["--offline"]).unwrap();
+        model.weights = Some(path.clone());
+        let missing = locate(&model).await.unwrap_err().to_string();
+        assert!(missing.contains("mine.pth"), "{missing}");
+        std::fs::write(&path, "mine").unwrap();
+        assert_eq!(locate(&model).await.unwrap(), path);
+    }
+}

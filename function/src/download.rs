@@ -1,0 +1,709 @@
+//! Downloading weights into the model directory.
+//!
+//! A download goes on where an earlier one was cut off, is verified whole before it gets its name, and
+//! two at a time take turns.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::SeekFrom,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE},
+};
+use segmenter_models::catalogue::WeightsFile;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use url::Url;
+
+use crate::{
+    fetch::client_builder,
+    store::{self, ModelDir, StoreError},
+};
+
+/// The largest file that is downloaded, in bytes. The largest of the catalogue has a quarter of it.
+const MAX_SIZE: u64 = 1 << 30;
+
+/// How often in a row a broken download is taken up again without having gained a byte.
+const MAX_RETRIES: u32 = 4;
+
+/// How long to wait before the first such retry; twice as long before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a host may say nothing.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One file to download.
+#[derive(Clone, Debug)]
+pub struct Download {
+    /// The catalogue's file.
+    pub weights: &'static WeightsFile,
+    /// Where it is downloaded from, by `http` or `https`.
+    pub url: Url,
+    /// The first hex digits that its SHA-256 should have.
+    pub sha256: String,
+}
+
+/// Hears of a download's course.
+pub trait Progress {
+    /// Another process is downloading into the same directory and has to end first.
+    fn waiting(&mut self);
+    /// So many bytes are there, of so many if that is known.
+    fn bytes(&mut self, done: u64, total: Option<u64>);
+}
+
+impl Download {
+    /// The catalogue's file from where the catalogue says.
+    pub fn new(weights: &'static WeightsFile) -> Result<Self, DownloadError> {
+        let url = Url::parse(weights.url).map_err(|source| DownloadError::Url {
+            url: weights.url,
+            source,
+        })?;
+        Ok(Self {
+            weights,
+            url,
+            sha256: weights.sha256.to_owned(),
+        })
+    }
+
+    /// Downloads the file into `models` and answers where it lies; at once if it is there already.
+    pub async fn run(
+        &self,
+        models: &ModelDir,
+        progress: &mut (dyn Progress + Send),
+    ) -> Result<PathBuf, DownloadError> {
+        let path = models.weights_path(self.weights);
+        if self.is_there(&path).await {
+            return Ok(path);
+        }
+        let dir = models.path();
+        fs::create_dir_all(dir).map_err(StoreError::io("create", dir))?;
+        let lock = lock(dir, progress).await?;
+        // Whoever held the lock may have downloaded the same file.
+        if !self.is_there(&path).await {
+            self.download(models, progress).await?;
+        }
+        drop(lock);
+        Ok(path)
+    }
+
+    async fn download(
+        &self,
+        models: &ModelDir,
+        progress: &mut (dyn Progress + Send),
+    ) -> Result<(), DownloadError> {
+        let part = models
+            .path()
+            .join(format!("{}.part", self.weights.file_name));
+        let client = client_builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(|source| self.failed(source))?;
+        loop {
+            let mut transfer = Transfer::open(self, &client, &part).await?;
+            transfer.finish(progress).await?;
+            let resumed = transfer.resumed;
+            drop(transfer);
+            let (models, weights) = (models.clone(), self.weights);
+            let (from, sha256) = (part.clone(), self.sha256.clone());
+            let installed = blocking(move || models.install(&from, weights, &sha256)).await?;
+            match installed {
+                Err(wrong @ StoreError::Checksum { .. }) => {
+                    fs::remove_file(&part).map_err(StoreError::io("remove", &part))?;
+                    // The bytes from before may have been of another file.
+                    if !resumed {
+                        return Err(wrong.into());
+                    }
+                }
+                installed => return Ok(installed.map(drop)?),
+            }
+        }
+    }
+
+    async fn is_there(&self, path: &Path) -> bool {
+        let (path, sha256) = (path.to_owned(), self.sha256.clone());
+        let verified = blocking(move || store::verify(&path, &sha256)).await;
+        matches!(verified, Ok(Ok(())))
+    }
+
+    fn failed(&self, source: reqwest::Error) -> DownloadError {
+        DownloadError::Http {
+            file_name: self.weights.file_name,
+            host: host(&self.url),
+            // It may have a password in it.
+            source: source.without_url(),
+        }
+    }
+}
+
+/// A file that is being filled from a URL.
+struct Transfer<'a> {
+    download: &'a Download,
+    client: &'a Client,
+    file: tokio::fs::File,
+    /// Bytes in the file.
+    done: u64,
+    /// Whether some of them are from an earlier run, of which nothing more is known.
+    resumed: bool,
+    /// What the host called the version that the bytes of this run are of.
+    etag: Option<HeaderValue>,
+}
+
+impl<'a> Transfer<'a> {
+    async fn open(
+        download: &'a Download,
+        client: &'a Client,
+        part: &Path,
+    ) -> Result<Self, StoreError> {
+        let mut file = tokio::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(part)
+            .await
+            .map_err(StoreError::io("open", part))?;
+        let done = file
+            .seek(SeekFrom::End(0))
+            .await
+            .map_err(StoreError::io("read", part))?;
+        Ok(Self {
+            download,
+            client,
+            file,
+            done,
+            resumed: done > 0,
+            etag: None,
+        })
+    }
+
+    /// Fills the file up to its end, over as many connections as it takes.
+    async fn finish(&mut self, progress: &mut (dyn Progress + Send)) -> Result<(), DownloadError> {
+        let mut retries = 0;
+        loop {
+            let before = self.done;
+            let result = self.connect(progress).await;
+            // What is written is behind by what the file still buffers.
+            self.file.flush().await.map_err(self.write_failed())?;
+            match result {
+                Err(error) if error.may_pass() => {
+                    retries = if self.done > before { 0 } else { retries + 1 };
+                    if retries > MAX_RETRIES {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, done = self.done, "taking the download up again");
+                    tokio::time::sleep(FIRST_PAUSE * 2u32.pow(retries)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Takes from one connection what it has.
+    async fn connect(&mut self, progress: &mut (dyn Progress + Send)) -> Result<(), DownloadError> {
+        let mut request = self.client.get(self.download.url.clone());
+        if self.done > 0 {
+            request = request.header(RANGE, format!("bytes={}-", self.done));
+            if let Some(etag) = &self.etag {
+                request = request.header(IF_RANGE, etag);
+            }
+        }
+        let response = request.send().await;
+        let response = response.map_err(|source| self.download.failed(source))?;
+        let total = match response.status() {
+            StatusCode::PARTIAL_CONTENT if self.done > 0 => match content_range(&response) {
+                Some((Some(first), total)) if first == self.done => total,
+                _ => return self.start_over().await,
+            },
+            StatusCode::RANGE_NOT_SATISFIABLE if self.done > 0 => {
+                return match content_range(&response) {
+                    Some((None, Some(total))) if total == self.done => Ok(()),
+                    _ => self.start_over().await,
+                };
+            }
+            StatusCode::OK => {
+                self.truncate().await?;
+                response.content_length()
+            }
+            status => {
+                return Err(DownloadError::Status {
+                    file_name: self.download.weights.file_name,
+                    host: host(&self.download.url),
+                    status,
+                });
+            }
+        };
+        self.etag = response
+            .headers()
+            .get(ETAG)
+            .filter(|etag| !etag.as_bytes().starts_with(b"W/"))
+            .cloned();
+        self.copy(response, total, progress).await
+    }
+
+    async fn copy(
+        &mut self,
+        mut response: Response,
+        total: Option<u64>,
+        progress: &mut (dyn Progress + Send),
+    ) -> Result<(), DownloadError> {
+        let expected = self.download.expected_size();
+        if let (Some(expected), Some(found)) = (expected, total)
+            && expected != found
+        {
+            return Err(self.wrong_size(found));
+        }
+        let limit = expected.or(total).unwrap_or(MAX_SIZE).min(MAX_SIZE);
+        progress.bytes(self.done, expected.or(total));
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| self.download.failed(source))?
+        {
+            let done = self.done + chunk.len() as u64;
+            if done > limit {
+                return Err(self.wrong_size(done));
+            }
+            self.file
+                .write_all(&chunk)
+                .await
+                .map_err(self.write_failed())?;
+            self.done = done;
+            progress.bytes(done, expected.or(total));
+        }
+        match expected.or(total) {
+            Some(expected) if expected != self.done => Err(self.wrong_size(self.done)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets what there is, for the next connection to begin at the beginning.
+    async fn start_over(&mut self) -> Result<(), DownloadError> {
+        self.truncate().await?;
+        Err(DownloadError::Range {
+            file_name: self.download.weights.file_name,
+            host: host(&self.download.url),
+        })
+    }
+
+    async fn truncate(&mut self) -> Result<(), DownloadError> {
+        self.file.set_len(0).await.map_err(self.write_failed())?;
+        self.file.rewind().await.map_err(self.write_failed())?;
+        self.done = 0;
+        self.resumed = false;
+        self.etag = None;
+        Ok(())
+    }
+
+    fn wrong_size(&self, found: u64) -> DownloadError {
+        DownloadError::Size {
+            file_name: self.download.weights.file_name,
+            host: host(&self.download.url),
+            found,
+            expected: self.download.expected_size().unwrap_or(MAX_SIZE),
+        }
+    }
+
+    fn write_failed(&self) -> impl FnOnce(std::io::Error) -> DownloadError + use<> {
+        let file_name = self.download.weights.file_name;
+        move |source| DownloadError::Write { file_name, source }
+    }
+}
+
+impl Download {
+    /// The size of the catalogue's file, where it is that file which is wanted.
+    fn expected_size(&self) -> Option<u64> {
+        self.weights
+            .size
+            .filter(|_| self.sha256 == self.weights.sha256)
+    }
+}
+
+/// The first byte, if any, and the length of the whole that an answer says it is a part of
+/// (RFC 9110, section 14.4).
+fn content_range(response: &Response) -> Option<(Option<u64>, Option<u64>)> {
+    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    let (part, total) = range.strip_prefix("bytes ")?.split_once('/')?;
+    let first = part
+        .split_once('-')
+        .and_then(|(first, _)| first.parse().ok());
+    Some((first, total.parse().ok()))
+}
+
+/// The lock of the directory, which one process at a time has. The file stays: to remove it would take
+/// it from under another who waits for it.
+async fn lock(dir: &Path, progress: &mut (dyn Progress + Send)) -> Result<File, DownloadError> {
+    let path = dir.join(".lock");
+    let failed = || StoreError::io("lock", &path);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            progress.waiting();
+            let locked = blocking(move || file.lock().map(|()| file)).await?;
+            Ok(locked.map_err(failed())?)
+        }
+        Err(TryLockError::Error(error)) => Err(failed()(error).into()),
+    }
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DownloadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(DownloadError::Stopped)
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+/// Why weights could not be downloaded. No message has the URL, which may have a password in it.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The catalogue's URL is none.
+    #[error("{url} is not a URL")]
+    Url {
+        /// What the catalogue says.
+        url: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: url::ParseError,
+    },
+    /// The model directory, or what came into it, is at fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file could not be written.
+    #[error("cannot write {file_name}")]
+    Write {
+        /// The file.
+        file_name: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The host could not be reached, or broke off and did not come back.
+    #[error("cannot download {file_name} from {host}")]
+    Http {
+        /// The file.
+        file_name: &'static str,
+        /// The host.
+        host: String,
+        /// Why not.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The host answered something other than a success.
+    #[error("cannot download {file_name} from {host}: it answers {status}")]
+    Status {
+        /// The file.
+        file_name: &'static str,
+        /// The host.
+        host: String,
+        /// What it answered.
+        status: StatusCode,
+    },
+    /// The host sent another part than was asked for.
+    #[error("cannot download {file_name} from {host}: it sends another part than it was asked for")]
+    Range {
+        /// The file.
+        file_name: &'static str,
+        /// The host.
+        host: String,
+    },
+    /// The file has another length.
+    #[error("{file_name} at {host} has {found} bytes or more, expected {expected}")]
+    Size {
+        /// The file.
+        file_name: &'static str,
+        /// The host.
+        host: String,
+        /// How many it has.
+        found: u64,
+        /// How many it should have, or may have at most.
+        expected: u64,
+    },
+    /// The program is ending.
+    #[error("the download was stopped")]
+    Stopped(#[source] tokio::task::JoinError),
+}
+
+impl DownloadError {
+    /// Whether it is worth trying again.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Http { .. } | Self::Range { .. } => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use segmenter_models::catalogue::WeightsFormat;
+    use sha2::{Digest, Sha256};
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    use super::*;
+
+    static WEIGHTS: WeightsFile = WeightsFile {
+        file_name: "net.pth",
+        url: "https://example.org/net.pth",
+        sha256: "",
+        size: None,
+        format: WeightsFormat::StateDict,
+        licence: "Apache-2.0",
+    };
+
+    fn content() -> Vec<u8> {
+        (0..100_000u32).map(|i| (i % 251) as u8).collect()
+    }
+
+    /// A host that gives each connection the next of `answers`, then closes it.
+    struct Host {
+        url: Url,
+        requests: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Host {
+        async fn new(answers: Vec<Vec<u8>>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let requests = Arc::new(Mutex::new(Vec::new()));
+            let heard = Arc::clone(&requests);
+            tokio::spawn(async move {
+                for answer in answers {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let mut request = vec![0; 4096];
+                    let length = stream.read(&mut request).await.unwrap();
+                    let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+                    heard.lock().unwrap().push(request);
+                    stream.write_all(&answer).await.unwrap();
+                    stream.shutdown().await.unwrap();
+                }
+            });
+            Self {
+                url: format!("http://secret:word@{address}/net.pth")
+                    .parse()
+                    .unwrap(),
+                requests,
+            }
+        }
+
+        fn download(&self) -> Download {
+            Download {
+                weights: &WEIGHTS,
+                url: self.url.clone(),
+                sha256: store::hex(&Sha256::digest(content())),
+            }
+        }
+
+        fn requests(&self) -> Vec<String> {
+            self.requests.lock().unwrap().clone()
+        }
+    }
+
+    /// The answer of the whole content, of which only the first `sent` bytes come.
+    fn whole(sent: usize) -> Vec<u8> {
+        let length = content().len();
+        let head = format!("HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: {length}\r\n\r\n");
+        [head.as_bytes(), &content()[..sent]].concat()
+    }
+
+    /// The answer of the content from `first` on.
+    fn rest(first: usize) -> Vec<u8> {
+        let length = content().len();
+        let head = format!(
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{}/{length}\r\n\
+             Content-Length: {}\r\n\r\n",
+            length - 1,
+            length - first
+        );
+        [head.as_bytes(), &content()[first..]].concat()
+    }
+
+    struct Quiet;
+
+    impl Progress for Quiet {
+        fn waiting(&mut self) {}
+        fn bytes(&mut self, done: u64, total: Option<u64>) {
+            assert!(total.is_none_or(|total| done <= total));
+        }
+    }
+
+    /// A model directory whose earlier download has left `part`.
+    fn models(part: &[u8]) -> (tempfile::TempDir, ModelDir) {
+        let dir = tempfile::tempdir().unwrap();
+        if !part.is_empty() {
+            fs::write(dir.path().join("net.pth.part"), part).unwrap();
+        }
+        let models = ModelDir::new(Some(dir.path())).unwrap();
+        (dir, models)
+    }
+
+    fn assert_installed(models: &ModelDir) {
+        let path = models.weights_path(&WEIGHTS);
+        assert!(fs::read(path).unwrap() == content());
+        assert!(!models.path().join("net.pth.part").exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_is_downloaded_once() {
+        let host = Host::new(vec![whole(100_000)]).await;
+        let (_dir, models) = models(b"");
+        let models = ModelDir::new(Some(&models.path().join("not/there/yet"))).unwrap();
+        for _ in 0..2 {
+            let path = host.download().run(&models, &mut Quiet).await.unwrap();
+            assert_eq!(path, models.path().join("net.pth"));
+        }
+        assert_installed(&models);
+        assert_eq!(host.requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_cut_connection_is_taken_up_where_it_was_cut() {
+        let host = Host::new(vec![whole(70_000), rest(70_000)]).await;
+        let (_dir, models) = models(b"");
+        host.download().run(&models, &mut Quiet).await.unwrap();
+        assert_installed(&models);
+        let requests = host.requests();
+        assert!(!requests[0].contains("range"), "{requests:?}");
+        assert!(
+            requests[1].contains("\r\nrange: bytes=70000-\r\n"),
+            "{requests:?}"
+        );
+        assert!(
+            requests[1].contains("\r\nif-range: \"v1\"\r\n"),
+            "{requests:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_run_left_is_taken_up() {
+        let host = Host::new(vec![rest(60_000)]).await;
+        let (_dir, models) = models(&content()[..60_000]);
+        host.download().run(&models, &mut Quiet).await.unwrap();
+        assert_installed(&models);
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_run_left_whole_is_not_downloaded_again() {
+        let answer = "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */100000\r\n\
+                      Content-Length: 0\r\n\r\n";
+        let host = Host::new(vec![answer.into()]).await;
+        let (_dir, models) = models(&content());
+        host.download().run(&models, &mut Quiet).await.unwrap();
+        assert_installed(&models);
+    }
+
+    #[tokio::test]
+    async fn bytes_of_another_file_are_downloaded_again() {
+        let (_dir, models) = models(&[7; 60_000]);
+        let host = Host::new(vec![rest(60_000), whole(100_000)]).await;
+        host.download().run(&models, &mut Quiet).await.unwrap();
+        assert_installed(&models);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_knows_no_ranges_or_wrong_ones_sends_the_whole() {
+        for answers in [vec![whole(100_000)], vec![rest(50_000), whole(100_000)]] {
+            let host = Host::new(answers).await;
+            let (_dir, models) = models(&content()[..60_000]);
+            host.download().run(&models, &mut Quiet).await.unwrap();
+            assert_installed(&models);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_file_is_named_and_removed() {
+        let mut answer = whole(100_000);
+        *answer.last_mut().unwrap() ^= 1;
+        let host = Host::new(vec![answer]).await;
+        let (_dir, models) = models(b"");
+        let download = host.download();
+        let error = download
+            .run(&models, &mut Quiet)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("has SHA-256"), "{error}");
+        assert!(error.ends_with(&download.sha256), "{error}");
+        let left: Vec<_> = fs::read_dir(models.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "only the lock: {left:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_size_is_not_downloaded() {
+        static SIZED: WeightsFile = WeightsFile {
+            size: Some(99_999),
+            sha256: "00",
+            ..WEIGHTS
+        };
+        let host = Host::new(vec![whole(100_000)]).await;
+        let (_dir, models) = models(b"");
+        let download = Download {
+            weights: &SIZED,
+            sha256: "00".to_owned(),
+            ..host.download()
+        };
+        let error = download
+            .run(&models, &mut Quiet)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("has 100000 bytes or more, expected 99999"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_an_error_at_once_and_a_busy_host_is_asked_again() {
+        let status = |status: &str| {
+            format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into()
+        };
+        let host = Host::new(vec![status("404 Not Found")]).await;
+        let (_dir, models) = models(b"");
+        let error = host.download().run(&models, &mut Quiet).await.unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.ends_with("from 127.0.0.1: it answers 404 Not Found"),
+            "{error}"
+        );
+
+        let host = Host::new(vec![status("503 Service Unavailable"), whole(100_000)]).await;
+        host.download().run(&models, &mut Quiet).await.unwrap();
+        assert_installed(&models);
+    }
+
+    #[tokio::test]
+    async fn two_downloads_take_turns() {
+        let host = Host::new(vec![whole(100_000)]).await;
+        let (_dir, models) = models(b"");
+        let download = || {
+            let (download, models) = (host.download(), models.clone());
+            tokio::spawn(async move { download.run(&models, &mut Quiet).await.map(drop) })
+        };
+        let (first, second) = (download(), download());
+        first.await.unwrap().unwrap();
+        second.await.unwrap().unwrap();
+        assert_installed(&models);
+        assert_eq!(host.requests().len(), 1);
+    }
+}

@@ -1,6 +1,6 @@
 //! `segmenter models`: lists the catalogue.
 
-use std::{fmt::Write, path::PathBuf};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::catalogue::{CATALOGUE, Entry, Task};
@@ -27,13 +27,20 @@ pub(super) fn run(args: &ModelsArgs) -> anyhow::Result<()> {
         .iter()
         .map(|entry| Row::new(entry, &dir))
         .collect();
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+    let text = if args.json {
+        serde_json::to_string_pretty(&rows)? + "\n"
     } else {
-        print!("{}", table(&rows));
-        println!("\nModels are kept in {}.", dir.path().display());
+        format!(
+            "{}\nModels are kept in {}.\n",
+            table(&rows),
+            dir.path().display()
+        )
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(())
 }
 
 /// One model, as it is listed.

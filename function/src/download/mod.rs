@@ -3,21 +3,20 @@
 //! A download goes on where an earlier one was cut off, is verified whole before it gets its name, and
 //! two at a time take turns.
 
+mod error;
+mod transfer;
+
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::SeekFrom,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use reqwest::{
-    Client, Response, StatusCode,
-    header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE},
-};
 use segmenter_models::catalogue::WeightsFile;
-use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use url::Url;
 
+pub use self::error::DownloadError;
+use self::transfer::Transfer;
 use crate::{
     fetch::client_builder,
     store::{self, ModelDir, StoreError},
@@ -25,12 +24,6 @@ use crate::{
 
 /// The largest file that is downloaded, in bytes. The largest of the catalogue has a quarter of it.
 const MAX_SIZE: u64 = 1 << 30;
-
-/// How often in a row a broken download is taken up again without having gained a byte.
-const MAX_RETRIES: u32 = 4;
-
-/// How long to wait before the first such retry; twice as long before each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -106,7 +99,12 @@ impl Download {
             .map_err(|source| self.failed(source))?;
         loop {
             let mut transfer = Transfer::open(self, &client, &part).await?;
-            transfer.finish(progress).await?;
+            if let Err(error) = transfer.finish(progress).await {
+                if matches!(error, DownloadError::Size { .. }) {
+                    fs::remove_file(&part).map_err(StoreError::io("remove", &part))?;
+                }
+                return Err(error);
+            }
             let resumed = transfer.resumed;
             drop(transfer);
             let (models, weights) = (models.clone(), self.weights);
@@ -131,6 +129,13 @@ impl Download {
         matches!(verified, Ok(Ok(())))
     }
 
+    /// The size of the catalogue's file, where it is that file which is wanted.
+    fn expected_size(&self) -> Option<u64> {
+        self.weights
+            .size
+            .filter(|_| self.sha256 == self.weights.sha256)
+    }
+
     fn failed(&self, source: reqwest::Error) -> DownloadError {
         DownloadError::Http {
             file_name: self.weights.file_name,
@@ -139,199 +144,6 @@ impl Download {
             source: source.without_url(),
         }
     }
-}
-
-/// A file that is being filled from a URL.
-struct Transfer<'a> {
-    download: &'a Download,
-    client: &'a Client,
-    file: tokio::fs::File,
-    /// Bytes in the file.
-    done: u64,
-    /// Whether some of them are from an earlier run, of which nothing more is known.
-    resumed: bool,
-    /// What the host called the version that the bytes of this run are of.
-    etag: Option<HeaderValue>,
-}
-
-impl<'a> Transfer<'a> {
-    async fn open(
-        download: &'a Download,
-        client: &'a Client,
-        part: &Path,
-    ) -> Result<Self, StoreError> {
-        let mut file = tokio::fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(part)
-            .await
-            .map_err(StoreError::io("open", part))?;
-        let done = file
-            .seek(SeekFrom::End(0))
-            .await
-            .map_err(StoreError::io("read", part))?;
-        Ok(Self {
-            download,
-            client,
-            file,
-            done,
-            resumed: done > 0,
-            etag: None,
-        })
-    }
-
-    /// Fills the file up to its end, over as many connections as it takes.
-    async fn finish(&mut self, progress: &mut (dyn Progress + Send)) -> Result<(), DownloadError> {
-        let mut retries = 0;
-        loop {
-            let before = self.done;
-            let result = self.connect(progress).await;
-            // What is written is behind by what the file still buffers.
-            self.file.flush().await.map_err(self.write_failed())?;
-            match result {
-                Err(error) if error.may_pass() => {
-                    retries = if self.done > before { 0 } else { retries + 1 };
-                    if retries > MAX_RETRIES {
-                        return Err(error);
-                    }
-                    tracing::debug!(%error, done = self.done, "taking the download up again");
-                    tokio::time::sleep(FIRST_PAUSE * 2u32.pow(retries)).await;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// Takes from one connection what it has.
-    async fn connect(&mut self, progress: &mut (dyn Progress + Send)) -> Result<(), DownloadError> {
-        let mut request = self.client.get(self.download.url.clone());
-        if self.done > 0 {
-            request = request.header(RANGE, format!("bytes={}-", self.done));
-            if let Some(etag) = &self.etag {
-                request = request.header(IF_RANGE, etag);
-            }
-        }
-        let response = request.send().await;
-        let response = response.map_err(|source| self.download.failed(source))?;
-        let total = match response.status() {
-            StatusCode::PARTIAL_CONTENT if self.done > 0 => match content_range(&response) {
-                Some((Some(first), total)) if first == self.done => total,
-                _ => return self.start_over().await,
-            },
-            StatusCode::RANGE_NOT_SATISFIABLE if self.done > 0 => {
-                return match content_range(&response) {
-                    Some((None, Some(total))) if total == self.done => Ok(()),
-                    _ => self.start_over().await,
-                };
-            }
-            StatusCode::OK => {
-                self.truncate().await?;
-                response.content_length()
-            }
-            status => {
-                return Err(DownloadError::Status {
-                    file_name: self.download.weights.file_name,
-                    host: host(&self.download.url),
-                    status,
-                });
-            }
-        };
-        self.etag = response
-            .headers()
-            .get(ETAG)
-            .filter(|etag| !etag.as_bytes().starts_with(b"W/"))
-            .cloned();
-        self.copy(response, total, progress).await
-    }
-
-    async fn copy(
-        &mut self,
-        mut response: Response,
-        total: Option<u64>,
-        progress: &mut (dyn Progress + Send),
-    ) -> Result<(), DownloadError> {
-        let expected = self.download.expected_size();
-        if let (Some(expected), Some(found)) = (expected, total)
-            && expected != found
-        {
-            return Err(self.wrong_size(found));
-        }
-        let limit = expected.or(total).unwrap_or(MAX_SIZE).min(MAX_SIZE);
-        progress.bytes(self.done, expected.or(total));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|source| self.download.failed(source))?
-        {
-            let done = self.done + chunk.len() as u64;
-            if done > limit {
-                return Err(self.wrong_size(done));
-            }
-            self.file
-                .write_all(&chunk)
-                .await
-                .map_err(self.write_failed())?;
-            self.done = done;
-            progress.bytes(done, expected.or(total));
-        }
-        match expected.or(total) {
-            Some(expected) if expected != self.done => Err(self.wrong_size(self.done)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Forgets what there is, for the next connection to begin at the beginning.
-    async fn start_over(&mut self) -> Result<(), DownloadError> {
-        self.truncate().await?;
-        Err(DownloadError::Range {
-            file_name: self.download.weights.file_name,
-            host: host(&self.download.url),
-        })
-    }
-
-    async fn truncate(&mut self) -> Result<(), DownloadError> {
-        self.file.set_len(0).await.map_err(self.write_failed())?;
-        self.file.rewind().await.map_err(self.write_failed())?;
-        self.done = 0;
-        self.resumed = false;
-        self.etag = None;
-        Ok(())
-    }
-
-    fn wrong_size(&self, found: u64) -> DownloadError {
-        DownloadError::Size {
-            file_name: self.download.weights.file_name,
-            host: host(&self.download.url),
-            found,
-            expected: self.download.expected_size().unwrap_or(MAX_SIZE),
-        }
-    }
-
-    fn write_failed(&self) -> impl FnOnce(std::io::Error) -> DownloadError + use<> {
-        let file_name = self.download.weights.file_name;
-        move |source| DownloadError::Write { file_name, source }
-    }
-}
-
-impl Download {
-    /// The size of the catalogue's file, where it is that file which is wanted.
-    fn expected_size(&self) -> Option<u64> {
-        self.weights
-            .size
-            .filter(|_| self.sha256 == self.weights.sha256)
-    }
-}
-
-/// The first byte, if any, and the length of the whole that an answer says it is a part of
-/// (RFC 9110, section 14.4).
-fn content_range(response: &Response) -> Option<(Option<u64>, Option<u64>)> {
-    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    let (part, total) = range.strip_prefix("bytes ")?.split_once('/')?;
-    let first = part
-        .split_once('-')
-        .and_then(|(first, _)| first.parse().ok());
-    Some((first, total.parse().ok()))
 }
 
 /// The lock of the directory, which one process at a time has. The file stays: to remove it would take
@@ -369,96 +181,16 @@ fn host(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
-/// Why weights could not be downloaded. No message has the URL, which may have a password in it.
-#[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
-    /// The catalogue's URL is none.
-    #[error("{url} is not a URL")]
-    Url {
-        /// What the catalogue says.
-        url: &'static str,
-        /// What is wrong with it.
-        #[source]
-        source: url::ParseError,
-    },
-    /// The model directory, or what came into it, is at fault.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The file could not be written.
-    #[error("cannot write {file_name}")]
-    Write {
-        /// The file.
-        file_name: &'static str,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The host could not be reached, or broke off and did not come back.
-    #[error("cannot download {file_name} from {host}")]
-    Http {
-        /// The file.
-        file_name: &'static str,
-        /// The host.
-        host: String,
-        /// Why not.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The host answered something other than a success.
-    #[error("cannot download {file_name} from {host}: it answers {status}")]
-    Status {
-        /// The file.
-        file_name: &'static str,
-        /// The host.
-        host: String,
-        /// What it answered.
-        status: StatusCode,
-    },
-    /// The host sent another part than was asked for.
-    #[error("cannot download {file_name} from {host}: it sends another part than it was asked for")]
-    Range {
-        /// The file.
-        file_name: &'static str,
-        /// The host.
-        host: String,
-    },
-    /// The file has another length.
-    #[error("{file_name} at {host} has {found} bytes or more, expected {expected}")]
-    Size {
-        /// The file.
-        file_name: &'static str,
-        /// The host.
-        host: String,
-        /// How many it has.
-        found: u64,
-        /// How many it should have, or may have at most.
-        expected: u64,
-    },
-    /// The program is ending.
-    #[error("the download was stopped")]
-    Stopped(#[source] tokio::task::JoinError),
-}
-
-impl DownloadError {
-    /// Whether it is worth trying again.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Http { .. } | Self::Range { .. } => true,
-            Self::Status { status, .. } => {
-                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
-            }
-            _ => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
     use segmenter_models::catalogue::WeightsFormat;
     use sha2::{Digest, Sha256};
-    use tokio::{io::AsyncReadExt, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -671,6 +403,7 @@ mod tests {
             error.contains("has 100000 bytes or more, expected 99999"),
             "{error}"
         );
+        assert!(!models.path().join("net.pth.part").exists());
     }
 
     #[tokio::test]

@@ -21,8 +21,25 @@ use tracing::Instrument;
 
 use crate::observe::Peer;
 
-/// How long a client may take to send a request's head, and an idle connection may stay open.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How a port is kept open for everybody.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Connections open at a time; others wait in the kernel's backlog.
+    pub connections: usize,
+    /// How long a client may take to send a request's head, and an idle connection may stay open.
+    pub head: Duration,
+}
+
+impl Patience {
+    /// With this many connections.
+    pub fn new(connections: usize) -> Self {
+        Self {
+            connections,
+            head: Duration::from_secs(30),
+        }
+    }
+}
+
 /// How often an HTTP/2 client is asked whether it is still there, and how long it has to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,22 +58,29 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves `router` until `stop` resolves, then lets the open connections finish what they have begun.
-/// At most `connections` are open at a time; others wait in the kernel's backlog.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    connections: usize,
+    patience: Patience,
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = pin!(stop);
-    let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+    let places = Arc::new(Semaphore::new(
+        patience.connections.min(Semaphore::MAX_PERMITS),
+    ));
     let stopping = CancellationToken::new();
     let open = TaskTracker::new();
     let start = |(stream, peer), place| {
         let (router, stopping) = (router.clone(), stopping.clone());
         let span = tracing::debug_span!("connection", %peer);
         let connection = async move {
-            converse(stream, router.layer(Extension(Peer(peer))), &stopping).await;
+            converse(
+                stream,
+                router.layer(Extension(Peer(peer))),
+                patience.head,
+                &stopping,
+            )
+            .await;
             drop(place);
         };
         open.spawn(connection.instrument(span));
@@ -92,10 +116,15 @@ pub async fn serve(
 }
 
 /// Speaks with one client until either side has had enough.
-async fn converse(stream: TcpStream, router: Router, stopping: &CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    head_timeout: Duration,
+    stopping: &CancellationToken,
+) {
     let is_http2 = tokio::select! {
         biased;
-        opening = tokio::time::timeout(HEAD_TIMEOUT, opens_with_http2(&stream)) => opening,
+        opening = tokio::time::timeout(head_timeout, opens_with_http2(&stream)) => opening,
         () = stopping.cancelled() => return,
     };
     let Ok(Ok(is_http2)) = is_http2 else {
@@ -108,7 +137,7 @@ async fn converse(stream: TcpStream, router: Router, stopping: &CancellationToke
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(head_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -151,5 +180,81 @@ async fn opens_with_http2(stream: &TcpStream) -> io::Result<bool> {
         }
         // A part of it is here: nothing tells when more is.
         tokio::time::sleep(PREFACE_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    const BRISK: Patience = Patience {
+        connections: 2,
+        head: Duration::from_millis(200),
+    };
+
+    async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/", get(|| async { "hello" }));
+        let serving = serve(listener, router, BRISK, stop.clone().cancelled_owned());
+        (address, stop, tokio::spawn(serving))
+    }
+
+    /// Sends this and returns everything that comes back until the server closes.
+    async fn exchange(address: SocketAddr, sent: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        // A reset is an end too.
+        let _ = stream.read_to_end(&mut reply).await;
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn clients_that_say_nothing_or_too_little_are_let_go() {
+        let (address, ..) = start().await;
+        for opening in ["", "P", "PRI * HT", "GET / HTTP/1.1\r\nHost: "] {
+            let begin = Instant::now();
+            let reply = exchange(address, opening).await;
+            assert!(!reply.contains("200 OK"), "{opening:?}: {reply}");
+            assert!(begin.elapsed() < Duration::from_secs(5), "{opening:?}");
+        }
+        assert!(exchange(address, REQUEST).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_wait_their_turn() {
+        let (address, ..) = start().await;
+        let first = TcpStream::connect(address).await.unwrap();
+        let _second = TcpStream::connect(address).await.unwrap();
+        let third = tokio::spawn(exchange(address, REQUEST));
+        drop(first);
+        assert!(third.await.unwrap().ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn idle_connections_do_not_keep_a_stopped_server() {
+        let (address, stop, serving) = start().await;
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut reply = [0; 512];
+        assert_ne!(idle.read(&mut reply).await.unwrap(), 0);
+        stop.cancel();
+        let stopped = tokio::time::timeout(Duration::from_secs(5), serving);
+        stopped.await.expect("it still serves").unwrap();
     }
 }

@@ -214,18 +214,12 @@ impl Record {
     fn finish(&mut self, response: &Response, error: Option<&Error>) {
         self.finished = true;
         let code = self.protocol.code(response);
-        let took = self.note(&code);
+        let ms = milliseconds(self.note(&code));
         let (method, path) = (&self.method, &*self.path);
         let peer = self.peer.map(tracing::field::display);
-        let ms = took.as_secs_f64() * 1e3;
-        if let Some(error) = error {
-            let (error, message) = (error.code(), error.to_string());
-            if response.status().is_server_error() {
-                tracing::warn!(%method, path, peer, code, ms, error, message, "answered");
-            } else {
-                tracing::info!(%method, path, peer, code, ms, error, message, "answered");
-            }
-        } else if is_probe(&self.path) {
+        if let Some((error, reason)) = self.protocol.failure(response, error) {
+            tracing::info!(%method, path, peer, code, ms, error, reason, "answered");
+        } else if is_probe(path) {
             tracing::debug!(%method, path, peer, code, ms, "answered");
         } else {
             tracing::info!(%method, path, peer, code, ms, "answered");
@@ -251,10 +245,9 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.finished {
-            let took = self.note("gone");
+            let ms = milliseconds(self.note("gone"));
             let (method, path) = (&self.method, &*self.path);
             let peer = self.peer.map(tracing::field::display);
-            let ms = took.as_secs_f64() * 1e3;
             tracing::info!(%method, path, peer, ms, "the caller left before the answer");
         }
     }
@@ -287,6 +280,17 @@ impl Protocol {
         }
     }
 
+    /// The kind of an error and its message, for the log.
+    fn failure(self, response: &Response, error: Option<&Error>) -> Option<(&'static str, String)> {
+        match self {
+            Self::Http => error.map(|error| (error.code(), error.to_string())),
+            Self::Grpc => {
+                let status = response.extensions().get::<tonic::Status>()?;
+                Some((status.code().description(), status.message().to_owned()))
+            }
+        }
+    }
+
     /// The reply's status as a label.
     fn code(self, response: &Response) -> String {
         match self {
@@ -301,6 +305,11 @@ impl Protocol {
             }
         }
     }
+}
+
+/// For people: to a tenth.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
 /// Whether a machine asks this every few seconds.

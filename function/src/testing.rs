@@ -193,10 +193,10 @@ impl Servers {
             http::router(&segmenter, &serve.listen),
             grpc::router(&segmenter, health.clone()).unwrap(),
         );
-        let most = serve.listen.max_connections;
+        let patience = listen::Patience::new(serve.listen.max_connections);
         let servers = futures_util::future::join3(
-            listen::serve(http, routers.0, most, stop.clone().cancelled_owned()),
-            listen::serve(grpc, routers.1, most, stop.clone().cancelled_owned()),
+            listen::serve(http, routers.0, patience, stop.clone().cancelled_owned()),
+            listen::serve(grpc, routers.1, patience, stop.clone().cancelled_owned()),
             grpc::report(
                 health,
                 segmenter.readiness().watch(),

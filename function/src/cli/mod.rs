@@ -50,6 +50,17 @@ const EX_USAGE: u8 = 64;
 #[error("{0}")]
 struct BadConfiguration(String);
 
+/// Starts the threads that networks run on, and says how many there are.
+fn start_threads(model: &config::Model) -> anyhow::Result<usize> {
+    let threads = model.threads();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("cpu-{index}"))
+        .build_global()
+        .context("cannot start the processor threads")?;
+    Ok(threads)
+}
+
 /// Runs the command of the process's arguments to its end.
 pub fn run() -> ExitCode {
     let parsed = Cli::command()

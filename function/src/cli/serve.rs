@@ -36,7 +36,7 @@ pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
         print_config(&serve, matches);
         return Ok(());
     }
-    let threads = serve.model.threads();
+    let threads = super::start_threads(&serve.model)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
@@ -66,11 +66,11 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
         let (health, _) = tonic_health::server::health_reporter();
         let http = http::router(&segmenter, &serve.listen);
         let grpc = grpc::router(&segmenter, health.clone())?;
-        let most = serve.listen.max_connections;
+        let patience = listen::Patience::new(serve.listen.max_connections);
         let readiness = segmenter.readiness().watch();
         tokio::spawn(future::join3(
-            listen::serve(listeners.0, http, most, stop.clone().cancelled_owned()),
-            listen::serve(listeners.1, grpc, most, stop.clone().cancelled_owned()),
+            listen::serve(listeners.0, http, patience, stop.clone().cancelled_owned()),
+            listen::serve(listeners.1, grpc, patience, stop.clone().cancelled_owned()),
             grpc::report(health, readiness, stop.clone().cancelled_owned()),
         ))
     };
@@ -147,10 +147,15 @@ async fn load(
             // Nobody listens any more where a signal has ended the start.
             let _ = send.send(super::load_model(&model, &path));
         })?;
+    let started = Instant::now();
     let loaded = loaded.await.context("loading the model failed")??;
     pending.model.release();
+    let load_ms = started.elapsed().as_millis();
     segmenter.install(loaded, "cpu").await?;
     pending.warm_up.release();
+    let warm_up_ms = started.elapsed().as_millis() - load_ms;
+    let model = segmenter.entry().name;
+    tracing::info!(model, load_ms, warm_up_ms, "the model is loaded and warm");
     Ok(())
 }
 

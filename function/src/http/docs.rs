@@ -2,7 +2,7 @@
 
 use axum::Router;
 use utoipa::{IntoResponses, OpenApi, openapi};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::observe::ErrorReply;
 
@@ -63,5 +63,10 @@ pub(super) enum Refusal {
 
 /// The routes of the documentation itself. Everything they need is in the binary.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(api: openapi::OpenApi) -> Router<S> {
-    SwaggerUi::new("/docs").url("/openapi.json", api).into()
+    // The page would else have the description checked by a server on the internet.
+    let config = Config::default().validator_url("none");
+    SwaggerUi::new("/docs")
+        .url("/openapi.json", api)
+        .config(config)
+        .into()
 }

@@ -37,8 +37,8 @@ pub fn start(log: &Log) -> Result<(), LogError> {
     // A panic that is caught and answered would else leave its reason outside the log's format.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, message, "panicked");
+        let reason = panic.payload_as_str().unwrap_or("unknown");
+        tracing::error!(place, reason, "panicked");
     }));
     Ok(())
 }

@@ -1,10 +1,15 @@
 //! The command line: one file a command.
 
 mod models;
+mod print_config;
 mod pull;
 mod serve;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -59,6 +64,15 @@ fn start_threads(model: &config::Model) -> anyhow::Result<usize> {
         .build_global()
         .context("cannot start the processor threads")?;
     Ok(threads)
+}
+
+/// Writes a command's result to its standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Runs the command of the process's arguments to its end.

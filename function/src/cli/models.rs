@@ -1,6 +1,6 @@
 //! `segmenter models`: lists the catalogue.
 
-use std::{fmt::Write as _, io::Write as _, path::PathBuf};
+use std::{fmt::Write, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::catalogue::{CATALOGUE, Entry, Task};
@@ -36,11 +36,7 @@ pub(super) fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             dir.path().display()
         )
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    super::print(&text)
 }
 
 /// One model, as it is listed.

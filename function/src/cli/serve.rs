@@ -3,12 +3,12 @@
 use std::{io, sync::Arc, thread, time::Instant};
 
 use anyhow::Context;
-use clap::{ArgMatches, CommandFactory, parser::ValueSource};
+use clap::ArgMatches;
 use futures_util::future;
 use tokio::{signal::unix, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cli, pull};
+use super::{print_config, pull};
 use crate::{
     config::{self, Serve},
     grpc, http, listen,
@@ -33,8 +33,7 @@ Documentation of the API: http://localhost:8080/docs";
 pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
     let started = Instant::now();
     if serve.print_config {
-        print_config(&serve, matches);
-        return Ok(());
+        return super::print(&print_config::settings(&serve, matches));
     }
     let threads = super::start_threads(&serve.model)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -150,12 +149,17 @@ async fn load(
     let started = Instant::now();
     let loaded = loaded.await.context("loading the model failed")??;
     pending.model.release();
-    let load_ms = started.elapsed().as_millis();
+    let load_ms = started.elapsed().as_secs_f64() * 1e3;
     segmenter.install(loaded, "cpu").await?;
     pending.warm_up.release();
-    let warm_up_ms = started.elapsed().as_millis() - load_ms;
+    let warm_up_ms = started.elapsed().as_secs_f64() * 1e3 - load_ms;
     let model = segmenter.entry().name;
-    tracing::info!(model, load_ms, warm_up_ms, "the model is loaded and warm");
+    tracing::info!(
+        model,
+        load_ms = load_ms.round(),
+        warm_up_ms = warm_up_ms.round(),
+        "the model is loaded and warm"
+    );
     Ok(())
 }
 
@@ -186,46 +190,5 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Terminate,
             _ = self.interrupt.recv() => Signal::Interrupt,
         }
-    }
-}
-
-/// Prints every setting with its value and its origin, one a line.
-fn print_config(serve: &Serve, matches: &ArgMatches) {
-    let command = Cli::command();
-    let (Some(arguments), Some(matches)) = (
-        command
-            .find_subcommand("serve")
-            .map(clap::Command::get_arguments),
-        matches.subcommand_matches("serve"),
-    ) else {
-        return;
-    };
-    for argument in arguments.filter(|argument| argument.get_env().is_some()) {
-        let id = argument.get_id().as_str();
-        let value = matches.get_raw(id).map_or_else(
-            || derived(serve, id),
-            |values| {
-                let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
-                values.join(",")
-            },
-        );
-        let origin = match matches.value_source(id) {
-            Some(ValueSource::CommandLine) => "command line",
-            Some(ValueSource::EnvVariable) => "environment",
-            _ => "default",
-        };
-        let flag = argument.get_long().unwrap_or(id);
-        println!("--{flag:<20} {value:<28} # {origin}");
-    }
-}
-
-/// The value of a setting that nobody gave and that depends on others or on the machine.
-fn derived(serve: &Serve, id: &str) -> String {
-    let entry = serve.model.entry();
-    match id {
-        "model" => entry.map_or_else(String::new, |entry| entry.name.to_owned()),
-        "threshold" => entry.map_or_else(String::new, |entry| entry.threshold.to_string()),
-        "threads" => serve.model.threads().to_string(),
-        _ => String::new(),
     }
 }

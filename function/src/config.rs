@@ -262,7 +262,7 @@ fn parse_score(text: &str) -> Result<f32, String> {
         .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
-fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
+pub(crate) fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
     text.parse()
         .ok()
         .filter(|number| *number >= N::from(1))
@@ -285,7 +285,7 @@ fn parse_delay(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 500ms, 30s or 2m, at most 1 day".to_owned())
 }
 
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     parse_delay(text).and_then(|time| {
         if time.is_zero() {
             Err("expected more than no time".to_owned())

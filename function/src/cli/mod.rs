@@ -1,6 +1,10 @@
 //! The command line: one file a command.
 
+mod bench;
+mod check;
+mod local;
 mod models;
+mod predict;
 mod print_config;
 mod pull;
 mod serve;
@@ -33,16 +37,27 @@ enum Command {
     /// Answer requests over HTTP and gRPC
     #[command(after_help = serve::EXAMPLES)]
     Serve(config::Serve),
+    /// Find the objects in pictures, without a server
+    #[command(after_help = predict::EXAMPLES)]
+    Predict(predict::Predict),
     /// List the models: what each is for, its licence, its size, and whether it is there
     Models(models::ModelsArgs),
     /// Download a model, verify it and put it where it is looked for
     #[command(after_help = pull::EXAMPLES)]
     Pull(pull::PullArgs),
+    /// Measure latency and throughput of a model, or of a running server
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Bench),
+    /// Find out whether `serve` would work with the same settings
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Check),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   segmenter serve
+  segmenter predict street.jpg
+  segmenter pull maskrcnn_resnet50_fpn
   segmenter serve --help
 
 Every flag can be given as a variable too: --max-body is SEGMENTER_MAX_BODY.";
@@ -95,8 +110,11 @@ pub fn run() -> ExitCode {
     }
     let result = match cli.command {
         Command::Serve(serve) => serve::run(serve, &matches),
+        Command::Predict(predict) => predict::run(&predict),
         Command::Models(args) => models::run(&args),
         Command::Pull(args) => pull::run(&args),
+        Command::Bench(bench) => bench::run(&bench),
+        Command::Check(check) => check::run(&check),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,113 @@
+//! `segmenter check`: whether `segmenter serve` with the same settings would work, and on what.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::Args;
+use segmenter_imaging::{Image, encode};
+
+use super::local;
+use crate::{
+    config,
+    service::{Source, Wish},
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  segmenter check
+  segmenter check --model-dir /models --offline && segmenter serve --model-dir /models --offline";
+
+/// The settings of `segmenter serve`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Check {
+    #[command(flatten)]
+    serve: config::Serve,
+}
+
+/// Goes through everything that a server needs, a line each, and ends at the first that is missing.
+pub(super) fn run(check: &Check) -> anyhow::Result<()> {
+    let serve = &check.serve;
+    let model = &serve.model;
+    let entry = model
+        .entry()
+        .context("this build has no models in its catalogue")?;
+    // That it was parsed is all that there is to check about it.
+    line("configuration", "every setting can work");
+    line("model", &format!("{}: {}", entry.name, entry.summary));
+    line("device", &device(model.threads()));
+
+    for (name, address) in [("http", serve.listen.http), ("grpc", serve.listen.grpc)] {
+        std::net::TcpListener::bind(address)
+            .with_context(|| format!("cannot listen on --{name} {address}"))?;
+        line(name, &format!("{address} is free"));
+    }
+
+    local::block_on(model.threads(), async {
+        let (prediction, limits) = (serve.prediction.clone(), serve.limits.picture);
+        let started = Instant::now();
+        let segmenter = local::segmenter(model, prediction, limits, 1).await?;
+        line(
+            "weights",
+            &format!("verified, loaded and warm in {}", ms(started.elapsed())),
+        );
+
+        let picture = Bytes::from(picture()?);
+        let wish = Wish {
+            masks: true,
+            ..Wish::default()
+        };
+        let started = Instant::now();
+        let ticket = segmenter.admit(None)?;
+        let selection = segmenter.select(&wish)?;
+        segmenter
+            .predict(&ticket, Source::Bytes(picture), selection)
+            .await?;
+        line(
+            "prediction",
+            &format!("{} for a picture of 640 x 480", ms(started.elapsed())),
+        );
+        Ok(())
+    })?;
+
+    println!("\nsegmenter serve would work with these settings.");
+    Ok(())
+}
+
+fn line(subject: &str, finding: &str) {
+    println!("{subject:<14} ok  {finding}");
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+/// The processor, with the vector instructions that decide its speed.
+fn device(threads: usize) -> String {
+    #[cfg(target_arch = "x86_64")]
+    let vectors = if is_x86_feature_detected!("avx512f") {
+        "AVX-512"
+    } else if is_x86_feature_detected!("avx2") {
+        "AVX2"
+    } else {
+        "SSE2"
+    };
+    #[cfg(target_arch = "aarch64")]
+    let vectors = "NEON";
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let vectors = "no vector instructions that are used";
+    let unit = if threads == 1 { "thread" } else { "threads" };
+    format!("processor, {vectors}, {threads} {unit}")
+}
+
+/// Any picture does: what is on it makes no difference to whether it works.
+pub(super) fn picture() -> anyhow::Result<Vec<u8>> {
+    let (width, height) = (640, 480);
+    let samples = (0..width * height * 3)
+        .map(|i| (i / 7 % 256) as u8)
+        .collect();
+    let image = Image::new(width, height, samples).context("the picture has all its samples")?;
+    let mut bytes = Vec::new();
+    encode::png(&image, &mut bytes)?;
+    Ok(bytes)
+}

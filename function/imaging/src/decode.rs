@@ -4,12 +4,13 @@ mod jpeg;
 
 use std::{
     error::Error,
-    io::Cursor,
+    io::{self, Cursor},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use image::{
-    DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, metadata::Orientation,
+    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Luma, LumaA,
+    Pixel, Rgb, RgbImage, Rgba, metadata::Orientation,
 };
 
 use crate::Image;
@@ -26,7 +27,7 @@ pub struct Options {
 /// What is refused, on the word of a picture's header and before anything is allocated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most pixels. A pixel takes some 3 to 15 bytes while it is decoded.
+    /// The most pixels. A pixel takes some 3 to 12 bytes while it is decoded.
     pub max_pixels: u64,
     /// The most pixels along one side.
     pub max_side: u32,
@@ -86,6 +87,15 @@ pub enum DecodeError {
         height: u32,
         /// [`Limits::max_side`].
         limit: u32,
+    },
+    /// The decoder would need more memory beside the picture's samples: for a compressed colour profile,
+    /// or for a frame larger than the picture.
+    #[error("the {format} picture takes more than {limit} bytes beside its pixels to decode")]
+    Memory {
+        /// Its format.
+        format: &'static str,
+        /// [`Limits::max_bytes`].
+        limit: u64,
     },
     /// The file ends before the picture does.
     #[error("the {format} picture is cut short")]
@@ -151,12 +161,15 @@ fn decode_with_image(
     format: &'static str,
     limits: &Limits,
 ) -> Result<(RgbImage, Orientation), DecodeError> {
-    let failed = |error| failed(format, error);
+    let failed = |error| failed(error, bytes, format, limits);
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| failed(error.into()))?;
-    // The sizes are checked right here; what decoders allocate beside the samples follows from them.
-    reader.no_limits();
+    // A picture's size says nothing about the size of its first frame or of its profile. The size itself
+    // is checked right here.
+    let mut decoder_limits = image::Limits::no_limits();
+    decoder_limits.max_alloc = Some(limits.max_bytes());
+    reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     limits.check(width, height)?;
@@ -166,6 +179,12 @@ fn decode_with_image(
 }
 
 impl Limits {
+    /// The most bytes that a decoder may take beside the samples: as many as the largest picture with
+    /// transparency has.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_pixels.saturating_mul(4)
+    }
+
     fn check(&self, width: u32, height: u32) -> Result<(), DecodeError> {
         let limit = self.max_side;
         if width.max(height) > limit {
@@ -190,36 +209,56 @@ impl Limits {
 /// Of 16 bits the upper 8 stay, as Pillow reads RGB pictures of that depth. (Grey ones it clips to white
 /// at 255; here they keep their shades.)
 fn to_rgb8(picture: DynamicImage) -> RgbImage {
-    let is_deep = matches!(
-        picture,
-        DynamicImage::ImageLuma16(_)
-            | DynamicImage::ImageLumaA16(_)
-            | DynamicImage::ImageRgb16(_)
-            | DynamicImage::ImageRgba16(_)
-    );
-    if !is_deep {
-        return picture.into_rgb8();
-    }
-    let deep = picture.into_rgb16();
-    let (width, height) = deep.dimensions();
-    let samples = deep.into_raw();
-    let samples = samples.iter().map(|sample| (sample >> 8) as u8).collect();
-    RgbImage::from_raw(width, height, samples).unwrap_or_default()
+    let shallow: DynamicImage = match picture {
+        DynamicImage::ImageLuma16(deep) => upper_bytes::<_, Luma<u8>>(&deep).into(),
+        DynamicImage::ImageLumaA16(deep) => upper_bytes::<_, LumaA<u8>>(&deep).into(),
+        DynamicImage::ImageRgb16(deep) => upper_bytes::<_, Rgb<u8>>(&deep).into(),
+        DynamicImage::ImageRgba16(deep) => upper_bytes::<_, Rgba<u8>>(&deep).into(),
+        shallow => shallow,
+    };
+    shallow.into_rgb8()
 }
 
-fn failed(format: &'static str, error: image::ImageError) -> DecodeError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof) {
-            return DecodeError::Truncated { format };
-        }
-        cause = error.source();
+fn upper_bytes<Deep, Shallow>(deep: &ImageBuffer<Deep, Vec<u16>>) -> ImageBuffer<Shallow, Vec<u8>>
+where
+    Deep: Pixel<Subpixel = u16>,
+    Shallow: Pixel<Subpixel = u8>,
+{
+    let samples = deep.iter().map(|sample| (sample >> 8) as u8).collect();
+    ImageBuffer::from_raw(deep.width(), deep.height(), samples).unwrap_or_default()
+}
+
+fn failed(error: ImageError, bytes: &[u8], format: &'static str, limits: &Limits) -> DecodeError {
+    if let ImageError::Limits(_) = error {
+        let limit = limits.max_bytes();
+        return DecodeError::Memory { format, limit };
+    }
+    if is_unexpected_end(&error) || is_shorter_than_it_says(bytes) {
+        return DecodeError::Truncated { format };
     }
     DecodeError::Damaged {
         format,
         source: error.into(),
     }
+}
+
+fn is_unexpected_end(error: &ImageError) -> bool {
+    let is_end = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+    // `source()` of this variant is the source of the error in it.
+    if let ImageError::IoError(error) = error {
+        return is_end(error);
+    }
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.filter_map(|error| error.downcast_ref()).any(is_end)
+}
+
+/// Whether a RIFF file (WebP) has fewer bytes than its header says: its decoder does not tell a missing end
+/// from damage.
+fn is_shorter_than_it_says(bytes: &[u8]) -> bool {
+    let [b'R', b'I', b'F', b'F', a, b, c, d, rest @ ..] = bytes else {
+        return false;
+    };
+    u32::from_le_bytes([*a, *b, *c, *d]) as usize > rest.len()
 }
 
 /// What people send by mistake, by its first bytes.
@@ -248,7 +287,10 @@ fn looks_like(bytes: &[u8]) -> &'static str {
 mod tests {
     use std::io::Cursor;
 
-    use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
+    use image::{
+        DynamicImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, Rgba,
+        codecs::png::PngEncoder,
+    };
     use proptest::prelude::*;
 
     use super::{DecodeError, Exif, Limits, Options, decode};
@@ -361,20 +403,50 @@ mod tests {
             ImageFormat::Jpeg,
             ImageFormat::Png,
             ImageFormat::WebP,
+            ImageFormat::Bmp,
             ImageFormat::Gif,
         ] {
             let bytes = encode(gradient(), format);
             for length in [bytes.len() / 3, bytes.len() / 2, bytes.len() * 9 / 10] {
                 let result = decode(&bytes[..length], &Options::default());
+                // The GIF decoder does not let on why it failed.
+                let is_damaged_gif = format == ImageFormat::Gif
+                    && matches!(result, Err(DecodeError::Damaged { .. }));
                 assert!(
-                    matches!(
-                        result,
-                        Err(DecodeError::Truncated { .. } | DecodeError::Damaged { .. })
-                    ),
+                    is_damaged_gif || matches!(result, Err(DecodeError::Truncated { .. })),
                     "{format:?}, {length} of {} bytes: {result:?}",
                     bytes.len()
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_small_picture_does_not_take_much_memory() {
+        // A screen of one pixel, and a frame of 65535 x 65535 in it.
+        let mut gif = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff".to_vec();
+        gif.extend(b"\x2c\0\0\0\0\xff\xff\xff\xff\0\x02\x02\x4c\x01\0\x3b");
+        // Two million zeros as a colour profile, which is compressed.
+        let mut png = Vec::new();
+        let mut encoder = PngEncoder::new(&mut png);
+        encoder.set_icc_profile(vec![0; 2_000_000]).unwrap();
+        gradient().write_with_encoder(encoder).unwrap();
+
+        let limits = Limits {
+            max_pixels: 24 * 16,
+            ..Limits::default()
+        };
+        let options = Options {
+            limits,
+            ..Options::default()
+        };
+        for (bytes, format) in [(gif, "GIF"), (png, "PNG")] {
+            assert!(bytes.len() < 10_000);
+            let result = decode(&bytes, &options);
+            assert!(
+                matches!(result, Err(DecodeError::Memory { format: found, .. }) if found == format),
+                "{result:?}"
+            );
         }
     }
 

@@ -42,7 +42,9 @@ pub(super) fn decode(
 
 fn failed(error: DecodeErrors) -> DecodeError {
     match error {
-        DecodeErrors::ExhaustedData => DecodeError::Truncated { format: FORMAT },
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => {
+            DecodeError::Truncated { format: FORMAT }
+        }
         error => DecodeError::Damaged {
             format: FORMAT,
             source: error.to_string().into(),
@@ -58,25 +60,24 @@ fn failed(error: DecodeErrors) -> DecodeError {
 fn is_complete(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xda;
     const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    while let [0xff, marker, tail @ ..] = rest {
-        rest = match (marker, tail) {
-            // Fill bytes before a marker.
-            (0xff, _) => &rest[1..],
-            // Markers that stand alone.
-            (0x01 | 0xd0..=0xd8, tail) => tail,
-            (&START_OF_SCAN, tail) => {
+    let mut rest = bytes;
+    loop {
+        rest = match rest {
+            [0xff, START_OF_SCAN, tail @ ..] => {
                 return tail.windows(2).any(|pair| pair == END_OF_IMAGE);
             }
-            (_, [high, low, ..]) => {
+            // What has no length.
+            [0xff, 0x00 | 0x01 | 0xd0..=0xd8, tail @ ..] => tail,
+            [0xff, 0xff, ..] => &rest[1..],
+            [0xff, _, high, low, ..] => {
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
-                tail.get(length..).unwrap_or_default()
+                rest.get(2 + length..).unwrap_or_default()
             }
-            _ => &[],
+            // Bytes that belong nowhere, up to the next marker.
+            [_, tail @ ..] => tail,
+            [] => return false,
         };
     }
-    // Bytes that belong nowhere stand between the segments: what the decoder makes of them counts.
-    !rest.is_empty()
 }
 
 #[cfg(test)]
@@ -94,5 +95,8 @@ mod tests {
         ));
         assert!(!is_complete(&[&thumbnail[..], scan].concat()));
         assert!(!is_complete(thumbnail));
+        let stray = b"stray\xff";
+        assert!(is_complete(&[&thumbnail[..], stray, scan, end].concat()));
+        assert!(!is_complete(&[&thumbnail[..], stray, scan].concat()));
     }
 }

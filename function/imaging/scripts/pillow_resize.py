@@ -1,9 +1,13 @@
 """Prints what Pillow makes of formula-made pictures, for the test in src/resample.rs.
 
-Needs numpy and Pillow. Usage: python pillow_resize.py
+Needs numpy and Pillow 11: later versions take the passes of some shapes in another order.
+Usage: python pillow_resize.py
 """
 import numpy as np
+import PIL
 from PIL import Image
+
+assert PIL.__version__.startswith("11."), PIL.__version__
 
 SIZES = [
     ((7, 5), (3, 4)),
@@ -15,6 +19,9 @@ SIZES = [
     ((33, 47), (33, 20)),
     ((33, 47), (80, 47)),
     ((1200, 600), (513, 256)),
+    ((427, 640), (513, 513)),
+    ((640, 427), (513, 513)),
+    ((25, 66), (15, 30)),
 ]
 FILTERS = [Image.BILINEAR, Image.BICUBIC, Image.LANCZOS]
 

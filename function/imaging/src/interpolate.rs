@@ -16,7 +16,8 @@ pub enum Corners {
 /// The picture's samples (0..=255) resized bilinearly without antialiasing: `[3, height, width]`, RGB.
 ///
 /// The values are those of `torch.nn.functional.interpolate(mode="bilinear")` on the float picture, up
-/// to rounding in the last place; scales are taken from the sizes, as there with
+/// to rounding: within 1e-4, and on pictures up to 700 pixels a side with free corners, where torch may
+/// round a coordinate otherwise, within 2e-3. Scales are taken from the sizes, as there with
 /// `recompute_scale_factor=True`.
 pub fn bilinear(image: &Image, width: u32, height: u32, corners: Corners) -> Vec<f32> {
     let columns = taps(image.width(), width, corners);

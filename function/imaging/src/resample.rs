@@ -61,6 +61,11 @@ fn sinc(x: f64) -> f64 {
 /// binary places; sums in integers; first along the rows, then along the columns, with samples of 8 bits
 /// between the two; and no pass along an axis that keeps its length.
 ///
+/// Rows first is the order of Pillow up to 11. Pillow 13 takes the columns first wherever the height
+/// shrinks and the width grows, and for some shapes where both shrink; Pillow 12 for very few. As samples
+/// are rounded and cut to 0..=255 between the passes, its results then differ: on photographs by 1 with
+/// the bilinear filter, at hard edges by up to 19 with the others.
+///
 /// # Panics
 /// Where `width` or `height` is 0.
 pub fn resize(image: &Image, width: u32, height: u32, filter: Filter) -> Image {
@@ -245,6 +250,21 @@ mod tests {
             [1200, 600],
             [513, 256],
             [0x4770e1b7bb4abe6, 0xa7fd2af6c311817e, 0x1c4a7d86b20c4277],
+        ),
+        (
+            [427, 640],
+            [513, 513],
+            [0x4e287a99335052fc, 0xe3dbf52ae8b5654b, 0xddbad31a45101ab1],
+        ),
+        (
+            [640, 427],
+            [513, 513],
+            [0xe4b359daa72b5647, 0xb25645e47ecb86f8, 0xdd2c8130ee267084],
+        ),
+        (
+            [25, 66],
+            [15, 30],
+            [0x5e7a8f9a213cce7e, 0x6467f1596efc5497, 0x7b8dc3cbf32573f2],
         ),
     ];
 

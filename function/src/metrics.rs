@@ -163,6 +163,7 @@ impl Metrics {
         for reason in ["overloaded", "deadline", "not_ready", "abandoned"] {
             metrics.rejected.with_label_values(&[reason]);
         }
+        metrics.fetched.with_label_values(&["ok"]);
         Ok(metrics)
     }
 

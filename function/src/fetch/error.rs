@@ -63,7 +63,8 @@ impl From<FetchError> for Error {
             tracing::debug!(cause, "{message}");
         }
         match error {
-            FetchError::Url(_) | FetchError::Scheme { .. } => Self::BadInput(message),
+            FetchError::Url(_) => Self::BadInput(message),
+            FetchError::Scheme { .. } => Self::FetchRefused(message),
             FetchError::Refused(refused) => {
                 // The address of a host inside is not for callers.
                 tracing::warn!(%refused, "fetching was refused");

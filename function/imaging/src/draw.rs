@@ -1,9 +1,11 @@
 //! Findings drawn on the picture.
 
 mod label;
+mod palette;
 
 use std::ops::Range;
 
+pub use self::palette::class_colour;
 use crate::{Image, polygon, rle::Rle};
 
 /// One object to draw.
@@ -44,25 +46,6 @@ pub fn draw(image: &mut Image, annotations: &[Annotation<'_>]) {
     }
 }
 
-/// A colour for each class, far from those of its neighbours: the hue goes around the colour circle by
-/// the golden angle, the lightness takes three steps.
-pub fn class_colour(class: u32) -> [u8; 3] {
-    const GOLDEN_ANGLE: f32 = 137.507_77;
-    let hue = (class as f32 * GOLDEN_ANGLE).rem_euclid(360.0);
-    let lightness = [0.55, 0.66, 0.45][(class % 3) as usize];
-    hsl(hue, 0.9, lightness)
-}
-
-/// <https://www.w3.org/TR/css-color-4/#hsl-to-rgb>
-fn hsl(hue: f32, saturation: f32, lightness: f32) -> [u8; 3] {
-    [0.0, 8.0, 4.0].map(|n| {
-        let k = (n + hue / 30.0) % 12.0;
-        let a = saturation * lightness.min(1.0 - lightness);
-        let value = lightness - a * (k - 3.0).min(9.0 - k).clamp(-1.0, 1.0);
-        (value * 255.0).round() as u8
-    })
-}
-
 /// A picture that is being drawn on.
 struct Canvas<'a> {
     image: &'a mut Image,
@@ -80,32 +63,48 @@ impl Canvas<'_> {
         if x >= width || y >= height {
             return;
         }
-        let offset = (y as usize * width as usize + x as usize) * 3;
-        for (sample, colour) in self.image.pixels_mut()[offset..][..3]
-            .iter_mut()
-            .zip(colour)
-        {
-            let (below, above) = (f32::from(*sample), f32::from(colour));
-            *sample = (below + (above - below) * opacity).round() as u8;
+        let offset = y as usize * width as usize + x as usize;
+        let pixel = &mut self.pixels()[offset];
+        for (sample, above) in pixel.iter_mut().zip(colour) {
+            *sample = mix(*sample, above, opacity);
         }
     }
 
+    fn pixels(&mut self) -> &mut [[u8; 3]] {
+        self.image.pixels_mut().as_chunks_mut().0
+    }
+
     fn fill_rectangle(&mut self, columns: Range<i64>, rows: Range<i64>, colour: [u8; 3]) {
-        let columns = columns.start.max(0)..columns.end.min(i64::from(self.image.width()));
-        let rows = rows.start.max(0)..rows.end.min(i64::from(self.image.height()));
-        for y in rows {
-            for x in columns.clone() {
-                self.blend(x, y, colour, 1.0);
-            }
+        let (width, height) = (self.image.width(), self.image.height());
+        // What is cut to the picture fits `usize`.
+        let cut = |range: Range<i64>, end: u32| {
+            let start = range.start.clamp(0, end.into());
+            start as usize..range.end.clamp(start, end.into()) as usize
+        };
+        let (columns, rows) = (cut(columns, width), cut(rows, height));
+        for row in self
+            .pixels()
+            .chunks_exact_mut(width as usize)
+            .take(rows.end)
+            .skip(rows.start)
+        {
+            row[columns.clone()].fill(colour);
         }
     }
 
     fn fill_mask(&mut self, mask: &Rle, colour: [u8; 3]) {
-        let height = mask.height();
-        for (start, end) in mask.foreground() {
-            for pixel in start..end {
-                let (x, y) = (pixel / height, pixel % height);
-                self.blend(x.into(), y.into(), colour, FILL);
+        let (width, height) = (self.image.width(), self.image.height());
+        // What becomes of each sample under the colour.
+        let tables = colour.map(|above| -> [u8; 256] {
+            std::array::from_fn(|below| mix(below as u8, above, FILL))
+        });
+        let pixels = self.pixels();
+        for (x, rows) in mask.spans().take_while(|(x, _)| *x < width) {
+            for y in rows.start..rows.end.min(height) {
+                let pixel = &mut pixels[y as usize * width as usize + x as usize];
+                for (sample, table) in pixel.iter_mut().zip(&tables) {
+                    *sample = table[usize::from(*sample)];
+                }
             }
         }
     }
@@ -141,9 +140,14 @@ impl Canvas<'_> {
     }
 }
 
+fn mix(below: u8, above: u8, opacity: f32) -> u8 {
+    let (below, above) = (f32::from(below), f32::from(above));
+    (below + (above - below) * opacity).round() as u8
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Annotation, class_colour, draw};
+    use super::{Annotation, draw};
     use crate::{Image, rle::Rle};
 
     fn black(width: u32, height: u32) -> Image {
@@ -210,14 +214,5 @@ mod tests {
                 colour: [1, 2, 3],
             }],
         );
-    }
-
-    #[test]
-    fn neighbours_have_different_colours() {
-        for class in 0..90 {
-            let (a, b) = (class_colour(class), class_colour(class + 1));
-            let distance: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(b))).sum();
-            assert!(distance > 100, "{class}: {a:?} {b:?}");
-        }
     }
 }

@@ -81,10 +81,9 @@ impl Bitmap {
         let [x0, y0, x1, y1] = mask.bbox()?;
         let (width, height) = ((x1 - x0) as usize, (y1 - y0) as usize);
         let mut inside = vec![false; width * height];
-        for (start, end) in mask.foreground() {
-            for pixel in start..end {
-                let (x, y) = (pixel / mask.height() - x0, pixel % mask.height() - y0);
-                inside[y as usize * width + x as usize] = true;
+        for (x, rows) in mask.spans() {
+            for y in rows {
+                inside[(y - y0) as usize * width + (x - x0) as usize] = true;
             }
         }
         Some(Self {

@@ -3,6 +3,8 @@
 //! The layout and the compressed form are those of `maskApi.c` in the COCO API
 //! (<https://github.com/cocodataset/cocoapi>), so that masks can be handed to its tools as they are.
 
+use std::ops::Range;
+
 /// A binary mask as run lengths, the way COCO keeps them: column after column from the left, each from
 /// the top, alternating runs of background and foreground, beginning with background (which may be 0).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,9 +95,9 @@ impl Rle {
     pub fn to_bitmap(&self) -> Vec<bool> {
         let (height, width) = (self.height as usize, self.width as usize);
         let mut bitmap = vec![false; height * width];
-        for (start, end) in self.foreground() {
-            for pixel in start as usize..end as usize {
-                bitmap[pixel % height * width + pixel / height] = true;
+        for (x, rows) in self.spans() {
+            for y in rows {
+                bitmap[y as usize * width + x as usize] = true;
             }
         }
         bitmap
@@ -124,6 +126,19 @@ impl Rle {
             let end = start + pair.get(1).copied().unwrap_or(0);
             position = end;
             (start < end).then_some((start, end))
+        })
+    }
+
+    /// The foreground column by column, as `(x, rows)`.
+    pub fn spans(&self) -> impl Iterator<Item = (u32, Range<u32>)> + '_ {
+        let height = self.height;
+        self.foreground().flat_map(move |(start, end)| {
+            let columns = start / height..=(end - 1) / height;
+            columns.map(move |x| {
+                let top = x * height;
+                let bottom = top + height;
+                (x, start.max(top) - top..end.min(bottom) - top)
+            })
         })
     }
 

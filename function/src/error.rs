@@ -124,7 +124,9 @@ impl From<DecodeError> for Error {
                 Self::BadInput(message)
             }
             DecodeError::Format { .. } => Self::UnsupportedMedia(message),
-            DecodeError::Pixels { .. } | DecodeError::Memory { .. } => Self::TooLarge(format!("{message} (--max-pixels)")),
+            DecodeError::Pixels { .. } | DecodeError::Memory { .. } => {
+                Self::TooLarge(format!("{message} (--max-pixels)"))
+            }
             DecodeError::Side { .. } => Self::TooLarge(format!("{message} (--max-side)")),
         }
     }

@@ -1,6 +1,7 @@
 //! Encoded pictures to [`Image`]s, within limits.
 
 mod jpeg;
+mod mistaken;
 
 use std::{
     error::Error,
@@ -130,7 +131,7 @@ pub fn decode(bytes: &[u8], options: &Options) -> Result<Image, DecodeError> {
         Ok(ImageFormat::Gif) => "GIF",
         _ => {
             return Err(DecodeError::Format {
-                found: looks_like(bytes),
+                found: mistaken::looks_like(bytes),
             });
         }
     };
@@ -261,35 +262,13 @@ fn is_shorter_than_it_says(bytes: &[u8]) -> bool {
     u32::from_le_bytes([*a, *b, *c, *d]) as usize > rest.len()
 }
 
-/// What people send by mistake, by its first bytes.
-fn looks_like(bytes: &[u8]) -> &'static str {
-    let start = bytes.trim_ascii_start();
-    let is_xml = |tag: &[u8]| {
-        let head = &start[..start.len().min(512)];
-        head.windows(tag.len())
-            .any(|window| window.eq_ignore_ascii_case(tag))
-    };
-    match start {
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF picture",
-        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', ..] => "an AVIF picture",
-        [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm', ..] => "a HEIC picture",
-        [b'%', b'P', b'D', b'F', ..] => "a PDF document",
-        [b'P', b'K', 3, 4, ..] => "a ZIP archive",
-        [b'<', ..] if is_xml(b"<svg") => "an SVG drawing",
-        [b'<', ..] if is_xml(b"<html") || is_xml(b"<!doctype html") => "an HTML page",
-        [b'{' | b'[', ..] => "JSON",
-        _ if std::str::from_utf8(&bytes[..bytes.len().min(64)]).is_ok() => "text",
-        _ => "something unknown",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use image::{
         DynamicImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, Rgba,
-        codecs::png::PngEncoder,
+        codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
     };
     use proptest::prelude::*;
 
@@ -346,22 +325,50 @@ mod tests {
         }
     }
 
+    /// One pixel of Adobe's inverted CMYK, as Pillow writes it:
+    /// `Image.new("CMYK", (1, 1), (200, 40, 90, 60)).save(file, quality=100, optimize=True)`.
+    fn cmyk_jpeg() -> Vec<u8> {
+        let mut jpeg = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0\xff\xdb\0\x43\0".to_vec();
+        jpeg.extend([1; 64]);
+        jpeg.extend(b"\xff\xc0\0\x14\x08\0\x01\0\x01\x04C\x11\0M\x11\0Y\x11\0K\x11\0");
+        jpeg.extend(b"\xff\xc4\0\x15\0\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0a\x09");
+        jpeg.extend(b"\xff\xc4\0\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        jpeg.extend(b"\xff\xda\0\x0e\x04C\0M\0Y\0K\0\0\x3f\0\x36\xe5\x70\xa5\x04\x30\xff\xd9");
+        jpeg
+    }
+
+    #[test]
+    fn cmyk_becomes_the_rgb_that_pillow_makes_of_it() {
+        let image = decode(&cmyk_jpeg(), &Options::default()).unwrap();
+        assert_eq!(image.pixels(), [42, 164, 126]);
+    }
+
+    /// EXIF data with an orientation of 6: turn right by 90 degrees.
+    const EXIF: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
+    fn write_turned(mut encoder: impl ImageEncoder) {
+        encoder.set_exif_metadata(EXIF.to_vec()).unwrap();
+        gradient().write_with_encoder(encoder).unwrap();
+    }
+
     #[test]
     fn a_turned_picture_is_turned_back_unless_told_otherwise() {
-        // An EXIF segment whose orientation is 6: turn right by 90 degrees.
-        let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-        let mut jpeg = encode(gradient(), ImageFormat::Jpeg);
-        jpeg.splice(2..2, exif.iter().copied());
-        let turned = decode(&jpeg, &Options::default()).unwrap();
-        assert_eq!((turned.width(), turned.height()), (16, 24));
-        let options = Options {
-            exif: Exif::Ignore,
-            ..Options::default()
-        };
-        let stored = decode(&jpeg, &options).unwrap();
-        assert_eq!((stored.width(), stored.height()), (24, 16));
-        // The top right pixel as it is seen is the top left one as it is stored.
-        assert_eq!(turned.pixels()[15 * 3..][..3], stored.pixels()[..3]);
+        let (mut jpeg, mut png, mut webp) = (Vec::new(), Vec::new(), Vec::new());
+        write_turned(JpegEncoder::new(&mut jpeg));
+        write_turned(PngEncoder::new(&mut png));
+        write_turned(WebPEncoder::new_lossless(&mut webp));
+        for bytes in [jpeg, png, webp] {
+            let turned = decode(&bytes, &Options::default()).unwrap();
+            assert_eq!((turned.width(), turned.height()), (16, 24));
+            let options = Options {
+                exif: Exif::Ignore,
+                ..Options::default()
+            };
+            let stored = decode(&bytes, &options).unwrap();
+            assert_eq!((stored.width(), stored.height()), (24, 16));
+            // The top right pixel as it is seen is the top left one as it is stored.
+            assert_eq!(turned.pixels()[15 * 3..][..3], stored.pixels()[..3]);
+        }
     }
 
     #[test]
@@ -452,21 +459,12 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_named() {
-        for (bytes, expected) in [
-            (&b"hello, world"[..], "text"),
-            (b"<!DOCTYPE html><html></html>", "an HTML page"),
-            (b"<svg xmlns=''/>", "an SVG drawing"),
-            (b"%PDF-1.7", "a PDF document"),
-            (b"{\"url\": 1}", "JSON"),
-            (b"\0\0\0\x20ftypavif", "an AVIF picture"),
-            (b"\xff\x00\xfe\x80", "something unknown"),
-        ] {
-            let error = decode(bytes, &Options::default()).unwrap_err();
-            assert!(
-                matches!(error, DecodeError::Format { found } if found == expected),
-                "{error}"
-            );
-        }
+        assert!(matches!(
+            decode(b"%PDF-1.7", &Options::default()),
+            Err(DecodeError::Format {
+                found: "a PDF document"
+            })
+        ));
         assert!(matches!(
             decode(b"", &Options::default()),
             Err(DecodeError::Empty)

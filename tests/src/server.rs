@@ -42,6 +42,25 @@ pub fn binary() -> PathBuf {
     })
 }
 
+/// The binary as a command, run through `wrapper` where that is not empty, such as
+/// `["taskset", "-c", "0-1"]`. What is set around the tests does not configure it.
+pub fn command(wrapper: &[&str]) -> Command {
+    let mut command = match wrapper {
+        [] => Command::new(binary()),
+        [program, rest @ ..] => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(binary());
+            command
+        }
+    };
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("SEGMENTER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// A running server on loopback ports of its own. Killed when dropped; its log is printed if the test
 /// fails.
 #[derive(Debug)]
@@ -63,27 +82,11 @@ impl Server {
         server.wait_until_ready().await
     }
 
-    /// Starts `segmenter serve` on the model directory `weights` without waiting for anything. The
-    /// command is run through `wrapper` where that is not empty, such as `["taskset", "-c", "0,1"]`,
-    /// which must keep the process.
+    /// Starts `segmenter serve` on the model directory `weights` without waiting for anything. A
+    /// `wrapper` as of [`command`] must keep the process.
     pub fn spawn(weights: &Path, arguments: &[&str], wrapper: &[&str]) -> Self {
         let [http, grpc] = free_addresses();
-        let binary = binary();
-        let mut command = match wrapper {
-            [] => Command::new(&binary),
-            [program, rest @ ..] => {
-                let mut command = Command::new(program);
-                command.args(rest).arg(&binary);
-                command
-            }
-        };
-        // What is set around the tests must not configure the server under test.
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("SEGMENTER_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
+        let mut child = command(wrapper)
             .arg("serve")
             .arg("--offline")
             .arg("--model-dir")
@@ -96,7 +99,7 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary.display()));
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
         let log = Log::default();
         log.follow(child.stdout.take().expect("stdout is piped"));
         log.follow(child.stderr.take().expect("stderr is piped"));

@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::{net::TcpListener, process::Output};
+
+use segmenter_tests::{server::command, shared};
+
+/// What went to stdout and stderr.
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn help_teaches() {
+    for arguments in [&["--help"][..], &["serve", "--help"]] {
+        let output = command(&[]).args(arguments).output().unwrap();
+        let (help, _) = texts(&output);
+        assert!(output.status.success(), "{help}");
+        assert!(
+            help.contains("Examples:") && help.contains("segmenter serve"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_work_ends_with_64_and_a_sentence() {
+    for (arguments, variable, says) in [
+        (&["serve", "--queue", "0"][..], None, "--queue"),
+        (
+            &["serve", "--fetch-allow", "10.0.0.0/99"],
+            None,
+            "--fetch-allow",
+        ),
+        (&["serve", "--model", "nonesuch"], None, "nonesuch"),
+        (&["serve"], Some(("SEGMENTER_DEADLINE", "soon")), "soon"),
+        (&["serve", "--such-a-flag"], None, "--such-a-flag"),
+        (&["serve", "--log-level", "="], None, "--log-level"),
+    ] {
+        let output = command(&[])
+            .args(arguments)
+            .envs(variable)
+            .output()
+            .unwrap();
+        let (_, error) = texts(&output);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {error}");
+        assert!(
+            error.starts_with("error: ") && error.contains(says),
+            "{arguments:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn the_effective_settings_are_told_with_their_origin() {
+    let output = command(&[])
+        .args(["serve", "--print-config", "--queue", "5"])
+        .env("SEGMENTER_GRACE", "7s")
+        .output()
+        .unwrap();
+    let (config, _) = texts(&output);
+    assert!(output.status.success(), "{config}");
+    let line = |flag: &str| {
+        let flag = format!("--{flag} ");
+        let line = config.lines().find(|line| line.starts_with(&flag));
+        line.unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(line("queue"), "--queue 5 # command line");
+    assert_eq!(line("grace"), "--grace 7s # environment");
+    assert_eq!(line("http"), "--http 0.0.0.0:8080 # default");
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let output = command(&[])
+        .args(["serve", "--offline", "--model-dir"])
+        .arg(folder.path())
+        .args(ports)
+        .output()
+        .unwrap();
+    let (_, error) = texts(&output);
+    assert!(!output.status.success());
+    assert!(
+        error.contains("error: ") && error.contains("weights"),
+        "{error}"
+    );
+
+    let Some(shared) = shared("a_server_that_cannot_start_says_why") else {
+        return;
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = command(&[])
+        .args([
+            "serve",
+            "--offline",
+            "--http",
+            &address,
+            "--grpc",
+            "127.0.0.1:0",
+            "--model-dir",
+        ])
+        .arg(shared.join("weights"))
+        .output()
+        .unwrap();
+    let (_, error) = texts(&output);
+    assert!(!output.status.success());
+    assert!(error.contains(&address), "{error}");
+}

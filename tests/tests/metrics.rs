@@ -67,8 +67,9 @@ async fn everything_an_operator_watches_is_there() {
     let Some(server) = Server::start("everything_an_operator_watches_is_there", &[]).await else {
         return;
     };
-    let picture = pictures::jpeg(&pictures::scene(160, 120));
-    assert_eq!(server.post("/predict", picture).await.status(), 200);
+    let host = PictureHost::start([]).await;
+    let text = json!({ "url": host.url("text") }).to_string();
+    assert_eq!(server.post("/predict", text).await.status(), 415);
     assert_eq!(server.post("/predict", "no picture").await.status(), 415);
 
     let response = server.get("/metrics").await;

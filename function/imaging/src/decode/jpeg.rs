@@ -1,12 +1,18 @@
 //! JPEG pictures.
+//!
+//! The samples are libjpeg-turbo's to the last bit, which are Pillow's: what networks were trained on and
+//! references were computed with. A decoder that rounds otherwise moves detections at the edge of a
+//! threshold.
 
 use image::{RgbImage, metadata::Orientation};
-use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
-use zune_jpeg::{JpegDecoder, errors::DecodeErrors};
+use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat};
 
 use super::{DecodeError, Limits};
 
 const FORMAT: &str = "JPEG";
+
+/// More scans than any encoder makes. Each may cost a pass over the whole picture, however few its bytes.
+const MAX_SCANS: usize = 100;
 
 /// Decodes any JPEG picture to RGB. Damage within the picture is tolerated as browsers do, a missing end
 /// is not: half of the picture would be grey, and its objects not found.
@@ -14,41 +20,47 @@ pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
 ) -> Result<(RgbImage, Orientation), DecodeError> {
-    // The limits are ours, and checked right below.
-    let options = DecoderOptions::default()
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(failed)?;
-    let info = decoder.info().unwrap_or_default();
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
-    limits.check(width, height)?;
+    // The sizes are checked right below.
+    let scans = DecodeLimits {
+        max_scans: MAX_SCANS,
+        ..DecodeLimits::default()
+    };
+    let mut decoder = Decoder::new_with_limits(bytes, scans).map_err(failed)?;
+    let header = decoder.header();
+    limits.check(header.width.into(), header.height.into())?;
     if !is_complete(bytes) {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
-    let pixels = decoder.decode().map_err(failed)?;
+    decoder.set_output_format(PixelFormat::Rgb);
+    decoder.set_lenient(true);
+    let decoded = decoder.decode_image().map_err(failed)?;
     let orientation = decoder
-        .exif()
-        .and_then(|exif| Orientation::from_exif_chunk(exif))
+        .exif_data()
+        .and_then(Orientation::from_exif_chunk)
         .unwrap_or(Orientation::NoTransforms);
-    let picture =
-        RgbImage::from_raw(width, height, pixels).ok_or_else(|| DecodeError::Damaged {
-            format: FORMAT,
-            source: "the decoder gave another number of samples".into(),
-        })?;
+    let size = (u32::try_from(decoded.width), u32::try_from(decoded.height));
+    let (Ok(width), Ok(height)) = size else {
+        return Err(damaged("its size is none"));
+    };
+    let picture = RgbImage::from_raw(width, height, decoded.data)
+        .ok_or_else(|| damaged("the decoder gave another number of samples"))?;
     Ok((picture, orientation))
 }
 
-fn failed(error: DecodeErrors) -> DecodeError {
+fn failed(error: JpegError) -> DecodeError {
     match error {
-        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => {
-            DecodeError::Truncated { format: FORMAT }
-        }
+        JpegError::UnexpectedEof => DecodeError::Truncated { format: FORMAT },
         error => DecodeError::Damaged {
             format: FORMAT,
-            source: error.to_string().into(),
+            source: error.into(),
         },
+    }
+}
+
+fn damaged(reason: &str) -> DecodeError {
+    DecodeError::Damaged {
+        format: FORMAT,
+        source: reason.into(),
     }
 }
 

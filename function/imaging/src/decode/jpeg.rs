@@ -23,6 +23,9 @@ mod sequential;
 mod tables;
 mod upsample;
 
+#[cfg(test)]
+mod tests;
+
 use image::{RgbImage, metadata::Orientation};
 
 use self::{

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn bits_are_the_bytes_without_stuffing_up_to_the_marker() {
-        let plain: Vec<u8> = (0..200u32).map(|i| (i * i * 37 >> 3) as u8).collect();
+        let plain: Vec<u8> = (0..200u32).map(|i| ((i * i * 37) >> 3) as u8).collect();
         let mut stuffed = Vec::new();
         for &byte in plain.iter().chain(&[0xff]) {
             stuffed.push(byte);

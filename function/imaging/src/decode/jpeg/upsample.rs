@@ -49,7 +49,7 @@ impl Upsampling {
     /// What libjpeg does for a component.
     pub(super) fn new(component: &Component, frame: &Frame) -> Result<Self, JpegError> {
         let (wide, high) = (component.horizontal, component.vertical);
-        if frame.max_horizontal % wide != 0 || frame.max_vertical % high != 0 {
+        if !frame.max_horizontal.is_multiple_of(wide) || !frame.max_vertical.is_multiple_of(high) {
             return Err(JpegError::Unsupported("a fractional sampling ratio"));
         }
         let (horizontal, vertical) = (frame.max_horizontal / wide, frame.max_vertical / high);
@@ -77,7 +77,7 @@ impl Upsampling {
                 space.doubled::<2, 1, 2>()
             }
             Self::TriangleH1V2 => {
-                let rounding = if y % 2 == 0 { 1 } else { 2 };
+                let rounding = if y.is_multiple_of(2) { 1 } else { 2 };
                 let [near, far] = nearest_rows(plane, y);
                 space.row.clear();
                 let blend = |(near, far)| (blended(near, far) + rounding) >> 2;
@@ -111,7 +111,7 @@ impl Upsampling {
 /// next to; at the edges the same one again.
 fn nearest_rows(plane: &Plane, y: usize) -> [&[u8]; 2] {
     let near = y / 2;
-    let far = if y % 2 == 0 {
+    let far = if y.is_multiple_of(2) {
         near.saturating_sub(1)
     } else {
         (near + 1).min(plane.height - 1)
@@ -170,7 +170,7 @@ mod tests {
     fn plane(width: usize, height: usize) -> Plane {
         let stride = width.next_multiple_of(8);
         let samples = (0..stride * height)
-            .map(|i| (i * i * 41 >> 2) as u8)
+            .map(|i| ((i * i * 41) >> 2) as u8)
             .collect();
         Plane {
             width,

@@ -28,7 +28,7 @@ pub struct Options {
 /// What is refused, on the word of a picture's header and before anything is allocated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most pixels. A pixel takes some 3 to 12 bytes while it is decoded.
+    /// The most pixels. A pixel takes some 3 to 15 bytes while it is decoded.
     pub max_pixels: u64,
     /// The most pixels along one side.
     pub max_side: u32,

@@ -39,7 +39,7 @@ type Lanes = [i16; BLOCK];
 pub(super) fn samples(block: &Block, quantisation: &Quantisation) -> [[u8; BLOCK]; BLOCK] {
     let rows = block.as_chunks::<BLOCK>().0;
     // The mean alone, an eighth of the DC coefficient: most blocks of smooth pictures.
-    if block[1..].iter().fold(0, |any, &value| any | value) == 0 {
+    if block[1..].iter().all(|&value| value == 0) {
         let mean = descaled(i32::from(dequantised(block[0], quantisation[0])), 3);
         return [[sample(mean); BLOCK]; BLOCK];
     }
@@ -50,8 +50,8 @@ pub(super) fn samples(block: &Block, quantisation: &Quantisation) -> [[u8; BLOCK
             *coefficient = dequantised(value, step);
         }
     }
-    let columns = transposed(&transform::<FIRST_SHIFT>(&coefficients));
-    let rows = transposed(&transform::<SECOND_SHIFT>(&columns));
+    let columns = transposed(transform::<FIRST_SHIFT>(&coefficients));
+    let rows = transposed(transform::<SECOND_SHIFT>(&columns));
     rows.map(|row| row.map(sample))
 }
 
@@ -78,8 +78,26 @@ fn descaled(value: i32, shift: u32) -> i16 {
     rounded.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
 
-fn transposed(rows: &[Lanes; BLOCK]) -> [Lanes; BLOCK] {
-    std::array::from_fn(|column| rows.map(|row| row[column]))
+/// Rows as columns, by shuffling the upper half of the rows into the lower one three times over.
+#[inline(always)]
+fn transposed(rows: [Lanes; BLOCK]) -> [Lanes; BLOCK] {
+    shuffled(shuffled(shuffled(rows)))
+}
+
+#[inline(always)]
+fn shuffled([a, b, c, d, e, f, g, h]: [Lanes; BLOCK]) -> [Lanes; BLOCK] {
+    let low = |a: Lanes, b: Lanes| [a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]];
+    let high = |a: Lanes, b: Lanes| [a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]];
+    [
+        low(a, e),
+        high(a, e),
+        low(b, f),
+        high(b, f),
+        low(c, g),
+        high(c, g),
+        low(d, h),
+        high(d, h),
+    ]
 }
 
 /// 8 transforms at once, from frequency to place.

@@ -3,6 +3,10 @@
 use super::markers::{RESTART_0, RESTART_7, START_OF_BASELINE_FRAME, next_marker};
 
 /// Reads the bits of a scan, most significant first, up to the next marker; behind that, zeros.
+///
+/// A copy that no reference leads to stays in registers while a block is decoded; so what is rarely called,
+/// and not inlined, takes and gives it by value.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// Of the first byte that is not in the buffer.
@@ -58,14 +62,14 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
-        self.refill_bytewise();
+        *self = self.refilled_bytewise();
     }
 
     #[cold]
-    fn refill_bytewise(&mut self) {
+    fn refilled_bytewise(mut self) -> Self {
         while (0..=56).contains(&self.count) {
             let Some(&byte) = self.bytes.get(self.position) else {
-                return;
+                return self;
             };
             if byte != 0xff {
                 self.position += 1;
@@ -74,13 +78,14 @@ impl<'a> Bits<'a> {
                 let rest = &self.bytes[self.position..];
                 let fill = rest.iter().position(|&byte| byte != 0xff);
                 let Some(fill) = fill.filter(|&fill| rest[fill] == 0) else {
-                    return;
+                    return self;
                 };
                 self.position += fill + 1;
             }
             self.buffer |= u64::from(byte) << (56 - self.count);
             self.count += 8;
         }
+        self
     }
 
     /// The next `count` bits, 1 to 32, which stay.

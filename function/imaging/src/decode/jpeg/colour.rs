@@ -48,11 +48,7 @@ impl ColourSpace {
                     *pixel = [grey; 3];
                 }
             }
-            Self::YCbCr => {
-                for (pixel, ((&y, &blue), &red)) in pixels.iter_mut().zip(three()) {
-                    *pixel = rgb(y, blue, red);
-                }
-            }
+            Self::YCbCr => ycbcr_to_rgb(first, second, third, pixels),
             Self::Rgb => {
                 for (pixel, ((&red, &green), &blue)) in pixels.iter_mut().zip(three()) {
                     *pixel = [red, green, blue];
@@ -73,20 +69,52 @@ impl ColourSpace {
     }
 }
 
-/// The numbers of ITU-T T.871 with 16 binary places, rounded as libjpeg does.
+/// A row of pixels, 16 at a time for the sake of vector instructions.
+fn ycbcr_to_rgb(y: &[u8], blue: &[u8], red: &[u8], pixels: &mut [[u8; 3]]) {
+    const LANES: usize = 16;
+    let (wide, rest) = pixels.as_chunks_mut::<LANES>();
+    let (wide_y, rest_y) = y.split_at(wide.len() * LANES);
+    let (wide_blue, rest_blue) = blue.split_at(wide.len() * LANES);
+    let (wide_red, rest_red) = red.split_at(wide.len() * LANES);
+    let ys = wide_y.as_chunks::<LANES>().0;
+    let blues = wide_blue.as_chunks::<LANES>().0;
+    let reds = wide_red.as_chunks::<LANES>().0;
+    for (((pixels, y), blue), red) in wide.iter_mut().zip(ys).zip(blues).zip(reds) {
+        let mut packed = [0; LANES];
+        for lane in 0..LANES {
+            let [r, g, b] = rgb(y[lane], blue[lane], red[lane]).map(u32::from);
+            packed[lane] = r | g << 8 | b << 16;
+        }
+        let words = pixels.as_flattened_mut().as_chunks_mut::<12>().0;
+        for (word, &[a, b, c, d]) in words.iter_mut().zip(packed.as_chunks::<4>().0) {
+            word[..4].copy_from_slice(&(a | b << 24).to_le_bytes());
+            word[4..8].copy_from_slice(&(b >> 8 | c << 16).to_le_bytes());
+            word[8..].copy_from_slice(&(c >> 16 | d << 8).to_le_bytes());
+        }
+    }
+    let rest_samples = rest_y.iter().zip(rest_blue).zip(rest_red);
+    for (pixel, ((&y, &blue), &red)) in rest.iter_mut().zip(rest_samples) {
+        *pixel = rgb(y, blue, red);
+    }
+}
+
+/// The numbers of ITU-T T.871 with 16 binary places, rounded as libjpeg does. Whole multiples are added
+/// apart, so that what is multiplied has 16 bits.
 #[inline(always)]
 fn rgb(y: u8, blue: u8, red: u8) -> [u8; 3] {
     const HALF: i32 = 1 << 15;
-    const fn fixed(value: f64) -> i32 {
-        (value * (1 << 16) as f64 + 0.5) as i32
+    const fn fixed(value: f64) -> i16 {
+        (value * (1 << 16) as f64).round_ties_even() as i16
     }
-    let y = i32::from(y);
-    let (blue, red) = (i32::from(blue) - 128, i32::from(red) - 128);
-    let green = fixed(0.344_14) * blue + fixed(0.714_14) * red;
+    let product = |value: i16, constant: i16| i32::from(value) * i32::from(constant);
+    let rounded = |value: i32| ((value + HALF) >> 16) as i16;
+    let y = i16::from(y);
+    let (blue, red) = (i16::from(blue) - 128, i16::from(red) - 128);
+    let green = product(blue, fixed(-0.344_14)) + product(red, fixed(1.0 - 0.714_14));
     [
-        y + ((fixed(1.402) * red + HALF) >> 16),
-        y + ((HALF - green) >> 16),
-        y + ((fixed(1.772) * blue + HALF) >> 16),
+        y + red + rounded(product(red, fixed(1.402 - 1.0))),
+        y - red + rounded(green),
+        y + 2 * blue + rounded(product(blue, fixed(1.772 - 2.0))),
     ]
     .map(|value| value.clamp(0, 255) as u8)
 }

@@ -138,25 +138,32 @@ impl Table {
     }
 
     #[inline(always)]
-    fn symbol_of(&self, entry: Entry, bits: &mut Bits<'_>) -> u8 {
-        if entry.length != 0 {
-            bits.consume(u32::from(entry.length));
-            return entry.symbol;
+    fn symbol_of(&self, mut entry: Entry, bits: &mut Bits<'_>) -> u8 {
+        if entry.length == 0 {
+            entry = self.long(bits.peek(MAX_LENGTH as u32) as u32);
         }
-        self.decode_long(bits)
+        bits.consume(u32::from(entry.length));
+        entry.symbol
     }
 
+    /// What the next 16 bits begin with, where that is not looked up.
     #[cold]
-    fn decode_long(&self, bits: &mut Bits<'_>) -> u8 {
-        let next = bits.peek(MAX_LENGTH as u32) as u32;
+    fn long(&self, next: u32) -> Entry {
         let Some(shorter) = self.limits.iter().position(|&limit| next < limit) else {
-            bits.consume(MAX_LENGTH as u32 + 1);
-            return 0;
+            return Entry {
+                value: 0,
+                symbol: 0,
+                length: MAX_LENGTH as u8 + 1,
+            };
         };
-        bits.consume(shorter as u32 + 1);
         let code = (next >> (MAX_LENGTH - 1 - shorter)) as i32;
         // Codes and offsets were made together, so that the index is one of a symbol; a byte all the same.
-        self.symbols[(code + self.offsets[shorter]) as usize & 255]
+        let index = (code + self.offsets[shorter]) as usize & 255;
+        Entry {
+            value: 0,
+            symbol: self.symbols[index],
+            length: shorter as u8 + 1,
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn samples(block: &Block, quantisation: &Quantisation) -> [[u8; BLOCK
     let rows = block.as_chunks::<BLOCK>().0;
     // The mean alone, an eighth of the DC coefficient: most blocks of smooth pictures.
     if block[1..].iter().all(|&value| value == 0) {
-        let mean = descaled(i32::from(dequantised(block[0], quantisation[0])), 3);
+        let mean = descaled::<3>(i32::from(dequantised(block[0], quantisation[0])));
         return [[sample(mean); BLOCK]; BLOCK];
     }
     let mut coefficients = [[0; BLOCK]; BLOCK];
@@ -50,9 +50,10 @@ pub(super) fn samples(block: &Block, quantisation: &Quantisation) -> [[u8; BLOCK
             *coefficient = dequantised(value, step);
         }
     }
-    let columns = transposed(transform::<FIRST_SHIFT>(&coefficients));
-    let rows = transposed(transform::<SECOND_SHIFT>(&columns));
-    rows.map(|row| row.map(sample))
+    let columns = transposed(transform(&coefficients, descaled::<FIRST_SHIFT>));
+    transposed_bytes(transform(&columns, |value| {
+        sample(descaled::<SECOND_SHIFT>(value))
+    }))
 }
 
 const FIRST_SHIFT: u32 = CONSTANT_BITS - FIRST_PASS_BITS;
@@ -71,10 +72,10 @@ fn sample(value: i16) -> u8 {
     (value.clamp(-128, 127) + 128) as u8
 }
 
-/// Rounds away `shift` binary places.
+/// Rounds away `SHIFT` binary places.
 #[inline(always)]
-fn descaled(value: i32, shift: u32) -> i16 {
-    let rounded = (value + (1 << (shift - 1))) >> shift;
+fn descaled<const SHIFT: u32>(value: i32) -> i16 {
+    let rounded = (value + (1 << (SHIFT - 1))) >> SHIFT;
     rounded.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
 
@@ -100,10 +101,33 @@ fn shuffled([a, b, c, d, e, f, g, h]: [Lanes; BLOCK]) -> [Lanes; BLOCK] {
     ]
 }
 
-/// 8 transforms at once, from frequency to place.
+/// Rows as columns, by exchanging quarters, quarters of quarters, and theirs.
+fn transposed_bytes(rows: [[u8; BLOCK]; BLOCK]) -> [[u8; BLOCK]; BLOCK] {
+    let mut words = rows.map(u64::from_le_bytes);
+    for (distance, mask) in [
+        (4, 0x0000_0000_ffff_ffff),
+        (2, 0x0000_ffff_0000_ffff),
+        (1, 0x00ff_00ff_00ff_00ff),
+    ] {
+        for pair in 0..BLOCK / 2 {
+            let upper = pair / distance * distance * 2 + pair % distance;
+            let lower = upper + distance;
+            let shift = distance * BLOCK;
+            let changed = ((words[upper] >> shift) ^ words[lower]) & mask;
+            words[upper] ^= changed << shift;
+            words[lower] ^= changed;
+        }
+    }
+    words.map(u64::to_le_bytes)
+}
+
+/// 8 transforms at once, from frequency to place, each result put through `finish`.
 #[inline(always)]
-fn transform<const SHIFT: u32>(input: &[Lanes; BLOCK]) -> [Lanes; BLOCK] {
-    let mut output = [[0; BLOCK]; BLOCK];
+fn transform<T: Copy + Default>(
+    input: &[Lanes; BLOCK],
+    finish: impl Fn(i32) -> T,
+) -> [[T; BLOCK]; BLOCK] {
+    let mut output = [[T::default(); BLOCK]; BLOCK];
     for lane in 0..BLOCK {
         let at = |frequency: usize| input[frequency][lane];
         let sum = |a: i16, b: i16| a.wrapping_add(b);
@@ -135,8 +159,8 @@ fn transform<const SHIFT: u32>(input: &[Lanes; BLOCK]) -> [Lanes; BLOCK] {
         ];
 
         for place in 0..4 {
-            output[place][lane] = descaled(even[place] + odd[place], SHIFT);
-            output[7 - place][lane] = descaled(even[place] - odd[place], SHIFT);
+            output[place][lane] = finish(even[place] + odd[place]);
+            output[7 - place][lane] = finish(even[place] - odd[place]);
         }
     }
     output

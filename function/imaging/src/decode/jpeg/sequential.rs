@@ -35,16 +35,17 @@ impl BlockDecoder for Sequential {
     #[inline(always)]
     fn decode(&mut self, bits: &mut Bits<'_>, component: usize, block: &mut Block) {
         let (dc, ac) = &self.tables[component];
-        bits.prepare();
-        let (_, difference) = dc.decode(bits);
+        let mut own = *bits;
+        own.prepare();
+        let (_, difference) = dc.decode(&mut own);
         let prediction = &mut self.predictions[component];
         *prediction = prediction.wrapping_add(difference);
         block[0] = *prediction as i16;
 
         let mut index = 1;
         while index < 64 {
-            bits.prepare();
-            let (symbol, value) = ac.decode(bits);
+            own.prepare();
+            let (symbol, value) = ac.decode(&mut own);
             let (run, size) = (usize::from(symbol >> 4), symbol & 15);
             if size != 0 {
                 index += run;
@@ -56,5 +57,6 @@ impl BlockDecoder for Sequential {
                 break;
             }
         }
+        *bits = own;
     }
 }

@@ -42,7 +42,7 @@ use super::{DecodeError, Limits};
 
 /// How often the scans of a picture may pass over all of its blocks. Pictures need a dozen at most; without
 /// a limit a few bytes a scan would cost as much time as the whole picture.
-const MAX_PASSES: usize = 100;
+const MAX_PASSES: usize = 32;
 
 /// Decodes a JPEG picture to RGB. Damage within the picture is tolerated as libjpeg does, a missing end is
 /// not: half of the picture would be grey, and its objects not found.

@@ -208,7 +208,7 @@ impl Rle {
         pixels
     }
 
-    /// COCO's compressed form: each run (from the third on its difference to the one before the last)
+    /// COCO's compressed form: each run (from the fourth on its difference to the one before the last)
     /// in groups of 5 bits, the least significant first, with a sixth bit where more follow, plus 48.
     pub fn to_coco_string(&self) -> String {
         let mut text = String::new();

@@ -27,7 +27,7 @@ test: $(CACHE)/tests/ready ## Build everything and run every test, counting thos
 	cargo build --release --locked --workspace --all-targets
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
-	cargo test --release --locked --workspace -- --show-output 2>&1 | tee "$$log"; \
+	cargo test --release --locked --workspace --no-fail-fast -- --show-output 2>&1 | tee "$$log"; \
 	echo; \
 	echo "$$(grep -c 'skipped: ' "$$log" || true) skipped"; \
 	grep -o 'skipped: .*' "$$log" | sort || true

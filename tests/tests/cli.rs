@@ -112,3 +112,82 @@ fn a_server_that_cannot_start_says_why() {
     assert!(!output.status.success());
     assert!(error.contains(&address), "{error}");
 }
+
+#[test]
+fn pictures_are_predicted_without_a_server() {
+    let Some(shared) = shared("pictures_are_predicted_without_a_server") else {
+        return;
+    };
+    let drawn = tempfile::tempdir().unwrap();
+    let output = command(&[])
+        .args(["predict", "--offline", "--json", "--draw"])
+        .arg(drawn.path().join("drawn.png"))
+        .arg("--model-dir")
+        .arg(shared.join("weights"))
+        .arg(shared.join("images/coco-val/000000001268.jpg"))
+        .output()
+        .unwrap();
+    let (lines, error) = texts(&output);
+    assert!(output.status.success(), "{error}");
+    let reply: serde_json::Value = serde_json::from_str(lines.trim()).unwrap();
+    let found = reply["detections"].as_array().unwrap();
+    assert!(
+        found.iter().any(|found| found["label"] == "person"),
+        "{reply}"
+    );
+    let drawn = image::open(drawn.path().join("drawn.png")).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (640, 427));
+}
+
+#[test]
+fn a_picture_that_cannot_be_read_fails_alone() {
+    let Some(shared) = shared("a_picture_that_cannot_be_read_fails_alone") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.jpg");
+    std::fs::write(&text, "no picture").unwrap();
+    let output = command(&[])
+        .args(["predict", "--offline", "--json", "--model-dir"])
+        .arg(shared.join("weights"))
+        .arg(&text)
+        .arg(shared.join("images/coco-val/000000001268.jpg"))
+        .output()
+        .unwrap();
+    let (lines, error) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("text.jpg"), "{error}");
+    assert!(lines.contains("\"detections\""), "{lines}");
+}
+
+#[test]
+fn models_and_check_tell_what_is_there() {
+    let Some(shared) = shared("models_and_check_tell_what_is_there") else {
+        return;
+    };
+    let weights = shared.join("weights");
+    let run = |arguments: &[&str]| {
+        let output = command(&[])
+            .args(arguments)
+            .arg("--model-dir")
+            .arg(&weights)
+            .output()
+            .unwrap();
+        let (text, error) = texts(&output);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        text
+    };
+    let models = run(&["models"]);
+    let line = |name: &str| {
+        models
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default()
+    };
+    assert!(line("maskrcnn_fbnetv3a_c4 ").contains(" yes "), "{models}");
+    assert!(line("maskrcnn_resnet50_fpn ").contains(" no "), "{models}");
+
+    let ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let check = run(&[&["check", "--offline"][..], &ports].concat());
+    assert!(check.contains("would work"), "{check}");
+}

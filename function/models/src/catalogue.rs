@@ -67,7 +67,7 @@ pub const CATALOGUE: &[Entry] = &[
         weights: WeightsFile {
             file_name: "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
             url: "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
-            sha256: "258fb6c638b15964ddcdd1ae0748c5eef1be9e732750120cc857feed3faac384",
+            sha256: "258fb6c6",
             size: Some(167_502_836),
             format: WeightsFormat::StateDict,
             licence: "BSD-3-Clause",

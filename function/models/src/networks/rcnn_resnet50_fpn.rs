@@ -399,26 +399,14 @@ mod tests {
         seeded::assert_close(&to_host(actual), &shape, expected, 1e-4);
     }
 
-    /// Compared with `scripts/parity_rcnn.py`.
-    #[test]
-    fn maps_logits_and_detections_equal_torchvisions() {
-        let expected: Value =
-            serde_json::from_str(include_str!("../../tests/parity/rcnn_resnet50_fpn.json"))
-                .unwrap();
-        let device = Device::flex();
-        let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
+    /// As `scripts/parity_rcnn.py` writes it.
+    fn expected() -> Value {
+        let json = include_str!("../../tests/parity/rcnn_resnet50_fpn.json");
+        serde_json::from_str(json).unwrap()
+    }
 
-        let padded = pad(&input(), MULTIPLE);
-        let picture = super::from_host(padded.samples, [1, 3, 256, 320], &device);
-        for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
-            assert_close(features.clone(), &expected["pyramid"][i]);
-            let rpn = model.network.rpn(features);
-            let [height, width] = rpn.map;
-            let (logits, deltas) = (&expected["logits"][i], &expected["deltas"][i]);
-            seeded::assert_close(&rpn.logits, &[1, 3, height, width], logits, 1e-4);
-            seeded::assert_close(&rpn.deltas, &[1, 12, height, width], deltas, 1e-4);
-        }
-
+    /// All detections, compared with torchvision's; their masks, if there are any, and the side of those.
+    fn assert_detections(model: &RcnnResnet50Fpn, expected: &Value) -> Option<(Vec<f32>, usize)> {
         let selection = Selection {
             threshold: 0.0,
             max_detections: 100,
@@ -430,10 +418,10 @@ mod tests {
             boxes,
             classes,
             scores,
-            masks: Some((masks, side)),
+            masks,
         } = output
         else {
-            panic!("no masks in {output:?}");
+            panic!("no instances in {output:?}");
         };
         let expected_boxes = expected["boxes"].as_array().unwrap();
         assert_eq!(boxes.len(), expected_boxes.len());
@@ -455,7 +443,35 @@ mod tests {
                 scores[i]
             );
         }
-        seeded::assert_close(&masks, &[boxes.len(), side, side], &expected["masks"], 1e-3);
+        masks
+    }
+
+    #[test]
+    fn mask_rcnn_equals_torchvisions() {
+        let expected = expected();
+        let device = Device::flex();
+        let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
+
+        let padded = pad(&input(), MULTIPLE);
+        let picture = super::from_host(padded.samples, [1, 3, 256, 320], &device);
+        for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
+            assert_close(features.clone(), &expected["pyramid"][i]);
+            let rpn = model.network.rpn(features);
+            let [height, width] = rpn.map;
+            let (logits, deltas) = (&expected["logits"][i], &expected["deltas"][i]);
+            seeded::assert_close(&rpn.logits, &[1, 3, height, width], logits, 1e-4);
+            seeded::assert_close(&rpn.deltas, &[1, 12, height, width], deltas, 1e-4);
+        }
+
+        let (masks, side) = assert_detections(&model, &expected).unwrap();
+        let count = expected["boxes"].as_array().unwrap().len();
+        seeded::assert_close(&masks, &[count, side, side], &expected["masks"], 1e-3);
+    }
+
+    #[test]
+    fn faster_rcnn_equals_torchvisions() {
+        let model = RcnnResnet50Fpn::load(&mut weights(), false, &Device::flex()).unwrap();
+        assert_eq!(assert_detections(&model, &expected()), None);
     }
 
     #[test]

@@ -29,8 +29,9 @@ test: $(CACHE)/tests/ready ## Build everything and run every test, counting thos
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
 	cargo test --release --locked --workspace --no-fail-fast -- --show-output 2>&1 | tee "$$log"; \
 	echo; \
-	echo "$$(grep -c 'skipped: ' "$$log" || true) skipped"; \
-	grep -o 'skipped: .*' "$$log" | sort || true
+	skipped=$$(grep -o 'skipped: .*' "$$log" | sort -u || true); \
+	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \
+	echo "$$skipped"
 
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check

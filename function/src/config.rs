@@ -48,6 +48,9 @@ pub struct Model {
     /// The weights file, wherever it lies, instead of the model directory's
     #[arg(long, env = "SEGMENTER_WEIGHTS", value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// The SHA-256 that the weights must have instead of the catalogue's, as 64 hex digits
+    #[arg(long, env = "SEGMENTER_SHA256", value_name = "HEX", value_parser = parse_sha256)]
+    pub sha256: Option<String>,
     /// Never download a model
     #[arg(long, env = "SEGMENTER_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
@@ -69,6 +72,14 @@ pub struct Prediction {
     /// At most this many detections a picture, the best first
     #[arg(long, env = "SEGMENTER_MAX_DETECTIONS", value_name = "N", default_value = "100", value_parser = positive::<usize>)]
     pub max_detections: usize,
+    /// Answer with these classes only, by name, separated by commas [default: all]
+    #[arg(
+        long,
+        env = "SEGMENTER_CLASSES",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub classes: Vec<String>,
 }
 
 /// Where the server listens, and to whom it speaks.
@@ -237,6 +248,14 @@ pub(crate) fn parse_model(name: &str) -> Result<&'static Entry, String> {
     })
 }
 
+pub(crate) fn parse_sha256(digits: &str) -> Result<String, String> {
+    let valid = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !valid {
+        return Err("expected 64 hex digits".to_owned());
+    }
+    Ok(digits.to_ascii_lowercase())
+}
+
 fn parse_device(name: &str) -> Result<Device, String> {
     match name {
         "auto" => Ok(Device::Auto),
@@ -358,6 +377,7 @@ mod tests {
             ("--threshold=1.5", "from 0 to 1"),
             ("--threshold=NaN", "from 0 to 1"),
             ("--device=gpu", "no GPU support"),
+            ("--sha256=abcd", "64 hex digits"),
             ("--cors=example.com", "https://example.com"),
             ("--model=nonesuch", "no such model"),
             ("--http=8080", "invalid socket address"),

@@ -66,7 +66,7 @@ pub struct Wish {
     pub threshold: Option<f32>,
     /// The most detections.
     pub max_detections: Option<usize>,
-    /// Class names; empty for all.
+    /// Class names; empty for those that are answered by default.
     pub classes: Vec<String>,
     /// Whether outlines are wanted.
     pub masks: bool,
@@ -185,7 +185,11 @@ impl Segmenter {
                 "max_detections is {max_detections}, expected 1 to {most} (--max-detections)"
             )));
         }
-        let classes = wish.classes.iter().map(|name| self.class(name));
+        let classes = match wish.classes.as_slice() {
+            [] => &self.defaults.classes,
+            classes => classes,
+        };
+        let classes = classes.iter().map(|name| self.class(name));
         let classes = classes.collect::<Result<Vec<_>, _>>()?;
         Ok(Selection {
             threshold,

@@ -47,10 +47,10 @@ impl ModelDir {
         })
     }
 
-    /// The entry's weights, verified; `None` if they are not there.
-    pub fn find(&self, weights: &WeightsFile) -> Result<Option<PathBuf>, StoreError> {
+    /// The entry's weights, if they have this SHA-256; `None` if they are not there.
+    pub fn find(&self, weights: &WeightsFile, sha256: &str) -> Result<Option<PathBuf>, StoreError> {
         let path = self.weights_path(weights);
-        match verify(&path, weights.sha256) {
+        match verify(&path, sha256) {
             Ok(()) => Ok(Some(path)),
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Ok(None)
@@ -204,17 +204,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let models = ModelDir::new(Some(dir.path())).unwrap();
         assert!(!models.has(&WEIGHTS));
-        assert_eq!(models.find(&WEIGHTS).unwrap(), None);
+        assert_eq!(models.find(&WEIGHTS, WEIGHTS.sha256).unwrap(), None);
 
         let path = dir.path().join("abc.pth");
         fs::write(&path, "abd").unwrap();
         assert!(models.has(&WEIGHTS));
-        let error = models.find(&WEIGHTS).unwrap_err().to_string();
+        let error = models
+            .find(&WEIGHTS, WEIGHTS.sha256)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("abc.pth has SHA-256 a52d159f"), "{error}");
         assert!(error.ends_with(SHA256), "{error}");
 
         fs::write(&path, "abc").unwrap();
-        assert_eq!(models.find(&WEIGHTS).unwrap(), Some(path));
+        assert_eq!(models.find(&WEIGHTS, WEIGHTS.sha256).unwrap(), Some(path));
     }
 
     #[test]

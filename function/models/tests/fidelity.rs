@@ -63,7 +63,10 @@ fn finds_what_the_reference_finds() {
     let weights = shared().join("weights").join(entry.weights.file_name);
     let expected = shared().join("reference/d2go_mask_rcnn_detections.json");
     if !weights.exists() || !expected.exists() {
-        println!("skipped: {} is not there", shared().display());
+        println!(
+            "skipped: finds_what_the_reference_finds: {} is not there",
+            shared().display()
+        );
         return;
     }
     let model = segmenter_models::load(entry, &weights, &Device::flex()).unwrap();
@@ -137,7 +140,10 @@ fn names_what_people_name() {
     let weights = shared().join("weights").join(entry.weights.file_name);
     let pictures = shared().join("images/coco-val");
     if !weights.exists() || !pictures.exists() {
-        println!("skipped: {} is not there", shared().display());
+        println!(
+            "skipped: names_what_people_name: {} is not there",
+            shared().display()
+        );
         return;
     }
     let model = segmenter_models::load(entry, &weights, &Device::flex()).unwrap();

@@ -48,14 +48,6 @@ pub(super) struct Predict {
     /// Draw the findings: into this folder, or for one picture into this .png or .jpg file
     #[arg(long, env = "SEGMENTER_DRAW", value_name = "OUT")]
     draw: Option<PathBuf>,
-    /// Only these classes, by name, separated by commas
-    #[arg(
-        long,
-        env = "SEGMENTER_CLASSES",
-        value_name = "NAME",
-        value_delimiter = ','
-    )]
-    classes: Vec<String>,
     /// Pictures on their way at a time [default: as many as there are threads]
     #[arg(long, env = "SEGMENTER_JOBS", value_name = "N", value_parser = config::positive::<usize>)]
     jobs: Option<usize>,
@@ -85,7 +77,6 @@ pub(super) fn run(predict: &Predict) -> anyhow::Result<()> {
         let (prediction, limits) = (predict.prediction.clone(), predict.limits);
         let segmenter = local::segmenter(&predict.model, prediction, limits, jobs).await?;
         let wish = Wish {
-            classes: predict.classes.clone(),
             masks: predict.draw.is_some() || predict.masks != MaskFormat::None,
             ..Wish::default()
         };

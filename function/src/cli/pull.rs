@@ -39,7 +39,7 @@ pub(super) struct PullArgs {
     #[arg(long, env = "SEGMENTER_URL", value_name = "URL", value_parser = parse_url)]
     url: Option<Url>,
     /// The SHA-256 that the file should have instead of the catalogue's, for one model
-    #[arg(long, env = "SEGMENTER_SHA256", value_name = "HEX", value_parser = parse_sha256)]
+    #[arg(long, env = "SEGMENTER_SHA256", value_name = "HEX", value_parser = config::parse_sha256)]
     sha256: Option<String>,
 }
 
@@ -86,12 +86,15 @@ pub(super) async fn locate(model: &config::Model) -> anyhow::Result<PathBuf> {
         .entry()
         .context("this build has no models in its catalogue")?;
     if let Some(path) = model.weights.clone() {
-        return tokio::task::spawn_blocking(|| check_given(entry, path)).await?;
+        let sha256 = model.sha256.clone();
+        return tokio::task::spawn_blocking(|| check_given(entry, path, sha256)).await?;
     }
     let dir = ModelDir::new(model.model_dir.as_deref())?;
+    let sha256 = model.sha256.as_deref().unwrap_or(entry.weights.sha256);
+    let sha256 = sha256.to_owned();
     let found = {
-        let dir = dir.clone();
-        tokio::task::spawn_blocking(move || dir.find(&entry.weights)).await??
+        let (dir, sha256) = (dir.clone(), sha256.clone());
+        tokio::task::spawn_blocking(move || dir.find(&entry.weights, &sha256)).await??
     };
     if let Some(path) = found {
         return Ok(path);
@@ -99,15 +102,21 @@ pub(super) async fn locate(model: &config::Model) -> anyhow::Result<PathBuf> {
     if model.offline {
         return Err(dir.missing(entry).into());
     }
-    let download = Download::new(&entry.weights)?;
+    let mut download = Download::new(&entry.weights)?;
+    download.sha256 = sha256;
     download_with_progress(&download, &dir, entry)
         .await
         .with_context(|| dir.missing(entry))
 }
 
-/// Checks a file that was asked for by name. It may hold weights of one's own, so if it is not the
-/// catalogue's, that is told and not refused; whether it fits the network is seen when it is read.
-fn check_given(entry: &Entry, path: PathBuf) -> anyhow::Result<PathBuf> {
+/// Checks a file that was asked for by name. It may hold weights of one's own: unless it is said which
+/// they have to be, a file that is not the catalogue's is told of and not refused; whether it fits the
+/// network is seen when it is read.
+fn check_given(entry: &Entry, path: PathBuf, sha256: Option<String>) -> anyhow::Result<PathBuf> {
+    if let Some(sha256) = sha256 {
+        store::verify(&path, &sha256)?;
+        return Ok(path);
+    }
     match store::verify(&path, entry.weights.sha256) {
         Err(error @ StoreError::Checksum { .. }) => {
             tracing::warn!("{error}; used because --weights names it");
@@ -189,14 +198,6 @@ fn parse_url(url: &str) -> Result<Url, String> {
     }
 }
 
-fn parse_sha256(digits: &str) -> Result<String, String> {
-    let valid = digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    if !valid {
-        return Err("expected 64 hex digits".to_owned());
-    }
-    Ok(digits.to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -257,5 +258,9 @@ mod tests {
         assert!(missing.contains("mine.pth"), "{missing}");
         std::fs::write(&path, "mine").unwrap();
         assert_eq!(locate(&model).await.unwrap(), path);
+        // Unless it is said which file it has to be.
+        model.sha256 = Some("0".repeat(64));
+        let other = locate(&model).await.unwrap_err().to_string();
+        assert!(other.contains("mine.pth"), "{other}");
     }
 }

@@ -8,13 +8,13 @@ use futures_util::future;
 use tokio::{signal::unix, sync::oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{print_config, pull};
+use super::{BadConfiguration, print_config, pull};
 use crate::{
     config::{self, Serve},
     grpc, http, listen,
     metrics::Metrics,
     readiness::Latch,
-    service::Segmenter,
+    service::{Segmenter, Wish},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -60,6 +60,8 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
         listen::bind(serve.listen.http).await?,
         listen::bind(serve.listen.grpc).await?,
     );
+    // What the system chose where the port asked for is 0.
+    let addresses = (listeners.0.local_addr()?, listeners.1.local_addr()?);
     let stop = CancellationToken::new();
     let servers = {
         let (health, _) = tonic_health::server::health_reporter();
@@ -73,7 +75,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
             grpc::report(health, readiness, stop.clone().cancelled_owned()),
         ))
     };
-    tracing::info!(http = %serve.listen.http, grpc = %serve.listen.grpc, "listening");
+    tracing::info!(http = %addresses.0, grpc = %addresses.1, "listening");
 
     tokio::select! {
         loaded = load(&serve.model, &segmenter, pending) => loaded?,
@@ -114,14 +116,19 @@ fn segmenter(serve: &Serve) -> anyhow::Result<Segmenter> {
         .entry()
         .context("this build has no models in its catalogue")?;
     let metrics = Metrics::new()?.with_process()?;
-    Ok(Segmenter::new(
+    let segmenter = Segmenter::new(
         entry,
         serve.prediction.clone(),
         serve.limits.clone(),
         serve.fetcher(),
         serve.model.threads(),
         metrics,
-    ))
+    );
+    // What is answered by default depends on the model: a class that it does not know, for one.
+    segmenter
+        .select(&Wish::default())
+        .map_err(|error| BadConfiguration(error.to_string()))?;
+    Ok(segmenter)
 }
 
 /// What the server waits for at its start.

@@ -230,6 +230,21 @@ async fn the_selection_decides_what_is_answered() {
 }
 
 #[tokio::test]
+async fn classes_that_are_answered_by_default_give_way_to_those_asked_for() {
+    let [first, second] = class_names();
+    let servers = Servers::start(&["--classes", second]).await;
+    let reply = servers.post("/predict", png(8, 4)).send().await.unwrap();
+    let reply: Value = reply.json().await.unwrap();
+    assert_eq!(reply, json!({"objects": [second]}));
+
+    let image = BASE64_STANDARD.encode(png(8, 4));
+    let body = json!({"image": image, "classes": [first], "threshold": 0.9});
+    let reply = servers.post("/v1/predict", body.to_string()).send().await;
+    let reply: Value = reply.unwrap().json().await.unwrap();
+    assert_eq!(reply["detections"][0]["label"], first);
+}
+
+#[tokio::test]
 async fn an_empty_result_is_an_empty_list() {
     let servers = Servers::start(&["--threshold=1"]).await;
     let reply = servers.post("/predict", png(8, 4)).send().await.unwrap();

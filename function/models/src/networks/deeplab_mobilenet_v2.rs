@@ -190,7 +190,9 @@ mod tests {
         );
         let path = folder.join(file);
         if !path.exists() {
-            println!("skipped: there is no {}", path.display());
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or_default();
+            println!("skipped: {test}: {} is not there", path.display());
             return None;
         }
         Some(path)

@@ -397,7 +397,9 @@ mod tests {
         if path.exists() {
             return Some(path);
         }
-        println!("skipped: {} is not there", path.display());
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default();
+        println!("skipped: {test}: {} is not there", path.display());
         None
     }
 

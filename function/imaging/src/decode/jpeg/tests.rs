@@ -65,7 +65,10 @@ fn pictures_are_what_pillow_makes_of_them() {
     );
     let folder = shared.join("images");
     if !folder.exists() {
-        println!("skipped: {} is not there", folder.display());
+        println!(
+            "skipped: pictures_are_what_pillow_makes_of_them: {} is not there",
+            folder.display()
+        );
         return;
     }
     for line in PICTURES.lines() {

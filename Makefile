@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt quality bench clean
+.PHONY: help run test tools lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -27,11 +27,18 @@ test: $(CACHE)/tests/ready ## Build everything and run every test, counting thos
 	cargo build --release --locked --workspace --all-targets
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
+	without() { echo "no Kubernetes control plane, going on without" >&2; }; \
+	assets=$${KUBEBUILDER_ASSETS-$$(tests/cluster/tools/build || without)}; \
+	export KUBEBUILDER_ASSETS="$$assets"; \
 	cargo test --release --locked --workspace --no-fail-fast -- --show-output 2>&1 | tee "$$log"; \
 	echo; \
 	skipped=$$(grep -o 'skipped: .*' "$$log" | sort -u || true); \
 	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \
 	echo "$$skipped"
+
+# For the tests of the operator; `make test` does it, too. Kept out of the checkout, like Python's packages.
+tools: ## Build the Kubernetes control plane that tests start, and say where it is
+	@tests/cluster/tools/build
 
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check

@@ -1,0 +1,54 @@
+//! Kubeconfigs: where the API server is, whom to believe, and who one is.
+
+use std::path::Path;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use kube::{
+    Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::{Value, json};
+
+use crate::{error::Error, pki::Identity};
+
+/// Who one is to the API server.
+pub(crate) enum Credentials<'a> {
+    Certificate(&'a Identity),
+    Token(&'a str),
+}
+
+/// The text of a kubeconfig. It is JSON, which is YAML.
+pub(crate) fn kubeconfig(server: &str, authority: &str, user: &Credentials<'_>) -> String {
+    let user: Value = match user {
+        Credentials::Certificate(identity) => json!({
+            "client-certificate-data": BASE64_STANDARD.encode(&identity.certificate),
+            "client-key-data": BASE64_STANDARD.encode(&identity.key),
+        }),
+        Credentials::Token(token) => json!({ "token": token }),
+    };
+    let name = "test";
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": name, "cluster": {
+            "server": server,
+            "certificate-authority-data": BASE64_STANDARD.encode(authority),
+        }}],
+        "users": [{ "name": name, "user": user }],
+        "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
+        "current-context": name,
+    })
+    .to_string()
+}
+
+/// The configuration that a kubeconfig file makes.
+pub(crate) async fn config(path: &Path) -> Result<Config, Error> {
+    let load = async || {
+        let kubeconfig = Kubeconfig::read_from(path)?;
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+    };
+    load().await.map_err(|source| Error::Kubeconfig {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}

@@ -1,0 +1,42 @@
+//! A real Kubernetes control plane for tests: etcd, the API server with RBAC and an audit log, and the
+//! controller manager with the real garbage collector, as processes of their own on loopback ports.
+//!
+//! There is no node: Pods are made and stay pending.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use segmenter_cluster::{ControlPlane, Options, Tools};
+//!
+//! let plane = ControlPlane::start(&Tools::find()?, Options::default()).await?;
+//! let pods = plane.kubectl(&["get", "pods", "--all-namespaces"]).await?.ok()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Suite`] runs many tests against one control plane and says aloud which were skipped.
+
+mod api_server;
+mod audit;
+mod command;
+mod control_plane;
+mod controllers;
+mod crds;
+mod error;
+mod etcd;
+mod folder;
+mod kubeconfig;
+mod pki;
+mod port;
+mod process;
+mod ready;
+mod suite;
+mod tools;
+
+pub use audit::{AuditEvent, AuditPosition};
+pub use command::Output;
+pub use control_plane::{ControlPlane, Options, Program};
+pub use crds::Crds;
+pub use error::Error;
+pub use ready::eventually;
+pub use suite::Suite;
+pub use tools::{Missing, Tools};

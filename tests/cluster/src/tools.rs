@@ -1,0 +1,107 @@
+//! The programs, as `tests/cluster/tools/build` leaves them.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The folder of the programs, by envtest's convention.
+const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// The folder of the custom resource definitions, where they are not beside that of the programs.
+const DEFINITIONS: &str = "SEGMENTER_CLUSTER_CRDS";
+
+/// What every control plane needs.
+const PROGRAMS: [&str; 4] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kubectl",
+];
+
+/// Where the programs and the definitions are.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    programs: PathBuf,
+    definitions: PathBuf,
+}
+
+/// Something that a control plane needs is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// Nothing says where the programs are.
+    #[error(
+        "no Kubernetes control plane: KUBEBUILDER_ASSETS is not set \
+         (`make test` builds the programs and sets it)"
+    )]
+    Assets,
+    /// The folder lacks a program.
+    #[error(
+        "no {program} in {} (`make test` builds it; or let KUBEBUILDER_ASSETS name a folder that has it)",
+        folder.display()
+    )]
+    Program {
+        /// The program's file name.
+        program: &'static str,
+        /// The folder in which it was looked for.
+        folder: PathBuf,
+    },
+    /// The folder of the custom resource definitions is not there.
+    #[error(
+        "no custom resource definitions in {} (`make test` gathers them; or let SEGMENTER_CLUSTER_CRDS \
+         name the folder that has a folder for each project)",
+        folder.display()
+    )]
+    Definitions {
+        /// The folder in which they were looked for.
+        folder: PathBuf,
+    },
+}
+
+impl Tools {
+    /// The programs in the folder that `KUBEBUILDER_ASSETS` names. The definitions are in the folder
+    /// `crds` beside it, or in that of `SEGMENTER_CLUSTER_CRDS`.
+    ///
+    /// # Errors
+    /// [`Missing`] where the variable is not set, or a program is not in the folder. Definitions and
+    /// helm are only missed where they are asked for.
+    pub fn find() -> Result<Self, Missing> {
+        let programs = env::var_os(ASSETS)
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from)
+            .ok_or(Missing::Assets)?;
+        let definitions = env::var_os(DEFINITIONS).map_or_else(
+            || programs.parent().unwrap_or(Path::new("..")).join("crds"),
+            PathBuf::from,
+        );
+        let tools = Self {
+            programs,
+            definitions,
+        };
+        for program in PROGRAMS {
+            tools.program(program)?;
+        }
+        Ok(tools)
+    }
+
+    /// The path of a program.
+    pub(crate) fn program(&self, program: &'static str) -> Result<PathBuf, Missing> {
+        let path = self.programs.join(program);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(Missing::Program {
+            program,
+            folder: self.programs.clone(),
+        })
+    }
+
+    /// The folder of a project's custom resource definitions.
+    pub(crate) fn definitions(&self, project: &str) -> Result<PathBuf, Missing> {
+        let folder = self.definitions.join(project);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        Err(Missing::Definitions { folder })
+    }
+}

@@ -39,6 +39,9 @@ const NAMES: [&str; 7] = [
 /// The user that may do everything.
 const ADMIN: &str = "admin";
 
+/// The name under which it passes requests on to other API servers, and the only one that may.
+const FRONT_PROXY: &str = "front-proxy";
+
 /// All that it takes to start the API server again as it was.
 #[derive(Debug)]
 pub(crate) struct ApiServer {
@@ -125,6 +128,8 @@ pub(crate) struct Files {
     key: PathBuf,
     account_key: PathBuf,
     account_public_key: PathBuf,
+    proxy_certificate: PathBuf,
+    proxy_key: PathBuf,
     policy: PathBuf,
 }
 
@@ -138,6 +143,7 @@ pub(crate) mod file {
 
 fn write_files(folder: &Folder, authority: &Authority) -> Result<Files, Error> {
     let serving = authority.server(PROGRAM, &NAMES)?;
+    let proxy = authority.client(FRONT_PROXY, &[])?;
     let accounts = Keys::generate()?;
     Ok(Files {
         authority: folder.write(file::AUTHORITY, authority.certificate())?,
@@ -145,6 +151,8 @@ fn write_files(folder: &Folder, authority: &Authority) -> Result<Files, Error> {
         key: folder.write(file::KEY, serving.key)?,
         account_key: folder.write(file::ACCOUNT_KEY, accounts.private)?,
         account_public_key: folder.write("pki/service-accounts.pub", accounts.public)?,
+        proxy_certificate: folder.write("pki/front-proxy.crt", proxy.certificate)?,
+        proxy_key: folder.write("pki/front-proxy.key", proxy.key)?,
         policy: folder.write("audit-policy.json", audit::POLICY)?,
     })
 }
@@ -155,6 +163,8 @@ fn arguments(folder: &Path, files: &Files, etcd: &str, port: u16, extra: &[Strin
         format!("--etcd-servers={etcd}"),
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
+        // Otherwise it looks for the default route, and a machine without one has no API server.
+        "--advertise-address=127.0.0.1".to_owned(),
         // The Endpoints of the Service `kubernetes` cannot be loopback addresses.
         "--endpoint-reconciler-type=none".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
@@ -166,6 +176,14 @@ fn arguments(folder: &Path, files: &Files, etcd: &str, port: u16, extra: &[Strin
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         path("service-account-key-file", &files.account_public_key),
         path("service-account-signing-key-file", &files.account_key),
+        // The API servers of others, such as that of metrics, learn the user from headers.
+        path("requestheader-client-ca-file", &files.authority),
+        format!("--requestheader-allowed-names={FRONT_PROXY}"),
+        "--requestheader-username-headers=X-Remote-User".to_owned(),
+        "--requestheader-group-headers=X-Remote-Group".to_owned(),
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
+        path("proxy-client-cert-file", &files.proxy_certificate),
+        path("proxy-client-key-file", &files.proxy_key),
         path("audit-policy-file", &files.policy),
         path("audit-log-path", &audit_log(folder)),
         // Far more than a test writes, in MB: a position in the log is good for one file only.

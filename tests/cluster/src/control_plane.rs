@@ -334,8 +334,9 @@ impl ControlPlane {
         }
     }
 
-    /// Stops the API server as an update of it would: requests are finished, watches end. Nothing happens
-    /// where it is stopped already.
+    /// Stops the API server as an update of it would: requests are finished, watches end. That takes 5 s
+    /// where a client has a connection on which it asked nothing yet. Nothing happens where it is stopped
+    /// already.
     pub async fn stop_api_server(&self) {
         if let Some(process) = self.api_process.lock().await.take() {
             process.stop().await;

@@ -16,9 +16,12 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
 
-/// How long a program may take to end after SIGTERM before it gets SIGKILL. What it leaves unwritten is
-/// deleted anyway.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a program that is stopped may take to end after SIGTERM before it gets SIGKILL. The API server
+/// waits 5 s for connections on which nothing was asked yet.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The same for a program that is dropped, whose data is deleted anyway.
+const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// How much of the end of a log an error carries, in bytes.
 const TAIL: u64 = 3000;
@@ -148,7 +151,7 @@ impl Drop for Process {
         };
         self.signal(Signal::TERM);
         let begin = Instant::now();
-        while !supervisor.is_finished() && begin.elapsed() < GRACE {
+        while !supervisor.is_finished() && begin.elapsed() < LAST_GRACE {
             thread::sleep(Duration::from_millis(5));
         }
         self.signal(Signal::KILL);
@@ -291,7 +294,7 @@ mod tests {
         let process = shell(folder.path(), script).await;
         assert!(until(|| process.log_tail() == "ready").await);
         let pid = process.pid.as_raw_pid();
-        process.stop().await;
+        drop(process);
         assert!(!runs(pid));
     }
 

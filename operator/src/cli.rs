@@ -1,0 +1,259 @@
+//! The command line.
+
+use std::{
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use kube::Client;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api,
+    controller::build::Defaults,
+    metrics::Metrics,
+    runtime::{
+        Operator, discovery,
+        leader::Candidate,
+        server::{self, Shared},
+        telemetry,
+    },
+};
+
+/// Runs segmenters on Kubernetes: makes what every SegmenterService asks for
+#[derive(Debug, Parser)]
+#[command(name = "segmenter-operator", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reconcile until told to stop
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinition as YAML
+    Crd,
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// The namespaces to look after, separated by commas [default: all]
+    #[arg(
+        long,
+        env = "SEGMENTER_OPERATOR_NAMESPACES",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<String>,
+    /// The image of services that name none
+    #[arg(long, env = "SEGMENTER_OPERATOR_IMAGE", value_name = "IMAGE", default_value = concat!("segmenter:", env!("CARGO_PKG_VERSION")))]
+    image: String,
+    /// The image of those of them that have an accelerator
+    #[arg(long, env = "SEGMENTER_OPERATOR_ACCELERATOR_IMAGE", value_name = "IMAGE", default_value = concat!("segmenter-gpu:", env!("CARGO_PKG_VERSION")))]
+    accelerator_image: String,
+    /// A label of every ServiceMonitor and PrometheusRule, such as release=prometheus; may be given again
+    #[arg(long = "monitor-label", env = "SEGMENTER_OPERATOR_MONITOR_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse_label)]
+    monitor_labels: Vec<(String, String)>,
+    /// Where probes and metrics are answered
+    #[arg(
+        long,
+        env = "SEGMENTER_OPERATOR_HTTP",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8080"
+    )]
+    http: SocketAddr,
+    /// The namespace of the lease that one of several replicas holds [default: the pod's own; without one
+    /// there is no lease, and this process always reconciles]
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
+    lease_namespace: Option<String>,
+    /// The name to hold the lease under, each replica's own
+    #[arg(
+        long,
+        env = "POD_NAME",
+        value_name = "NAME",
+        default_value = "segmenter-operator"
+    )]
+    identity: String,
+    /// How often to ask which kinds the cluster has, in seconds
+    #[arg(long, env = "SEGMENTER_OPERATOR_DISCOVERY_SECONDS", value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    discovery_seconds: u64,
+    /// The least severe lines that are logged, also by module; PUT /log-level changes it at run time
+    #[arg(
+        long,
+        env = "SEGMENTER_OPERATOR_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    log_level: String,
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE, such as release=prometheus".to_owned()),
+    }
+}
+
+/// Runs a command, and says in a sentence why it could not.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody reads where this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                BAD_CONFIGURATION
+            } else {
+                0
+            });
+        }
+    };
+    let result = match cli.command {
+        Command::Run(run) => start(*run),
+        Command::Crd => print_crd(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `EX_USAGE`.
+const BAD_CONFIGURATION: u8 = 64;
+
+fn print_crd() -> anyhow::Result<()> {
+    use std::io::Write;
+    let text = serde_saphyr::to_string(&api::crd()).context("the CRD is no YAML")?;
+    let result = write!(std::io::stdout(), "{text}");
+    result.context("cannot write to the standard output")
+}
+
+fn start(run: Run) -> anyhow::Result<()> {
+    let log_level = telemetry::start(&run.log_level)?;
+    // kube leaves the choice to the process. A second call would only say that it was made.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the async threads")?
+        .block_on(until_stopped(run, log_level))
+}
+
+async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let told = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(told);
+
+    let client = Client::try_default().await.context(
+        "cannot find the cluster: there is neither a kubeconfig nor a ServiceAccount's token",
+    )?;
+    let version = client.apiserver_version().await;
+    let version = version.context("the API server does not answer")?;
+    let listener = TcpListener::bind(run.http)
+        .await
+        .with_context(|| format!("cannot listen on {}", run.http))?;
+    let address = listener.local_addr()?;
+    tracing::info!(http = %address, kubernetes = version.git_version, "started");
+
+    let metrics = Arc::new(Metrics::new()?);
+    let every = Duration::from_secs(run.discovery_seconds);
+    let served = discovery::follow(client.clone(), every, Arc::clone(&metrics)).await;
+    let defaults = Defaults {
+        image: run.image,
+        accelerator_image: run.accelerator_image,
+        monitor_labels: run.monitor_labels.into_iter().collect(),
+    };
+    // A chart that leaves it open passes an empty one.
+    let namespaces: Vec<_> = run
+        .namespaces
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .collect();
+    let operator = Operator::new(
+        client.clone(),
+        defaults,
+        &namespaces,
+        served.clone(),
+        Arc::clone(&metrics),
+    );
+    let leads = Arc::new(AtomicBool::new(false));
+    let stop_serving = CancellationToken::new();
+    let shared = Shared {
+        metrics: Arc::clone(&metrics),
+        services: operator.services.clone(),
+        served,
+        leads: Arc::clone(&leads),
+        log_level,
+    };
+    let serving = tokio::spawn(server::serve(listener, shared, stop_serving.clone()));
+
+    let mut candidate = match &run.lease_namespace {
+        Some(namespace) => Some(
+            Candidate::queue(client, namespace, &run.identity)
+                .await
+                .context("cannot queue for the lease")?,
+        ),
+        None => None,
+    };
+    let elected = async {
+        match &mut candidate {
+            Some(candidate) => candidate.elected().await,
+            None => {}
+        }
+    };
+    let elected = tokio::select! {
+        () = elected => true,
+        () = &mut told => false,
+    };
+    let mut result = Ok(());
+    if elected {
+        tracing::info!("reconciling");
+        leads.store(true, Ordering::Relaxed);
+        metrics.leader.set(1);
+        let stop = CancellationToken::new();
+        let mut running = tokio::spawn(operator.run(stop.clone()));
+        let lost = async {
+            match &mut candidate {
+                Some(candidate) => candidate.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = &mut told => tracing::info!("stopping"),
+            () = lost => result = Err(anyhow::anyhow!("another replica holds the lease now")),
+            _ = &mut running => result = Err(anyhow::anyhow!("the controller has ended by itself")),
+        }
+        stop.cancel();
+        if !running.is_finished() {
+            running.await.context("the controller failed")?;
+        }
+    }
+    if let Some(candidate) = candidate {
+        candidate.resign().await;
+    }
+    stop_serving.cancel();
+    serving.await??;
+    result
+}

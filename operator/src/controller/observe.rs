@@ -1,0 +1,102 @@
+//! What the cluster has of a service, as the watches saw it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    ResourceExt,
+    api::DynamicObject,
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    identity::{INSTANCE, Identity},
+    kind::Kind,
+};
+
+/// What the watches have seen, kept up by them.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// The objects that the operator made, [reduced](super::apply::reduce).
+    pub children: BTreeMap<Kind, Store<DynamicObject>>,
+    /// The pods of services.
+    pub pods: Store<Pod>,
+}
+
+/// The kinds that the cluster serves.
+pub type Served = BTreeSet<Kind>;
+
+/// What the cluster has of one service.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    children: BTreeMap<Kind, Arc<DynamicObject>>,
+    /// Its pods.
+    pub pods: Vec<Arc<Pod>>,
+    /// The kinds that the cluster serves.
+    pub served: Served,
+}
+
+impl Stores {
+    /// Waits until everything was listed once.
+    pub async fn synced(&self, served: &Served) {
+        // A writer that is gone has a controller that has ended.
+        let _ = self.pods.wait_until_ready().await;
+        for (kind, store) in &self.children {
+            if kind.provider().is_none() || served.contains(kind) {
+                let _ = store.wait_until_ready().await;
+            }
+        }
+    }
+
+    /// What there is of this service.
+    pub fn observe(&self, identity: &Identity, served: Served) -> Observed {
+        let child = |kind: Kind, store: &Store<DynamicObject>| {
+            // What was seen of a kind that is gone since is gone too.
+            if kind.provider().is_some() && !served.contains(&kind) {
+                return None;
+            }
+            let name = match kind {
+                Kind::ConfigMap => format!("{}-dashboard", identity.name),
+                _ => identity.name.clone(),
+            };
+            let reference = ObjectRef::new_with(&name, kind.resource()).within(&identity.namespace);
+            store
+                .get(&reference)
+                .filter(|found| identity.owns(&found.metadata))
+                .map(|found| (kind, found))
+        };
+        let children = self.children.iter();
+        let children = children.filter_map(|(kind, store)| child(*kind, store));
+        let pods = self.pods.state().into_iter().filter(|pod| {
+            pod.namespace().as_deref() == Some(&identity.namespace)
+                && pod.labels().get(INSTANCE) == Some(&identity.name)
+        });
+        Observed {
+            children: children.collect(),
+            pods: pods.collect(),
+            served,
+        }
+    }
+}
+
+impl Observed {
+    /// The service's object of this kind.
+    pub fn child(&self, kind: Kind) -> Option<&DynamicObject> {
+        self.children.get(&kind).map(AsRef::as_ref)
+    }
+
+    /// The status of the service's object of this kind, as far as it has one that can be read.
+    pub fn status<S: DeserializeOwned>(&self, kind: Kind) -> Option<S> {
+        let status = self.child(kind)?.data.get("status")?;
+        S::deserialize(status).ok()
+    }
+
+    /// Whether the cluster has this kind.
+    pub fn serves(&self, kind: Kind) -> bool {
+        kind.provider().is_none() || self.served.contains(&kind)
+    }
+}

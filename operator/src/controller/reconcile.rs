@@ -1,0 +1,394 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+    runtime::{
+        controller::Action,
+        events::{Event, EventType, Recorder},
+        reflector::ObjectRef,
+    },
+};
+use serde_json::json;
+use tokio::sync::{OnceCell, watch};
+
+use super::{
+    apply::{self, Applied, ApplyError, Memory},
+    build::{Blueprint, Built, Defaults, Pin, build},
+    identity::{FIELD_MANAGER, Identity},
+    observe::{Served, Stores},
+    status::{Assessment, Finding, Type, assess},
+};
+use crate::{
+    api::{SegmenterService, SegmenterServiceStatus},
+    metrics::Metrics,
+};
+
+/// When everything is looked at again though nothing was seen to change.
+const RESYNC: Duration = Duration::from_mins(10);
+/// How long to wait for the first lists.
+const SYNC: Duration = Duration::from_secs(30);
+/// The shortest and the longest time before another try.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(2));
+
+/// What all reconciliations share.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What the watches have seen.
+    pub stores: Stores,
+    /// The kinds that the cluster serves.
+    pub served: watch::Receiver<Served>,
+    /// What the operator is told for all services.
+    pub defaults: Defaults,
+    /// What was written last.
+    pub memory: Memory,
+    /// Tells of transitions.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What is remembered of services.
+    pub services: Services,
+    /// Set when every watch has seen everything once.
+    pub synced: OnceCell<()>,
+}
+
+/// What is remembered of services from one reconciliation to the next; nothing depends on it but the
+/// number of requests.
+#[derive(Debug, Default)]
+pub struct Services {
+    /// Failures in a row.
+    failures: Mutex<HashMap<ObjectRef<SegmenterService>, u32>>,
+    /// The status that was last written, while the watch has not seen it yet.
+    statuses: Mutex<HashMap<String, (u64, SegmenterServiceStatus)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a reconciliation has to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// An object could not be written.
+    #[error(transparent)]
+    Apply(ApplyError),
+    /// The status could not be written.
+    #[error("cannot write the status")]
+    Status(#[source] Box<kube::Error>),
+}
+
+impl ReconcileError {
+    /// For metrics and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Apply(error) => error.reason(),
+            Self::Status(_) => "StatusNotWritten",
+        }
+    }
+}
+
+impl Context {
+    /// Waits until every watch has seen everything once: what is not seen yet would be applied again, and
+    /// what is no longer asked for would stay. A kind that may not be listed does not hold up the others
+    /// forever.
+    async fn synced(&self) {
+        self.synced
+            .get_or_init(async || {
+                let served = self.served.borrow().clone();
+                if tokio::time::timeout(SYNC, self.stores.synced(&served))
+                    .await
+                    .is_err()
+                {
+                    tracing::warn!("some kinds could not be listed yet, going on without");
+                }
+            })
+            .await;
+    }
+
+    /// Drops what is known of a service that is gone.
+    pub fn forget(&self, service: &impl Resource<DynamicType = ()>) {
+        if let Some(uid) = service.meta().uid.as_deref() {
+            self.memory.forget(uid);
+            lock(&self.services.statuses).remove(uid);
+        }
+        let (name, namespace) = (
+            service.meta().name.clone(),
+            service.meta().namespace.clone(),
+        );
+        let reference =
+            ObjectRef::new(&name.unwrap_or_default()).within(&namespace.unwrap_or_default());
+        lock(&self.services.failures).remove(&reference);
+    }
+}
+
+/// Brings what there is closer to what is asked for.
+pub async fn reconcile(
+    service: Arc<DeserializeGuard<SegmenterService>>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    context.synced().await;
+    let started = Instant::now();
+    context.metrics.in_flight.inc();
+    let result = match &service.0 {
+        Ok(service) => reconcile_readable(service, &context).await,
+        Err(invalid) => {
+            let (name, namespace) = (&invalid.metadata.name, &invalid.metadata.namespace);
+            let name = name.clone().unwrap_or_default();
+            let namespace = namespace.clone().unwrap_or_default();
+            let generation = invalid.metadata.generation;
+            unreadable(&context, &name, &namespace, generation, &invalid.error).await
+        }
+    };
+    context.metrics.in_flight.dec();
+    context.metrics.reconciled(
+        started.elapsed(),
+        result.as_ref().map(|_| ()).map_err(ReconcileError::reason),
+    );
+    if result.is_ok() {
+        lock(&context.services.failures).remove(&reference(&service));
+    }
+    result
+}
+
+fn reference(service: &DeserializeGuard<SegmenterService>) -> ObjectRef<SegmenterService> {
+    ObjectRef::new(&service.name_any()).within(&service.namespace().unwrap_or_default())
+}
+
+/// When to try again: later each time.
+pub fn error_policy(
+    service: Arc<DeserializeGuard<SegmenterService>>,
+    error: &ReconcileError,
+    context: Arc<Context>,
+) -> Action {
+    let attempt = {
+        let mut failures = lock(&context.services.failures);
+        let attempt = failures.entry(reference(&service)).or_insert(0);
+        *attempt = attempt.saturating_add(1);
+        *attempt
+    };
+    let (shortest, longest) = BACKOFF;
+    let wait = shortest
+        .saturating_mul(1 << (attempt - 1).min(16))
+        .min(longest);
+    tracing::warn!(
+        service = %reference(&service),
+        reason = error.reason(),
+        error = %chain(error),
+        "will try again in {wait:?}"
+    );
+    Action::requeue(wait)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+async fn reconcile_readable(
+    service: &SegmenterService,
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    // What is being deleted goes with all that it owns; anything made now would only be in the way.
+    let Some(identity) =
+        Identity::of(service).filter(|_| service.meta().deletion_timestamp.is_none())
+    else {
+        return Ok(Action::await_change());
+    };
+    let earlier = context.services.earlier(service);
+    let served = context.served.borrow().clone();
+    let observed = context.stores.observe(&identity, served);
+    let pinned = earlier.image.clone().zip(earlier.pod_template.clone());
+    let built = build(&Blueprint {
+        identity: &identity,
+        spec: &service.spec,
+        defaults: &context.defaults,
+        pinned: pinned.map(|(image, template)| Pin { image, template }),
+    });
+    let applied = match &built {
+        Ok(Built { children, .. }) if !service.spec.paused => {
+            let (client, memory) = (&context.client, &context.memory);
+            apply::apply(
+                client,
+                memory,
+                &identity,
+                &service.spec,
+                children,
+                &observed,
+            )
+            .await
+        }
+        _ => Applied::default(),
+    };
+    context.metrics.writes.inc_by(applied.writes as u64);
+
+    let status = assess(&Assessment {
+        identity: &identity,
+        spec: &service.spec,
+        generation: service.meta().generation,
+        observed: &observed,
+        built: built.as_ref().map(|built| &built.pin),
+        applied: &applied,
+        earlier: &earlier,
+        now: Timestamp::now(),
+    });
+    if status != earlier {
+        context.write_status(service, &identity, &status).await?;
+        context
+            .tell(service, &earlier.conditions, &status.conditions)
+            .await;
+    }
+    match applied.failures.into_iter().next() {
+        Some(error) => Err(ReconcileError::Apply(error)),
+        None => Ok(Action::requeue(RESYNC)),
+    }
+}
+
+/// Says so in the status of a service that cannot be read, which only happens when the CRD in the cluster is
+/// another than the operator's.
+async fn unreadable(
+    context: &Context,
+    name: &str,
+    namespace: &str,
+    generation: Option<i64>,
+    error: &str,
+) -> Result<Action, ReconcileError> {
+    let finding = Finding::no(
+        "Unreadable",
+        format!("{error}; is the CRD of the same version as the operator?"),
+    );
+    let now = Timestamp::UNIX_EPOCH;
+    let conditions: Vec<_> = [Type::Ready, Type::Accepted]
+        .into_iter()
+        .map(|kind| finding.clone().condition(kind, generation, &[], now))
+        .collect();
+    let patch = json!({
+        "apiVersion": SegmenterService::api_version(&()),
+        "kind": SegmenterService::kind(&()),
+        "metadata": {"name": name},
+        "status": {"conditions": conditions, "observedGeneration": generation},
+    });
+    let api =
+        Api::<DeserializeGuard<SegmenterService>>::namespaced(context.client.clone(), namespace);
+    api.patch_status(
+        name,
+        &PatchParams::apply(FIELD_MANAGER).force(),
+        &Patch::Apply(patch),
+    )
+    .await
+    .map_err(|error| ReconcileError::Status(Box::new(error)))?;
+    Ok(Action::await_change())
+}
+
+impl Services {
+    /// The status so far: the watch may not have seen the last one yet.
+    fn earlier(&self, service: &SegmenterService) -> SegmenterServiceStatus {
+        let seen = resource_version(service);
+        let mut statuses = lock(&self.statuses);
+        let uid = service.meta().uid.clone().unwrap_or_default();
+        if let Some((written, status)) = statuses.get(&uid) {
+            if *written > seen {
+                return status.clone();
+            }
+            statuses.remove(&uid);
+        }
+        service.status.clone().unwrap_or_default()
+    }
+}
+
+fn resource_version(service: &SegmenterService) -> u64 {
+    let version = service.meta().resource_version.as_deref();
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+impl Context {
+    async fn write_status(
+        &self,
+        service: &SegmenterService,
+        identity: &Identity,
+        status: &SegmenterServiceStatus,
+    ) -> Result<(), ReconcileError> {
+        let patch = json!({
+            "apiVersion": SegmenterService::api_version(&()),
+            "kind": SegmenterService::kind(&()),
+            "metadata": {"name": identity.name, "uid": identity.uid},
+            "status": status,
+        });
+        let api = Api::<SegmenterService>::namespaced(self.client.clone(), &identity.namespace);
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let written = api
+            .patch_status(&identity.name, &parameters, &Patch::Apply(patch))
+            .await;
+        let written = match written {
+            // It is gone, or another of its name has come: nothing is to be said of it any more.
+            Err(kube::Error::Api(answer)) if answer.code == 404 || answer.is_conflict() => {
+                return Ok(());
+            }
+            written => written.map_err(|error| ReconcileError::Status(Box::new(error)))?,
+        };
+        self.metrics.writes.inc();
+        let version = resource_version(&written);
+        if let Some(uid) = service.meta().uid.clone() {
+            lock(&self.services.statuses).insert(uid, (version, status.clone()));
+        }
+        Ok(())
+    }
+
+    /// Tells of what changed, in events of the service.
+    async fn tell(&self, service: &SegmenterService, earlier: &[Condition], now: &[Condition]) {
+        for condition in now {
+            let before = earlier
+                .iter()
+                .find(|before| before.type_ == condition.type_);
+            let Some(type_) = worth_telling(before, condition) else {
+                continue;
+            };
+            let event = Event {
+                type_,
+                reason: condition.reason.clone(),
+                note: Some(condition.message.clone()).filter(|message| !message.is_empty()),
+                action: condition.type_.clone(),
+                secondary: None,
+            };
+            if let Err(error) = self
+                .recorder
+                .publish(&event, &service.object_ref(&()))
+                .await
+            {
+                // An event is a courtesy: the status says the same.
+                tracing::debug!(%error, "cannot publish an event");
+            }
+        }
+    }
+}
+
+/// Whether a change of this condition is told of: that it answers, that it does not any more, and why
+/// something fails.
+fn worth_telling(before: Option<&Condition>, now: &Condition) -> Option<EventType> {
+    let changed =
+        before.is_none_or(|before| (&before.status, &before.reason) != (&now.status, &now.reason));
+    if !changed {
+        return None;
+    }
+    match (now.type_.as_str(), now.status.as_str()) {
+        ("Ready", "True") => Some(EventType::Normal),
+        ("Ready", _) => before
+            .is_some_and(|before| before.status == "True")
+            .then_some(EventType::Normal),
+        ("Degraded", "True") => Some(EventType::Warning),
+        ("Progressing", "False") if before.is_some() && now.reason != "Settled" => {
+            Some(EventType::Warning)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,601 @@
+//! What a service's status says: pure functions of what was observed and done.
+
+mod conditions;
+mod pods;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::DeploymentStatus, autoscaling::v2::HorizontalPodAutoscalerStatus,
+        networking::v1::IngressStatus,
+    },
+    jiff::Timestamp,
+};
+use serde::Deserialize;
+
+pub use self::{
+    conditions::{Finding, Type},
+    pods::{WRONG_DIGEST, failure},
+};
+use super::{
+    apply::{Applied, ApplyError},
+    build::{InvalidSpec, MODEL_CONTAINER, Pin},
+    identity::Identity,
+    kind::Kind,
+    observe::Observed,
+};
+use crate::api::{
+    Failure, ModelSource, ModelStatus, ScalingMode, SegmenterServiceSpec, SegmenterServiceStatus,
+};
+
+/// All that a status depends on.
+#[derive(Debug)]
+pub struct Assessment<'a> {
+    /// Whose it is.
+    pub identity: &'a Identity,
+    /// What is asked for.
+    pub spec: &'a SegmenterServiceSpec,
+    /// The generation of that.
+    pub generation: Option<i64>,
+    /// What there is.
+    pub observed: &'a Observed,
+    /// The image that was chosen, or why nothing could be built.
+    pub built: Result<&'a Pin, &'a InvalidSpec>,
+    /// What was done about it.
+    pub applied: &'a Applied,
+    /// The status so far.
+    pub earlier: &'a SegmenterServiceStatus,
+    /// When this is.
+    pub now: Timestamp,
+}
+
+/// The status.
+pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
+    let Assessment {
+        identity,
+        spec,
+        generation,
+        observed,
+        built,
+        earlier,
+        now,
+        ..
+    } = *assessment;
+    let deployment: DeploymentStatus = observed.status(Kind::Deployment).unwrap_or_default();
+    let workload = Workload::of(assessment, &deployment);
+    let model = model(spec, &workload);
+    let scaling = scaling(assessment);
+    let routed = routed(assessment);
+    let monitored = monitored(assessment);
+    let accepted = accepted(assessment);
+    let workload_ready = workload.finding();
+    let progressing = workload.progressing(spec);
+    let ready = ready(spec, &accepted, &model, &workload, &workload_ready, &routed);
+    let degraded = degraded(&[
+        (Type::Accepted, &accepted),
+        (Type::ModelReady, &model),
+        (Type::WorkloadReady, &workload_ready),
+        (Type::ScalingReady, &scaling),
+        (Type::Routed, &routed),
+    ]);
+    let failure = workload.failure.clone();
+    let findings = [
+        (Type::Ready, ready),
+        (Type::Accepted, accepted),
+        (Type::ModelReady, model),
+        (Type::WorkloadReady, workload_ready),
+        (Type::ScalingReady, scaling),
+        (Type::Routed, routed),
+        (Type::Monitored, monitored),
+        (Type::Progressing, progressing),
+        (Type::Degraded, degraded),
+    ];
+    let conditions = findings
+        .into_iter()
+        .map(|(kind, finding)| finding.condition(kind, generation, &earlier.conditions, now));
+    let pin = built.ok();
+    SegmenterServiceStatus {
+        observed_generation: generation,
+        conditions: conditions.collect(),
+        replicas: deployment.replicas.unwrap_or(0),
+        ready_replicas: deployment.ready_replicas.unwrap_or(0),
+        readiness: Some(format!("{}/{}", workload.ready, workload.wanted)),
+        selector: Some(identity.selector_text()),
+        url: Some(url(assessment)),
+        grpc_address: Some(grpc_address(assessment)),
+        image: pin.map_or_else(|| earlier.image.clone(), |pin| Some(pin.image.clone())),
+        pod_template: pin.map_or_else(
+            || earlier.pod_template.clone(),
+            |pin| Some(pin.template.clone()),
+        ),
+        model: Some(ModelStatus {
+            name: spec.model.name.clone(),
+            source: source(&spec.model.source).to_owned(),
+            digest: spec.model.digest.clone(),
+        }),
+        failure,
+    }
+}
+
+/// How the pods are.
+struct Workload {
+    exists: bool,
+    /// Whether the figures are about the Deployment as it is now.
+    current: bool,
+    wanted: i32,
+    ready: i32,
+    updated: i32,
+    available: i32,
+    total: i32,
+    failure: Option<Failure>,
+    /// The Deployment's own complaints: that pods cannot be made, that it takes too long.
+    complaint: Option<(String, String)>,
+    suspended: bool,
+}
+
+impl Workload {
+    fn of(assessment: &Assessment<'_>, status: &DeploymentStatus) -> Self {
+        let (observed, spec) = (assessment.observed, assessment.spec);
+        let deployment = observed.child(Kind::Deployment);
+        let generation = deployment.and_then(|deployment| deployment.metadata.generation);
+        let total = status.replicas.unwrap_or(0);
+        // What an autoscaler wants shows only in what there is; it may be more in a moment.
+        let wanted = match spec.scaling.mode {
+            _ if spec.suspend => 0,
+            ScalingMode::Fixed => spec.scaling.replicas,
+            ScalingMode::Hpa => observed
+                .status::<HorizontalPodAutoscalerStatus>(Kind::HorizontalPodAutoscaler)
+                .map(|status| status.desired_replicas)
+                .filter(|&desired| desired > 0)
+                .unwrap_or(total),
+            ScalingMode::Keda => total,
+        };
+        let ready = status.ready_replicas.unwrap_or(0);
+        let updated = status.updated_replicas.unwrap_or(0);
+        let complaints = status.conditions.iter().flatten();
+        let complaint = complaints
+            .filter(|condition| match condition.type_.as_str() {
+                "ReplicaFailure" => condition.status == "True",
+                "Progressing" => condition.status == "False",
+                _ => false,
+            })
+            .map(|condition| {
+                (
+                    condition.reason.clone().unwrap_or_default(),
+                    condition.message.clone().unwrap_or_default(),
+                )
+            })
+            .next();
+        let settled = ready >= wanted && updated >= wanted && total == updated;
+        let pods = observed.pods.iter().map(AsRef::as_ref);
+        Self {
+            exists: deployment.is_some(),
+            current: deployment.is_some() && status.observed_generation >= generation,
+            wanted,
+            ready,
+            updated,
+            available: status.available_replicas.unwrap_or(0),
+            total,
+            failure: (!settled).then(|| pods::failure(pods)).flatten(),
+            complaint,
+            suspended: spec.suspend,
+        }
+    }
+
+    /// Whether all pods that there should be are of the newest version and answer.
+    fn complete(&self) -> bool {
+        self.current
+            && self.updated >= self.wanted
+            && self.total == self.updated
+            && self.ready >= self.wanted
+            && self.available >= self.wanted
+    }
+
+    fn finding(&self) -> Finding {
+        let count = format!("{} of {} pods are ready", self.ready, self.wanted);
+        if self.suspended {
+            return match self.total {
+                0 => Finding::yes(
+                    "Suspended",
+                    "there are no pods because spec.suspend is true",
+                ),
+                total => Finding::no("Suspending", format!("{total} pods are still ending")),
+            };
+        }
+        if let Some(failure) = &self.failure {
+            return Finding::no(&failure.reason, format!("{count}; {}", described(failure)));
+        }
+        if let Some((reason, message)) = &self.complaint {
+            return Finding::no(reason, format!("{count}; {message}"));
+        }
+        if !self.exists {
+            return Finding::no("Creating", "there is no Deployment yet");
+        }
+        if !self.current {
+            return Finding::unknown(
+                "Updating",
+                "the Deployment's last change is not carried out yet",
+            );
+        }
+        if self.complete() {
+            return match self.wanted {
+                0 => Finding::yes(
+                    "Idle",
+                    "there are no pods, as the autoscaler or spec.scaling.replicas wants it",
+                ),
+                _ => Finding::yes("Available", count),
+            };
+        }
+        if self.updated < self.wanted || self.total > self.updated {
+            return Finding::no(
+                "RollingOut",
+                format!(
+                    "{count}; {} of {} are of the newest version",
+                    self.updated, self.wanted
+                ),
+            );
+        }
+        Finding::no("Starting", count)
+    }
+
+    fn progressing(&self, spec: &SegmenterServiceSpec) -> Finding {
+        let out_of_accelerators = self.failure.as_ref().is_some_and(|failure| {
+            failure.reason == "Unschedulable"
+                && spec
+                    .accelerator
+                    .as_ref()
+                    .is_some_and(|accelerator| failure.message.contains(&accelerator.resource_name))
+        });
+        if out_of_accelerators && self.total > self.updated.min(self.ready) {
+            return Finding::no(
+                "InsufficientAccelerators",
+                "a new pod waits for an accelerator that an old one holds: with all of them in use, \
+                 set spec.rollout.strategy to InPlace",
+            );
+        }
+        if let Some((reason, message)) = &self.complaint
+            && reason == "ProgressDeadlineExceeded"
+        {
+            return Finding::no(reason, message);
+        }
+        if self.exists && self.complete() {
+            return Finding::no("Settled", "nothing is being replaced");
+        }
+        Finding::yes(
+            "RollingOut",
+            format!(
+                "{} of {} pods are of the newest version",
+                self.updated, self.wanted
+            ),
+        )
+    }
+}
+
+fn described(failure: &Failure) -> String {
+    let container = failure.container.as_ref();
+    let place = container.map_or_else(
+        || format!("pod {}", failure.pod),
+        |container| format!("container {container} of pod {}", failure.pod),
+    );
+    let code = failure
+        .exit_code
+        .map_or_else(String::new, |code| format!(" (exit code {code})"));
+    format!("{place}{code}: {}", failure.message)
+}
+
+fn accepted(assessment: &Assessment<'_>) -> Finding {
+    if let Err(error) = assessment.built {
+        return Finding::no("InvalidSpec", format!("{error}; nothing was changed"));
+    }
+    match assessment.applied.failures.first() {
+        Some(error) => Finding::no(error.reason(), chain(error)),
+        None => Finding::yes("Valid", "everything that was asked for can be had"),
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &ApplyError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&said) {
+            text.extend([": ", &said]);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn model(spec: &SegmenterServiceSpec, workload: &Workload) -> Finding {
+    let name = &spec.model.name;
+    if let Some(failure) = &workload.failure {
+        let fetching = failure.container.as_deref() == Some(MODEL_CONTAINER);
+        if failure.reason == "DigestMismatch" {
+            return Finding::no("DigestMismatch", described(failure));
+        }
+        if fetching {
+            return Finding::no("FetchFailed", described(failure));
+        }
+    }
+    if workload.suspended || workload.wanted == 0 {
+        return Finding::unknown(
+            "NoPods",
+            format!("no pod has {name}, because there are none"),
+        );
+    }
+    if workload.current && workload.ready > 0 && workload.updated > 0 {
+        let verified = match &spec.model.digest {
+            Some(digest) => format!("{name} is {digest}"),
+            None => format!("{name} is loaded"),
+        };
+        return Finding::yes("Loaded", verified);
+    }
+    Finding::unknown("Waiting", format!("no pod has loaded {name} yet"))
+}
+
+fn missing(kind: Kind) -> String {
+    format!(
+        "the cluster has no {}: install {}, and it is used without further ado",
+        kind.name(),
+        kind.provider().unwrap_or("it")
+    )
+}
+
+/// Conditions as HorizontalPodAutoscalers, ScaledObjects and routes have them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Conditions {
+    conditions: Vec<Said>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    reason: String,
+    message: String,
+}
+
+impl Conditions {
+    fn find(&self, kind: &str) -> Option<&Said> {
+        self.conditions.iter().find(|said| said.kind == kind)
+    }
+}
+
+fn scaling(assessment: &Assessment<'_>) -> Finding {
+    let (spec, observed) = (assessment.spec, assessment.observed);
+    if spec.suspend {
+        return Finding::yes("Suspended", "there are to be no pods");
+    }
+    let (kind, telling) = match spec.scaling.mode {
+        ScalingMode::Fixed => {
+            let count = spec.scaling.replicas;
+            return Finding::yes("Fixed", format!("there are to be {count} pods"));
+        }
+        ScalingMode::Hpa => (Kind::HorizontalPodAutoscaler, "ScalingActive"),
+        ScalingMode::Keda => (Kind::ScaledObject, "Ready"),
+    };
+    if !observed.serves(kind) {
+        return Finding::no("CRDNotInstalled", missing(kind));
+    }
+    if assessment.applied.waiting.contains(&kind) {
+        return Finding::unknown("Waiting", "the autoscaler of before is not gone yet");
+    }
+    let status: Conditions = observed.status(kind).unwrap_or_default();
+    match status.find(telling) {
+        Some(said) if said.status == "True" => Finding::yes("Active", &said.message),
+        Some(said) => Finding::no(&said.reason, &said.message),
+        None => Finding::unknown("Waiting", format!("the {} has no status yet", kind.name())),
+    }
+}
+
+/// The status of a route: each Gateway says what it thinks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RouteStatus {
+    parents: Vec<Conditions>,
+}
+
+fn routed(assessment: &Assessment<'_>) -> Finding {
+    let (spec, observed) = (assessment.spec, assessment.observed);
+    if observed.child(Kind::Service).is_none() {
+        return Finding::no("Creating", "there is no Service yet");
+    }
+    let mut ways = Vec::new();
+    let gateway = spec.exposure.gateway.as_ref();
+    for (kind, wanted) in [
+        (Kind::HttpRoute, gateway.is_some_and(|gateway| gateway.http)),
+        (Kind::GrpcRoute, gateway.is_some_and(|gateway| gateway.grpc)),
+    ] {
+        if !wanted {
+            continue;
+        }
+        if !observed.serves(kind) {
+            return Finding::no("CRDNotInstalled", missing(kind));
+        }
+        let status: RouteStatus = observed.status(kind).unwrap_or_default();
+        if status.parents.is_empty() {
+            return Finding::unknown(
+                "Waiting",
+                format!("no Gateway has taken the {} yet", kind.name()),
+            );
+        }
+        for telling in ["Accepted", "ResolvedRefs"] {
+            let said = status
+                .parents
+                .iter()
+                .filter_map(|parent| parent.find(telling));
+            if let Some(said) = said.into_iter().find(|said| said.status != "True") {
+                let message = format!("the {}: {}", kind.name(), said.message);
+                return Finding::no(&said.reason, message);
+            }
+        }
+        ways.push(kind.name());
+    }
+    if spec.exposure.ingress.is_some() {
+        if observed.child(Kind::Ingress).is_none() {
+            return Finding::no("Creating", "there is no Ingress yet");
+        }
+        ways.push(Kind::Ingress.name());
+    }
+    if ways.is_empty() {
+        return Finding::yes(
+            "ClusterOnly",
+            "the Service is there; nothing leads to it from outside",
+        );
+    }
+    Finding::yes(
+        "Routed",
+        format!(
+            "the Service is there, and leading to it: {}",
+            ways.join(", ")
+        ),
+    )
+}
+
+fn monitored(assessment: &Assessment<'_>) -> Finding {
+    let (spec, observed) = (assessment.spec, assessment.observed);
+    let wanted = [
+        (
+            Kind::ServiceMonitor,
+            spec.observability.service_monitor.enabled,
+        ),
+        (Kind::PrometheusRule, spec.observability.rules.enabled),
+    ];
+    let wanted: Vec<_> = wanted
+        .into_iter()
+        .filter_map(|(kind, wanted)| wanted.then_some(kind))
+        .collect();
+    if wanted.is_empty() {
+        return Finding::no(
+            "Disabled",
+            "spec.observability asks for neither ServiceMonitor nor PrometheusRule",
+        );
+    }
+    for kind in &wanted {
+        if !observed.serves(*kind) {
+            return Finding::no("CRDNotInstalled", missing(*kind));
+        }
+        if observed.child(*kind).is_none() {
+            return Finding::no("Creating", format!("there is no {} yet", kind.name()));
+        }
+    }
+    let names: Vec<_> = wanted.iter().map(|kind| kind.name()).collect();
+    Finding::yes(
+        "Applied",
+        format!(
+            "there is a {}; whether Prometheus selects it depends on its labels",
+            names.join(" and a ")
+        ),
+    )
+}
+
+/// Whether it answers: with one ready pod it does, even while others are replaced.
+fn ready(
+    spec: &SegmenterServiceSpec,
+    accepted: &Finding,
+    model: &Finding,
+    workload: &Workload,
+    workload_ready: &Finding,
+    routed: &Finding,
+) -> Finding {
+    for finding in [accepted, model, routed] {
+        if finding.fails() {
+            return Finding::no(&finding.reason, &finding.message);
+        }
+    }
+    if spec.suspend {
+        return Finding::no("Suspended", "spec.suspend is true");
+    }
+    if !workload_ready.holds() {
+        // A newer version that does not start is no reason to call the old one ready: what was asked for
+        // does not run.
+        return Finding::no(&workload_ready.reason, &workload_ready.message);
+    }
+    if routed.holds() {
+        let reason = if workload.wanted == 0 {
+            "Idle"
+        } else {
+            "Available"
+        };
+        return Finding::yes(reason, &workload_ready.message);
+    }
+    Finding::no(&routed.reason, &routed.message)
+}
+
+/// Whether something does not work that would have to.
+fn degraded(findings: &[(Type, &Finding)]) -> Finding {
+    const TRANSIENT: [&str; 5] = [
+        "Creating",
+        "Starting",
+        "RollingOut",
+        "Updating",
+        "Suspending",
+    ];
+    let failed = findings
+        .iter()
+        .find(|(_, finding)| finding.fails() && !TRANSIENT.contains(&finding.reason.as_str()));
+    match failed {
+        Some((kind, finding)) => Finding::yes(
+            &finding.reason,
+            format!("{} is False: {}", kind.name(), finding.message),
+        ),
+        None => Finding::no("AsExpected", "nothing fails"),
+    }
+}
+
+fn source(source: &ModelSource) -> &'static str {
+    match source {
+        ModelSource { http: Some(_), .. } => "http",
+        ModelSource { pvc: Some(_), .. } => "pvc",
+        ModelSource { image: Some(_), .. } => "image",
+        ModelSource { .. } => "embedded",
+    }
+}
+
+/// Where HTTP is answered: from outside if it can be, else inside the cluster.
+fn url(assessment: &Assessment<'_>) -> String {
+    let (identity, spec) = (assessment.identity, assessment.spec);
+    if let Some(ingress) = &spec.exposure.ingress {
+        let scheme = if ingress.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let status: IngressStatus = assessment
+            .observed
+            .status(Kind::Ingress)
+            .unwrap_or_default();
+        let balancer = status.load_balancer.and_then(|balancer| balancer.ingress);
+        let address = balancer
+            .into_iter()
+            .flatten()
+            .find_map(|point| point.hostname.or(point.ip));
+        if let Some(host) = ingress.hosts.first().cloned().or(address) {
+            return format!("{scheme}://{host}{}", ingress.path.trim_end_matches('/'));
+        }
+    }
+    let gateway = spec.exposure.gateway.as_ref();
+    if let Some(host) = gateway.and_then(|gateway| gateway.hosts.first()) {
+        return format!("http://{host}");
+    }
+    format!(
+        "http://{}.{}.svc:{}",
+        identity.name, identity.namespace, spec.serving.http_port
+    )
+}
+
+fn grpc_address(assessment: &Assessment<'_>) -> String {
+    let (identity, spec) = (assessment.identity, assessment.spec);
+    let gateway = spec.exposure.gateway.as_ref();
+    match gateway.and_then(|gateway| gateway.grpc_hosts.first()) {
+        Some(host) => host.clone(),
+        None => format!(
+            "{}.{}.svc:{}",
+            identity.name, identity.namespace, spec.serving.grpc_port
+        ),
+    }
+}

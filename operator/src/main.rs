@@ -1,0 +1,5 @@
+//! The operator's binary.
+
+fn main() -> std::process::ExitCode {
+    segmenter_operator::cli::main()
+}

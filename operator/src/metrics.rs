@@ -139,7 +139,9 @@ impl Metrics {
             .set(1);
         }
         let mut families = self.registry.gather();
-        families.extend(info.collect());
+        // The encoder takes a series without any values for a mistake.
+        let info = info.collect().into_iter();
+        families.extend(info.filter(|family| !family.get_metric().is_empty()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)

@@ -52,6 +52,28 @@ fn what_cannot_work_ends_with_64_and_a_sentence() {
 }
 
 #[test]
+fn weights_of_another_digest_end_with_65() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.pt");
+    std::fs::write(&file, "other").unwrap();
+    let digest = "0".repeat(64);
+    let output = command(&[])
+        .args(["serve", "--http=127.0.0.1:0", "--grpc=127.0.0.1:0"])
+        .arg("--sha256")
+        .arg(&digest)
+        .arg("--weights")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let (_, error) = texts(&output);
+    assert_eq!(output.status.code(), Some(65), "{error}");
+    assert!(
+        error.contains(&digest) && error.contains("other.pt"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_effective_settings_are_told_with_their_origin() {
     let output = command(&[])
         .args(["serve", "--print-config", "--queue", "5"])

@@ -20,7 +20,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use segmenter_models::{Device, Model};
 
-use crate::{config, logging};
+use crate::{config, download::DownloadError, logging, store::StoreError};
 
 /// Finds and outlines the objects in a picture.
 #[derive(Debug, Parser)]
@@ -64,6 +64,10 @@ Every flag can be given as a variable too: --max-body is SEGMENTER_MAX_BODY.";
 
 /// sysexits.h's EX_USAGE: the command line or the environment says something that cannot work.
 const EX_USAGE: u8 = 64;
+
+/// sysexits.h's EX_DATAERR: the weights are not the ones that they have to be. Whoever starts containers
+/// tells this from all other failures, which may pass.
+const EX_DATAERR: u8 = 65;
 
 /// A setting that cannot work, found out after the command line was parsed. Ends with code 64.
 #[derive(Debug, thiserror::Error)]
@@ -120,12 +124,24 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<BadConfiguration>() {
-                EX_USAGE
-            } else {
-                1
-            })
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let wrong_weights = error.chain().any(|cause| {
+        let download = cause.downcast_ref::<DownloadError>();
+        let store = match download {
+            Some(DownloadError::Store(store)) => Some(store),
+            _ => cause.downcast_ref::<StoreError>(),
+        };
+        matches!(store, Some(StoreError::Checksum { .. }))
+    });
+    match () {
+        () if error.is::<BadConfiguration>() => EX_USAGE,
+        () if wrong_weights => EX_DATAERR,
+        () => 1,
     }
 }
 

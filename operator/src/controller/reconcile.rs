@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     api::{SegmenterService, SegmenterServiceStatus},
+    chain::chain,
     metrics::Metrics,
 };
 
@@ -184,13 +185,6 @@ pub fn error_policy(
         "will try again in {wait:?}"
     );
     Action::requeue(wait)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 async fn reconcile_readable(

@@ -20,6 +20,7 @@ use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 
 use crate::{
     api::SegmenterService,
+    chain::chain,
     controller::{
         Context, apply,
         identity::{INSTANCE, MANAGED_BY},
@@ -180,14 +181,19 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Eq + Hash + Clone,
 {
-    watcher(api, config)
-        .default_backoff()
-        .inspect_ok(move |event| {
-            if matches!(event, Event::InitDone) {
-                // Nobody listens any more when the controller has ended.
-                let _ = relisted.send(());
-            }
-        })
+    let path = api.resource_url().to_owned();
+    let events = watcher(api, config).default_backoff();
+    events.filter_map(move |event| {
+        if matches!(event, Ok(Event::InitDone)) {
+            // Nobody listens any more when the controller has ended.
+            let _ = relisted.send(());
+        }
+        // An error ends here: the controller would hold up all watches for the trouble of one.
+        let event = event.inspect_err(|error| {
+            tracing::warn!(path, error = %chain(error), "a watch broke off and will be taken up again");
+        });
+        future::ready(event.ok().map(Ok))
+    })
 }
 
 /// Waits until the cluster has this kind.

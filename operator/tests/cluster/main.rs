@@ -1,12 +1,17 @@
 //! The operator against a real API server, its controllers and their store.
 
 mod convergence;
+mod faults;
+mod process;
+mod runtime;
 mod scaling;
+mod status;
 mod support;
 
 use std::process::ExitCode;
 
 use segmenter_cluster::{Crds, Options, Suite};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// A suite with these tests, each under its own name.
 macro_rules! suite {
@@ -17,6 +22,14 @@ macro_rules! suite {
 }
 
 fn main() -> ExitCode {
+    // What the operators of the tests log is shown with RUST_LOG=info.
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::OFF.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let crd = serde_json::to_string(&segmenter_operator::api::crd()).expect("the CRD is JSON");
     let options = Options {
         crds: vec![Crds::Manifest(crd)],
@@ -43,6 +56,26 @@ fn main() -> ExitCode {
             switching_modes_never_dips,
             suspended_services_have_no_pods_and_wake_again,
         ],
+        status: [
+            a_service_is_ready_when_its_pods_are,
+            what_keeps_a_pod_from_starting_is_lifted_up,
+            a_rollout_that_waits_for_an_old_pods_gpu_says_so,
+            transitions_have_their_times,
+        ],
+        faults: [every_fault_at_every_request_is_got_over],
+        runtime: [
+            one_replica_leads_and_another_takes_over,
+            a_leader_that_loses_the_lease_ends,
+            it_tells_how_it_is,
+        ],
+    )
+    .alone(
+        "faults::an_outage_of_the_api_server_is_got_over",
+        faults::an_outage_of_the_api_server_is_got_over,
+    )
+    .alone(
+        "runtime::five_hundred_services_converge_and_rest",
+        runtime::five_hundred_services_converge_and_rest,
     )
     .run()
 }

@@ -138,11 +138,6 @@ impl Stage {
             .await?)
     }
 
-    /// The service's object of this kind, if there is one.
-    pub(crate) async fn child(&self, kind: Kind, name: &str) -> Result<Option<DynamicObject>> {
-        Ok(self.children(kind).get_opt(name).await?)
-    }
-
     /// Waits until the service has exactly these kinds of objects.
     pub(crate) async fn has_exactly(&self, name: &str, kinds: &[Kind]) -> Result {
         let what = format!("{name} with {kinds:?}");

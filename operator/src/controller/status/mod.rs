@@ -17,7 +17,7 @@ pub use self::{
     pods::{WRONG_DIGEST, failure},
 };
 use super::{
-    apply::{Applied, ApplyError},
+    apply::Applied,
     build::{InvalidSpec, MODEL_CONTAINER, Pin},
     identity::Identity,
     kind::Kind,
@@ -26,6 +26,7 @@ use super::{
 use crate::api::{
     Failure, ModelSource, ModelStatus, ScalingMode, SegmenterServiceSpec, SegmenterServiceStatus,
 };
+use crate::chain::chain;
 
 /// All that a status depends on.
 #[derive(Debug)]
@@ -290,21 +291,6 @@ fn accepted(assessment: &Assessment<'_>) -> Finding {
         Some(error) => Finding::no(error.reason(), chain(error)),
         None => Finding::yes("Valid", "everything that was asked for can be had"),
     }
-}
-
-/// An error with its causes.
-fn chain(error: &ApplyError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // Some errors repeat their cause.
-        if !text.contains(&said) {
-            text.extend([": ", &said]);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn model(spec: &SegmenterServiceSpec, workload: &Workload) -> Finding {

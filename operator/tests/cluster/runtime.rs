@@ -1,0 +1,215 @@
+//! The operator as a process: the lease, probes, metrics, logs, and many services.
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::ensure;
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Service};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
+use segmenter_cluster::{ControlPlane, eventually};
+use segmenter_operator::controller::kind::Kind;
+use serde_json::json;
+
+use crate::{
+    process::{Process, request},
+    support::{Result, SOON, Stage},
+};
+
+pub(crate) async fn one_replica_leads_and_another_takes_over(plane: Arc<ControlPlane>) -> Result {
+    let stage = Stage::without_operator(Arc::clone(&plane), "lease").await?;
+    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let start = |identity: &str| {
+        let identity = format!("--identity={identity}");
+        let arguments = [
+            "--namespaces=lease",
+            "--lease-namespace=lease",
+            identity.as_str(),
+        ];
+        Process::start(&kubeconfig, &arguments)
+    };
+    let leads = async |process: &Process| -> Result<bool> {
+        let metrics = process.answers("/metrics", 200).await?;
+        Ok(metrics.contains("segmenter_operator_leader 1"))
+    };
+    let mut first = start("first")?;
+    eventually("a leader", SOON, async || {
+        Ok(leads(&first).await?.then_some(()))
+    })
+    .await?;
+    let mut second = start("second")?;
+    // Who stands by is ready to.
+    let body = second.answers("/readyz", 200).await?;
+    ensure!(body.contains(r#""leads":false"#), "{body}");
+    stage.apply("demo", &json!({})).await?;
+    stage
+        .has_exactly("demo", &[Kind::Deployment, Kind::Service])
+        .await?;
+    ensure!(!leads(&second).await?);
+
+    // Told to stop, it gives the lease back: the other need not wait for its end.
+    let began = Instant::now();
+    ensure!(first.stop().await? == Some(0));
+    eventually("the other to lead", SOON, async || {
+        Ok(leads(&second).await?.then_some(()))
+    })
+    .await?;
+    println!("taken over after a stop in {:?}", began.elapsed());
+    stage.apply("next", &json!({})).await?;
+    stage
+        .has_exactly("next", &[Kind::Deployment, Kind::Service])
+        .await?;
+
+    // Killed, it cannot: the lease runs out.
+    let third = start("third")?;
+    third.answers("/readyz", 200).await?;
+    let began = Instant::now();
+    second.kill()?;
+    eventually("the third to lead", SOON, async || {
+        Ok(leads(&third).await?.then_some(()))
+    })
+    .await?;
+    println!("taken over after a kill in {:?}", began.elapsed());
+    stage.apply("last", &json!({})).await?;
+    stage
+        .has_exactly("last", &[Kind::Deployment, Kind::Service])
+        .await
+}
+
+pub(crate) async fn a_leader_that_loses_the_lease_ends(plane: Arc<ControlPlane>) -> Result {
+    let stage = Stage::without_operator(Arc::clone(&plane), "lost-lease").await?;
+    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let arguments = [
+        "--namespaces=lost-lease",
+        "--lease-namespace=lost-lease",
+        "--identity=first",
+    ];
+    let mut process = Process::start(&kubeconfig, &arguments)?;
+    let leases: Api<Lease> = stage.api();
+    eventually("a lease", SOON, async || {
+        let lease = leases.get_opt("segmenter-operator").await?;
+        let holder = lease.and_then(|lease| lease.spec?.holder_identity);
+        Ok(holder.filter(|holder| holder == "first"))
+    })
+    .await?;
+    // Somebody else takes it.
+    let theirs = json!({"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 3600, "renewTime": "2999-01-01T00:00:00.000000Z"}});
+    leases
+        .patch(
+            "segmenter-operator",
+            &PatchParams::default(),
+            &Patch::Merge(&theirs),
+        )
+        .await?;
+    let code = process.wait().await?;
+    ensure!(code == Some(1), "it ended with {code:?}");
+    Ok(())
+}
+
+pub(crate) async fn it_tells_how_it_is(plane: Arc<ControlPlane>) -> Result {
+    let stage = Stage::without_operator(Arc::clone(&plane), "tells").await?;
+    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let mut process = Process::start(&kubeconfig, &["--namespaces=tells"])?;
+    stage.apply("demo", &json!({})).await?;
+    stage
+        .has_exactly("demo", &[Kind::Deployment, Kind::Service])
+        .await?;
+    process.answers("/livez", 200).await?;
+    let ready = process.answers("/readyz", 200).await?;
+    ensure!(
+        ready.contains("ServiceMonitor"),
+        "it tells what the cluster lacks: {ready}"
+    );
+    eventually("the series", SOON, async || {
+        let metrics = process.answers("/metrics", 200).await?;
+        for series in [
+            "segmenter_operator_crd_missing{kind=\"ScaledObject\"} 1",
+            "segmenter_operator_service_info{model=\"maskrcnn_fbnetv3a_c4\",name=\"demo\",namespace=\"tells\",ready=\"False\",reason=\"Starting\",scaling=\"Fixed\"} 1",
+            "segmenter_operator_reconciles_total ",
+            "segmenter_operator_leader 1",
+        ] {
+            ensure!(metrics.contains(series), "there is no {series} in:\n{metrics}");
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    let level = format!("{}/log-level", process.url);
+    ensure!(request("PUT", &level, "debug").await?.0 == 204);
+    let (status, refusal) = request("PUT", &level, "very=loud=ly").await?;
+    ensure!(
+        status == 400 && refusal.contains("expected error, warn, info"),
+        "{status} {refusal}"
+    );
+    ensure!(process.stop().await? == Some(0));
+    Ok(())
+}
+
+/// How many services are too few to make an operator sweat.
+const MANY: usize = 500;
+
+pub(crate) async fn five_hundred_services_converge_and_rest(plane: Arc<ControlPlane>) -> Result {
+    let stage = Stage::without_operator(Arc::clone(&plane), "many").await?;
+    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let process = Process::start(&kubeconfig, &["--namespaces=many"])?;
+    let began = Instant::now();
+    for index in 0..MANY {
+        stage.apply(&format!("demo-{index}"), &json!({})).await?;
+    }
+    let created = began.elapsed();
+    let limit = SOON * 10;
+    eventually("all objects of all services", limit, async || {
+        let all = ListParams::default();
+        let deployments = stage
+            .api::<Deployment>()
+            .list_metadata(&all)
+            .await?
+            .items
+            .len();
+        let services = stage
+            .api::<Service>()
+            .list_metadata(&all)
+            .await?
+            .items
+            .len();
+        ensure!(
+            (deployments, services) == (MANY, MANY),
+            "{deployments} and {services}"
+        );
+        Ok(Some(()))
+    })
+    .await?;
+    let converged = began.elapsed();
+    // The controllers take their time over 500 ReplicaSets; the statuses follow.
+    eventually("rest", limit, async || {
+        let position = plane.audit_position().await?;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        Ok(stage.writes_since(position).await?.is_empty().then_some(()))
+    })
+    .await?;
+
+    let position = plane.audit_position().await?;
+    for index in 0..MANY {
+        let touch = json!({"metadata": {"annotations": {"touched": "yes"}}});
+        stage
+            .services()
+            .patch(
+                &format!("demo-{index}"),
+                &PatchParams::default(),
+                &Patch::Merge(&touch),
+            )
+            .await?;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let writes = stage.writes_since(position).await?;
+    let memory = process.peak_memory()?;
+    println!(
+        "{MANY} services: applied in {created:.1?}, all objects there after {converged:.1?}; \
+         a second reconciliation of all wrote {} times; the operator's peak memory is {:.1} MB",
+        writes.len(),
+        memory as f64 / 1e6
+    );
+    ensure!(writes.is_empty(), "{:#?}", &writes[..writes.len().min(5)]);
+    ensure!(memory < 100_000_000, "{memory} bytes");
+    Ok(())
+}

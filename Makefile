@@ -10,8 +10,11 @@ SHELL := bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segmenter
 PYTHON ?= python3
 
-# What a build of the whole workspace leaves. `cargo run --package` would build dependencies again, with
-# the features that one package needs.
+# Cargo builds a dependency with the features that all packages of one command ask for. What the operator
+# asks for would have the networks' dependencies built anew, so the two never share a command; `cargo run`
+# shares with the first.
+FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster
+OPERATOR := --package segmenter-operator --package segmenter-cluster
 BUILT := $(or $(CARGO_TARGET_DIR),target)/release
 
 help: ## List what there is to make
@@ -20,21 +23,25 @@ help: ## List what there is to make
 run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed on
 	cargo run --release --locked -- serve $(FLAGS)
 
-# One build of everything with the features that the tests need, so that the binary and its tests share
-# all dependencies. The tests start the binary that this leaves in the target directory.
+# The tests of the function start the binary that the first build leaves in the target directory.
 # Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
 test: $(CACHE)/tests/ready ## Build everything and run every test, counting those that had to be skipped
-	cargo build --release --locked --workspace --all-targets
+	cargo build --release --locked $(FUNCTION) --all-targets
+	cargo build --release --locked $(OPERATOR) --all-targets
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
 	without() { echo "no Kubernetes control plane, going on without" >&2; }; \
 	assets=$${KUBEBUILDER_ASSETS-$$(tests/cluster/tools/build || without)}; \
 	export KUBEBUILDER_ASSETS="$$assets"; \
-	cargo test --release --locked --workspace --no-fail-fast -- --show-output 2>&1 | tee "$$log"; \
+	passed=true; \
+	run() { cargo test --release --locked --no-fail-fast "$$@" -- --show-output 2>&1 | tee -a "$$log"; }; \
+	run $(FUNCTION) || passed=false; \
+	run $(OPERATOR) || passed=false; \
 	echo; \
 	skipped=$$(grep -o 'skipped: .*' "$$log" | sort -u || true); \
 	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \
-	echo "$$skipped"
+	echo "$$skipped"; \
+	$$passed
 
 # For the tests of the operator; `make test` does it, too. Kept out of the checkout, like Python's packages.
 tools: ## Build the Kubernetes control plane that tests start, and say where it is
@@ -42,18 +49,19 @@ tools: ## Build the Kubernetes control plane that tests start, and say where it 
 
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check
-	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo clippy --release --locked $(FUNCTION) --all-targets -- -D warnings
+	cargo clippy --release --locked $(OPERATOR) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 fmt: ## Format the code
 	cargo fmt --all
 
 quality: ## Measure the default model's answers; fails where they are not good enough
-	cargo build --release --locked --workspace
+	cargo build --release --locked $(FUNCTION)
 	$(BUILT)/quality
 
 bench: $(CACHE)/peers/ready ## Measure the default model beside PyTorch; FLAGS="--rounds 5" and the like are passed on
-	cargo build --release --locked --workspace
+	cargo build --release --locked $(FUNCTION)
 	SEGMENTER_PEERS_PYTHON=$${SEGMENTER_PEERS_PYTHON-$(CACHE)/peers/bin/python} $(BUILT)/segmenter-bench $(FLAGS)
 
 clean: ## Delete what was built

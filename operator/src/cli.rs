@@ -89,12 +89,13 @@ struct Run {
     /// How often to ask which kinds the cluster has, in seconds
     #[arg(long, env = "SEGMENTER_OPERATOR_DISCOVERY_SECONDS", value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
     discovery_seconds: u64,
-    /// The least severe lines that are logged, also by module; PUT /log-level changes it at run time
+    /// The least severe lines that are logged, also by module; PUT /log-level changes it at run time. What
+    /// the client logs of failed requests the operator says, too
     #[arg(
         long,
         env = "SEGMENTER_OPERATOR_LOG_LEVEL",
         value_name = "LEVEL",
-        default_value = "info"
+        default_value = "info,kube_client::client=off"
     )]
     log_level: String,
 }

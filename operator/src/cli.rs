@@ -98,6 +98,9 @@ struct Run {
         default_value = "info,kube_client::client=off"
     )]
     log_level: String,
+    /// Where traces are sent, OTLP over gRPC, such as http://collector.monitoring:4317 [default: nowhere]
+    #[arg(long, env = "SEGMENTER_OPERATOR_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {
@@ -145,7 +148,6 @@ fn print_crd() -> anyhow::Result<()> {
 }
 
 fn start(run: Run) -> anyhow::Result<()> {
-    let log_level = telemetry::start(&run.log_level)?;
     // kube leaves the choice to the process. A second call would only say that it was made.
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
@@ -153,7 +155,18 @@ fn start(run: Run) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the async threads")?
-        .block_on(until_stopped(run, log_level))
+        .block_on(traced(run))
+}
+
+async fn traced(run: Run) -> anyhow::Result<()> {
+    let collector = run
+        .otlp_endpoint
+        .as_deref()
+        .filter(|endpoint| !endpoint.is_empty());
+    let (log_level, traces) = telemetry::start(&run.log_level, collector)?;
+    let result = until_stopped(run, log_level).await;
+    tokio::task::spawn_blocking(|| traces.finish()).await?;
+    result
 }
 
 async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Result<()> {

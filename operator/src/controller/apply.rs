@@ -13,6 +13,7 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::{
     build::Children,
@@ -308,7 +309,8 @@ impl Writer<'_> {
         if self.is_current(kind, desired) {
             return;
         }
-        if let Err(error) = self.patch(kind, desired).await {
+        let span = tracing::info_span!("apply", kind = kind.name());
+        if let Err(error) = self.patch(kind, desired).instrument(span).await {
             self.applied.failures.push(error);
         }
     }

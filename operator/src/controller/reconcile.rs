@@ -17,6 +17,7 @@ use kube::{
 };
 use serde_json::json;
 use tokio::sync::{OnceCell, watch};
+use tracing::Instrument;
 
 use super::{
     apply::{self, Applied, ApplyError, Memory},
@@ -235,7 +236,10 @@ async fn reconcile_readable(
         now: Timestamp::now(),
     });
     if status != earlier {
-        context.write_status(service, &identity, &status).await?;
+        let written = context.write_status(service, &identity, &status);
+        written
+            .instrument(tracing::info_span!("write status"))
+            .await?;
         context
             .tell(service, &earlier.conditions, &status.conditions)
             .await;

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
             one_replica_leads_and_another_takes_over,
             a_leader_that_loses_the_lease_ends,
             it_tells_how_it_is,
+            traces_reach_a_collector,
         ],
     )
     .alone(

@@ -8,6 +8,10 @@ use kube::{
     Api,
     api::{ListParams, Patch, PatchParams},
 };
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    trace_service_server::{TraceService, TraceServiceServer},
+};
 use segmenter_cluster::{ControlPlane, eventually};
 use segmenter_operator::controller::kind::Kind;
 use serde_json::json;
@@ -142,6 +146,51 @@ pub(crate) async fn it_tells_how_it_is(plane: Arc<ControlPlane>) -> Result {
         "{status} {refusal}"
     );
     ensure!(process.stop().await? == Some(0));
+    Ok(())
+}
+
+/// A collector of traces that keeps their names.
+#[derive(Clone, Default)]
+struct Collector(Arc<std::sync::Mutex<Vec<String>>>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> std::result::Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let spans = request.into_inner().resource_spans.into_iter();
+        let spans = spans.flat_map(|resource| resource.scope_spans);
+        let names = spans.flat_map(|scope| scope.spans).map(|span| span.name);
+        self.0.lock().unwrap().extend(names);
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+pub(crate) async fn traces_reach_a_collector(plane: Arc<ControlPlane>) -> Result {
+    let stage = Stage::without_operator(Arc::clone(&plane), "traces").await?;
+    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let collector = Collector::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("--otlp-endpoint=http://{}", listener.local_addr()?);
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let served = TraceServiceServer::new(collector.clone());
+    let server = tonic::transport::Server::builder().add_service(served);
+    let serving = tokio::spawn(server.serve_with_incoming(incoming));
+    let mut process = Process::start(&kubeconfig, &["--namespaces=traces", &endpoint])?;
+    stage.apply("demo", &json!({})).await?;
+    stage
+        .has_exactly("demo", &[Kind::Deployment, Kind::Service])
+        .await?;
+    ensure!(process.stop().await? == Some(0));
+    let names = collector.0.lock().unwrap().clone();
+    for name in ["reconciling object", "apply", "write status"] {
+        ensure!(
+            names.iter().any(|found| found == name),
+            "no {name} in {names:?}"
+        );
+    }
+    serving.abort();
     Ok(())
 }
 

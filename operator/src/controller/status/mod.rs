@@ -479,7 +479,8 @@ fn monitored(assessment: &Assessment<'_>) -> Finding {
     )
 }
 
-/// Whether it answers: with one ready pod it does, even while others are replaced.
+/// Whether what was asked for runs and is found. While a newer version is rolled out it is not, though the
+/// older one answers: who waits for Ready after a change waits for that change.
 fn ready(
     spec: &SegmenterServiceSpec,
     accepted: &Finding,

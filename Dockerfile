@@ -1,12 +1,16 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build --target function -t segmenter .
+#   docker build --target operator -t segmenter-operator .
 #
-# The image holds the binary, the default model and the CA certificates: no shell, no libc, no root.
+# The function's image holds the binary, the default model and the CA certificates, the operator's its binary
+# alone: no shell, no libc, no root.
 
-FROM rust:1.95-bookworm AS build
+FROM rust:1.95-bookworm AS source
 WORKDIR /src
 COPY . .
+
+FROM source AS build
 # The target is named so that +crt-static applies to the binary and not to the procedural macros.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
@@ -18,6 +22,22 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # The default model, verified against the catalogue's checksum.
 FROM build AS model
 RUN /out/segmenter pull --model-dir /models maskrcnn_fbnetv3a_c4
+
+# The API server's certificate is checked against the cluster's own authority, which every pod gets.
+FROM source AS build-operator
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    target="$(rustc -vV | sed -n 's/^host: //p')" \
+    && RUSTFLAGS="-C target-feature=+crt-static" \
+       cargo build --locked --profile dist --package segmenter-operator --target "$target" \
+    && install -D "target/$target/dist/segmenter-operator" /out/segmenter-operator
+
+FROM scratch AS operator
+COPY --from=build-operator /out/segmenter-operator /segmenter-operator
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/segmenter-operator"]
+CMD ["run"]
 
 FROM scratch AS function
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

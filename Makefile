@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test tools lint fmt quality bench clean
+.PHONY: help run test tools generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -46,6 +46,13 @@ test: $(CACHE)/tests/ready ## Build everything and run every test, counting thos
 # For the tests of the operator; `make test` does it, too. Kept out of the checkout, like Python's packages.
 tools: ## Build the Kubernetes control plane that tests start, and say where it is
 	@tests/cluster/tools/build
+
+# The tests fail where any of it is not current.
+generate: ## Make what is made from other things: the CRD, its chart's copy, install.yaml
+	cargo build --release --locked $(OPERATOR)
+	$(BUILT)/segmenter-operator crd > crds/segmenterservices.yaml
+	cp crds/segmenterservices.yaml charts/segmenter-crds/files/
+	HELM=$$(tests/cluster/tools/build)/helm charts/render > charts/install.yaml
 
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check

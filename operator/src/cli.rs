@@ -140,10 +140,13 @@ pub fn main() -> ExitCode {
 /// `EX_USAGE`.
 const BAD_CONFIGURATION: u8 = 64;
 
+fn crd() -> anyhow::Result<String> {
+    serde_saphyr::to_string(&api::crd()).context("the CRD is no YAML")
+}
+
 fn print_crd() -> anyhow::Result<()> {
     use std::io::Write;
-    let text = serde_saphyr::to_string(&api::crd()).context("the CRD is no YAML")?;
-    let result = write!(std::io::stdout(), "{text}");
+    let result = write!(std::io::stdout(), "{}", crd()?);
     result.context("cannot write to the standard output")
 }
 
@@ -270,4 +273,24 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
     stop_serving.cancel();
     serving.await??;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crd_in_the_repository_is_what_is_printed() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for path in [
+            "crds/segmenterservices.yaml",
+            "charts/segmenter-crds/files/segmenterservices.yaml",
+        ] {
+            let text = std::fs::read_to_string(root.join(path)).unwrap();
+            assert!(
+                text == crd().unwrap(),
+                "{path} is not current: run `make generate`"
+            );
+        }
+    }
 }

@@ -1,5 +1,5 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, ValidationRule,
+    CustomResourceDefinition, JSON, ValidationRule,
 };
 use kube::{
     CustomResourceExt,
@@ -15,6 +15,12 @@ pub fn crd() -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let schema = version.schema.as_mut();
         if let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            // Three lines are a service: a spec that is left out is an empty one.
+            schema.required = None;
+            let properties = schema.properties.iter_mut();
+            if let Some(spec) = properties.flat_map(|fields| fields.get_mut("spec")).next() {
+                spec.default = Some(JSON(json!({})));
+            }
             schema.x_kubernetes_validations = Some(vec![ValidationRule {
                 rule: "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')".to_owned(),
                 message: Some(

@@ -158,7 +158,7 @@ async fn life(
 ) -> anyhow::Result<usize> {
     let mut stage = Stage::without_operator(Arc::clone(plane), namespace).await?;
     stage.apply("demo", &wanted()).await?;
-    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let kubeconfig = stage.operators_kubeconfig().await?;
     let mut config = plane.config_from(&kubeconfig).await?;
     // Every fault reaches the operator, and none is repaired for it on the way.
     config.default_retry = false;

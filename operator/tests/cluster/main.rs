@@ -1,7 +1,10 @@
 //! The operator against a real API server, its controllers and their store.
 
+mod chart;
 mod convergence;
+mod examples;
 mod faults;
+mod privileges;
 mod process;
 mod runtime;
 mod scaling;
@@ -37,6 +40,13 @@ fn main() -> ExitCode {
     };
     suite!(
         options,
+        chart: [
+            values_are_checked,
+            what_is_rendered_is_accepted,
+            what_is_made_from_the_charts_is_current,
+            view_and_edit_extend_to_services,
+        ],
+        examples: [each_is_accepted_and_carried_out],
         convergence: [
             three_lines_are_a_service,
             what_has_converged_is_left_alone,
@@ -77,6 +87,16 @@ fn main() -> ExitCode {
     .alone(
         "runtime::five_hundred_services_converge_and_rest",
         runtime::five_hundred_services_converge_and_rest,
+    )
+    // Each with a control plane of its own.
+    .alone("chart::one_apply_installs_it", chart::one_apply_installs_it)
+    .alone(
+        "privileges::of_the_whole_cluster",
+        privileges::of_the_whole_cluster,
+    )
+    .alone(
+        "privileges::of_named_namespaces",
+        privileges::of_named_namespaces,
     )
     .run()
 }

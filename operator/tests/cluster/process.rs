@@ -24,10 +24,20 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one, which answers HTTP on a port of its own.
     pub(crate) fn start(kubeconfig: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(kubeconfig, arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(
+        kubeconfig: &Path,
+        arguments: &[&str],
+        variables: &[(String, String)],
+    ) -> Result<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_segmenter-operator"))
             .args(["run", "--http=127.0.0.1:0"])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().context("stderr is a pipe")?;

@@ -23,7 +23,7 @@ use crate::{
 
 pub(crate) async fn one_replica_leads_and_another_takes_over(plane: Arc<ControlPlane>) -> Result {
     let stage = Stage::without_operator(Arc::clone(&plane), "lease").await?;
-    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let kubeconfig = stage.operators_kubeconfig().await?;
     let start = |identity: &str| {
         let identity = format!("--identity={identity}");
         let arguments = [
@@ -83,7 +83,7 @@ pub(crate) async fn one_replica_leads_and_another_takes_over(plane: Arc<ControlP
 
 pub(crate) async fn a_leader_that_loses_the_lease_ends(plane: Arc<ControlPlane>) -> Result {
     let stage = Stage::without_operator(Arc::clone(&plane), "lost-lease").await?;
-    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let kubeconfig = stage.operators_kubeconfig().await?;
     let arguments = [
         "--namespaces=lost-lease",
         "--lease-namespace=lost-lease",
@@ -113,7 +113,7 @@ pub(crate) async fn a_leader_that_loses_the_lease_ends(plane: Arc<ControlPlane>)
 
 pub(crate) async fn it_tells_how_it_is(plane: Arc<ControlPlane>) -> Result {
     let stage = Stage::without_operator(Arc::clone(&plane), "tells").await?;
-    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let kubeconfig = stage.operators_kubeconfig().await?;
     let mut process = Process::start(&kubeconfig, &["--namespaces=tells"])?;
     stage.apply("demo", &json!({})).await?;
     stage
@@ -199,7 +199,7 @@ const MANY: usize = 500;
 
 pub(crate) async fn five_hundred_services_converge_and_rest(plane: Arc<ControlPlane>) -> Result {
     let stage = Stage::without_operator(Arc::clone(&plane), "many").await?;
-    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let kubeconfig = stage.operators_kubeconfig().await?;
     let process = Process::start(&kubeconfig, &["--namespaces=many"])?;
     let began = Instant::now();
     for index in 0..MANY {

@@ -1,6 +1,9 @@
 //! An operator in this process, and ways to look at what it does.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+#[path = "rights.rs"]
+pub(crate) mod rights;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
@@ -25,6 +28,9 @@ pub(crate) type Result<T = ()> = anyhow::Result<T>;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// How often the operator asks which kinds there are, in tests.
 pub(crate) const DISCOVERY: Duration = Duration::from_millis(500);
+
+/// The operator's ServiceAccount in each namespace.
+const ACCOUNT: &str = "operator";
 
 /// A namespace with an operator that looks after nothing else.
 pub(crate) struct Stage {
@@ -63,21 +69,34 @@ impl Stage {
             },
             ..Namespace::default()
         };
-        let namespaces = Api::<Namespace>::all(client.clone());
+        let namespaces = Api::<Namespace>::all(client);
         namespaces.create(&PostParams::default(), &object).await?;
+        Self::in_namespace(plane, namespace)
+    }
+
+    /// A namespace that is there already.
+    pub(crate) fn in_namespace(plane: Arc<ControlPlane>, namespace: &str) -> Result<Self> {
+        let client = plane.client()?;
         Ok(Self {
             plane,
             namespace: namespace.to_owned(),
             client,
-            user: format!("operator-of-{namespace}"),
+            user: format!("system:serviceaccount:{namespace}:{ACCOUNT}"),
             operator: None,
         })
     }
 
-    /// A client as the operator has it.
+    /// A client as the operator has it: with the rights that the chart gives it, in this namespace alone.
     pub(crate) async fn operators_client(&self) -> Result<Client> {
-        let kubeconfig = self.plane.kubeconfig_for(&self.user, &["system:masters"])?;
+        let kubeconfig = self.operators_kubeconfig().await?;
         Ok(self.plane.client_from(&kubeconfig).await?)
+    }
+
+    /// The same as a file.
+    pub(crate) async fn operators_kubeconfig(&self) -> Result<PathBuf> {
+        let (plane, namespace) = (&self.plane, &self.namespace);
+        rights::give(plane, namespace, ACCOUNT).await?;
+        Ok(plane.kubeconfig_for_account(namespace, ACCOUNT).await?)
     }
 
     /// Starts the operator, after stopping the one that runs.

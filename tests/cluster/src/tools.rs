@@ -85,7 +85,10 @@ impl Tools {
     }
 
     /// The path of a program.
-    pub(crate) fn program(&self, program: &'static str) -> Result<PathBuf, Missing> {
+    ///
+    /// # Errors
+    /// [`Missing`] where it is not there.
+    pub fn program(&self, program: &'static str) -> Result<PathBuf, Missing> {
         let path = self.programs.join(program);
         if path.is_file() {
             return Ok(path);

@@ -1,0 +1,47 @@
+{{- /* All that the operator does in a namespace that it looks after. A test fails where it lacks a right,
+and where it has one that it does not use. There is no right to Secrets. */ -}}
+{{- define "segmenter-operator.rules" -}}
+- apiGroups: [segmenter.dev]
+  resources: [segmenterservices]
+  verbs: [list, watch]
+- apiGroups: [segmenter.dev]
+  resources: [segmenterservices/status]
+  verbs: [patch]
+# What every SegmenterService has. They go with it, by the garbage collector's hand.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch, get, create, patch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch, get, create, patch]
+# What it may cease to have.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch, get, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, get, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies, ingresses]
+  verbs: [list, watch, get, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list, watch, get, create, patch, delete]
+# The same of other projects, whether the cluster has them or not.
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list, watch, get, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [list, watch, get, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors, prometheusrules]
+  verbs: [list, watch, get, create, patch, delete]
+# Why a pod does not start goes into the status.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -21,8 +21,11 @@ use crate::{
 };
 
 /// What can be chosen, in one go.
-const EVERY_VALUE: [&str; 12] = [
+const EVERY_VALUE: [&str; 15] = [
     "replicas=2",
+    "logLevel=debug",
+    "otlpEndpoint=http://collector.example.com:4317",
+    "networkPolicy.allowTo[0].ports[0].port=4317",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "image.pullSecrets={registry}",
     "services.image=registry.example.com/segmenter:1",

@@ -169,7 +169,7 @@ impl TraceService for Collector {
 
 pub(crate) async fn traces_reach_a_collector(plane: Arc<ControlPlane>) -> Result {
     let stage = Stage::without_operator(Arc::clone(&plane), "traces").await?;
-    let kubeconfig = plane.kubeconfig_for(&stage.user, &["system:masters"])?;
+    let kubeconfig = stage.operators_kubeconfig().await?;
     let collector = Collector::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("--otlp-endpoint=http://{}", listener.local_addr()?);

@@ -2,6 +2,7 @@ use super::crd::rule;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How a new version replaces the old one.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
@@ -57,16 +58,30 @@ impl Default for Availability {
 /// How many pods may be evicted at a time.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("!(has(self.minAvailable) && has(self.maxUnavailable))", "availability.disruptionBudget has minAvailable or maxUnavailable, not both")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule("!(has(self.minAvailable) && has(self.maxUnavailable))", "availability.disruptionBudget has minAvailable or maxUnavailable, not both: remove one")]))]
 pub struct DisruptionBudget {
     /// Whether there is one.
     pub enabled: bool,
     /// The most that may be missing, as a number or in percent. By default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [count("maxUnavailable")]))]
     pub max_unavailable: Option<IntOrString>,
-    /// The fewest that have to be there, as a number or in percent.
+    /// The fewest that have to be there, as a number or in percent. By default maxUnavailable counts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [count("minAvailable")]))]
     pub min_available: Option<IntOrString>,
+}
+
+/// The rule of a number of pods. Strings are told from numbers by what is equal to its own text: kube's CEL
+/// has no `type()`.
+fn count(field: &str) -> Value {
+    rule(
+        "string(self).matches(self == string(self) ? '^(100|[0-9]{1,2})%$' : '^[0-9]+$')",
+        &format!(
+            "availability.disruptionBudget.{field} is a number of pods, such as 1, or a share of them, such \
+             as 25%"
+        ),
+    )
 }
 
 impl Default for DisruptionBudget {

@@ -1,8 +1,9 @@
-use super::crd::rule;
+use super::crd::{Fault, rule, rule_on};
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How callers outside the cluster reach the service.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -17,24 +18,24 @@ pub struct Exposure {
 }
 
 /// HTTP through an Ingress.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("!has(self.tls) || (has(self.hosts) && size(self.hosts) > 0)", "exposure.ingress.tls needs exposure.ingress.hosts: a certificate is for host names")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule_on(".hosts", Fault::Required, "!has(self.tls) || (has(self.hosts) && size(self.hosts) > 0)", "exposure.ingress.tls needs exposure.ingress.hosts: a certificate is for host names, such as [segmenter.example.com]")]))]
 pub struct Ingress {
     /// The class of the controller that serves it. By default the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub class_name: Option<String>,
     /// Host names. By default all that reach the controller.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 253)))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("self.all(host, host.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$'))", "exposure.ingress.hosts are host names in lower case, without scheme, port or path, such as segmenter.example.com")]))]
+    #[schemars(extend("x-kubernetes-validations" = [host_names("exposure.ingress.hosts")]))]
     pub hosts: Vec<String>,
     /// Requests whose path begins with this.
-    #[serde(default = "root")]
     #[schemars(length(max = 1024))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("self.startsWith('/')", "exposure.ingress.path begins with /")]))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("self.startsWith('/')", "exposure.ingress.path begins with /, such as /predict; / is every path")]))]
     pub path: String,
-    /// The certificate.
+    /// The certificate. By default there is none, and HTTP is not encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<IngressTls>,
     /// Annotations of the Ingress, for its controller or for cert-manager.
@@ -43,8 +44,27 @@ pub struct Ingress {
     pub annotations: BTreeMap<String, String>,
 }
 
-pub(super) fn root() -> String {
-    "/".to_owned()
+impl Default for Ingress {
+    fn default() -> Self {
+        Self {
+            class_name: None,
+            hosts: Vec::new(),
+            path: "/".to_owned(),
+            tls: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
+/// The rule of a list of host names; Kubernetes takes no addresses there.
+fn host_names(field: &str) -> Value {
+    rule(
+        "self.all(host, host.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') \
+         && !host.matches('^[0-9.]+$'))",
+        &format!(
+            "{field} are host names in lower case, without scheme, port or path, such as segmenter.example.com"
+        ),
+    )
 }
 
 /// A certificate for an Ingress.
@@ -57,9 +77,9 @@ pub struct IngressTls {
 }
 
 /// HTTP and gRPC through a Gateway.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("self.http || self.grpc", "exposure.gateway with neither http nor grpc does nothing: remove it"), rule("!self.http || !self.grpc || (has(self.hosts) && has(self.grpcHosts) && self.hosts.all(host, !(host in self.grpcHosts)))", "a Gateway tells HTTP from gRPC by the host name: give exposure.gateway.hosts and exposure.gateway.grpcHosts different names, or turn one off with http: false or grpc: false")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule("self.http || self.grpc", "exposure.gateway with neither http nor grpc does nothing: remove it"), rule("!self.http || !self.grpc || (has(self.hosts) && size(self.hosts) > 0 && has(self.grpcHosts) && size(self.grpcHosts) > 0 && self.hosts.all(host, !(host in self.grpcHosts)))", "a Gateway tells HTTP from gRPC by the host name: give exposure.gateway.hosts and exposure.gateway.grpcHosts different names, or turn one off with http: false or grpc: false")]))]
 pub struct Gateway {
     /// The Gateways, or their listeners; TLS is theirs.
     #[schemars(length(max = 8))]
@@ -68,11 +88,13 @@ pub struct Gateway {
     /// Host names of HTTP. By default all that the Gateways listen for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 253)))]
+    #[schemars(extend("x-kubernetes-validations" = [host_names("exposure.gateway.hosts")]))]
     pub hosts: Vec<String>,
     /// Host names of gRPC, which have to be others than those of HTTP on the same listener. By default all
     /// that the Gateways listen for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 253)))]
+    #[schemars(extend("x-kubernetes-validations" = [host_names("exposure.gateway.grpcHosts")]))]
     pub grpc_hosts: Vec<String>,
     /// Whether there is an HTTPRoute.
     #[serde(default = "yes")]
@@ -95,8 +117,10 @@ pub struct ParentRef {
     pub name: String,
     /// Its namespace. By default the service's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
     /// The listener's name. By default all listeners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub section_name: Option<String>,
 }

@@ -35,10 +35,8 @@ pub use self::{
     status::{Failure, ModelStatus, SegmenterServiceStatus},
 };
 
-/// An object detector that answers over HTTP and gRPC, and everything that it needs in a cluster.
-///
-/// `spec: {}` is a working service: the default model in one pod behind a Service of the same name.
-#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+/// What is asked for. All of it may be left out: `spec: {}` is a working service.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "segmenter.dev",
     version = "v1alpha1",
@@ -75,17 +73,29 @@ pub use self::{
         json_path = ".status.readiness",
         description = "Pods that are ready, of those that there should be"
     ),
-    printcolumn(name = "Model", type_ = "string", json_path = ".spec.model.name"),
-    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(
+        name = "Model",
+        type_ = "string",
+        json_path = ".spec.model.name",
+        description = "What answers"
+    ),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".status.url",
+        description = "Where HTTP is answered"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",
-        json_path = ".metadata.creationTimestamp"
+        json_path = ".metadata.creationTimestamp",
+        description = "Since when there is this service"
     ),
     printcolumn(
         name = "gRPC",
         type_ = "string",
         json_path = ".status.grpcAddress",
+        description = "Where gRPC is answered",
         priority = 1
     ),
     printcolumn(
@@ -105,9 +115,8 @@ pub struct SegmenterServiceSpec {
     /// How the server listens, how much it takes on and how long anything may take.
     pub serving: Serving,
     /// Processor time and memory of a pod. The default suits the default model on a picture at a time.
-    #[serde(default = "default_resources")]
     pub resources: ResourceRequirements,
-    /// A GPU or the like, for each pod; without it the processor computes.
+    /// A GPU or the like, for each pod. By default there is none, and the processor computes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accelerator: Option<Accelerator>,
     /// How many pods there are, and who decides.
@@ -130,6 +139,27 @@ pub struct SegmenterServiceSpec {
     pub paused: bool,
 }
 
+impl Default for SegmenterServiceSpec {
+    fn default() -> Self {
+        Self {
+            image: Image::default(),
+            model: Model::default(),
+            serving: Serving::default(),
+            resources: default_resources(),
+            accelerator: None,
+            scaling: Scaling::default(),
+            exposure: Exposure::default(),
+            rollout: Rollout::default(),
+            availability: Availability::default(),
+            security: Security::default(),
+            observability: Observability::default(),
+            pod: Pod::default(),
+            suspend: false,
+            paused: false,
+        }
+    }
+}
+
 /// Half a core and twice what the default model needs at its peak; no limit on the processor, which would
 /// only make single requests slower.
 fn default_resources() -> ResourceRequirements {
@@ -148,3 +178,6 @@ fn default_resources() -> ResourceRequirements {
         claims: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-use super::crd::rule;
+use super::crd::{Fault, rule, rule_on};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::image::PullPolicy;
 /// Which model answers, where its weights come from, and what it answers by default.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("!has(self.source.http) || !has(self.source.http.url) || has(self.digest)", "a model from a URL of your own needs model.digest: sha256: and what `sha256sum FILE` prints")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule_on(".digest", Fault::Required, "!has(self.source.http) || !has(self.source.http.url) || has(self.digest)", "a model from a URL of your own needs model.digest: sha256: and what `sha256sum FILE` prints")]))]
 pub struct Model {
     /// The network, by its name in the catalogue: `segmenter models` lists them.
     #[schemars(length(max = 63))]
@@ -16,7 +16,8 @@ pub struct Model {
     /// Where the weights come from; one of these. By default they are in the image.
     pub source: ModelSource,
     /// What the file of the weights must be: `sha256:` and 64 hex digits. Checked when it is fetched and
-    /// again before it is used; nothing serves a file with another digest.
+    /// again before it is used; nothing serves a file with another digest. By default the catalogue's,
+    /// where the file is the catalogue's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     #[schemars(extend("x-kubernetes-validations" = [rule("self.matches('^sha256:[0-9a-f]{64}$')", "model.digest is sha256: and the 64 lower-case hex digits that `sha256sum FILE` prints")]))]
@@ -27,7 +28,8 @@ pub struct Model {
     pub threshold: Option<f64>,
     /// The classes that are answered where a caller does not say, such as `person`. By default all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 100)))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("self.all(class, !class.contains(','))", "model.classes is a list with a name in each element, such as [person, dog]")]))]
     pub classes: Vec<String>,
 }
 
@@ -46,7 +48,7 @@ impl Default for Model {
 /// Where weights come from.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("[has(self.embedded), has(self.http), has(self.pvc), has(self.image)].filter(given, given).size() <= 1", "model.source has one of embedded, http, pvc and image, not several")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule("[has(self.embedded), has(self.http), has(self.pvc), has(self.image)].filter(given, given).size() <= 1", "model.source has one of embedded, http, pvc and image, not several: remove all but one")]))]
 pub struct ModelSource {
     /// They are in the image that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +75,7 @@ pub struct HttpSource {
     /// The address, http or https. By default the catalogue's, whose digest is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("self.matches('^https?://[^/ ]+/[^ ]+$')", "url is the http:// or https:// address of a file, such as https://models.example.com/detector.pt")]))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("self.matches('^https?://[^/ ]+/[^ ]+$')", "model.source.http.url is the http:// or https:// address of a file, such as https://models.example.com/detector.pt")]))]
     pub url: Option<String>,
 }
 
@@ -86,7 +88,7 @@ pub struct PvcSource {
     pub claim_name: String,
     /// The file, from the volume's root.
     #[schemars(length(max = 1024))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("!self.startsWith('/') && !('..' in self.split('/')) && self != ''", "path is relative to the volume's root and has no .. in it, such as models/detector.pt")]))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("!self.startsWith('/') && !('..' in self.split('/')) && self != ''", "model.source.pvc.path is relative to the volume's root and has no .. in it, such as models/detector.pt")]))]
     pub path: String,
 }
 
@@ -99,7 +101,7 @@ pub struct ImageVolumeSource {
     pub reference: String,
     /// The file, from the image's root.
     #[schemars(length(max = 1024))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("!self.startsWith('/') && !('..' in self.split('/')) && self != ''", "path is relative to the image's root and has no .. in it, such as models/detector.pt")]))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("!self.startsWith('/') && !('..' in self.split('/')) && self != ''", "model.source.image.path is relative to the image's root and has no .. in it, such as models/detector.pt")]))]
     pub path: String,
     /// When a node asks the registry for it.
     #[serde(default)]

@@ -52,11 +52,12 @@ pub struct Rules {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 32))]
     pub labels: BTreeMap<String, String>,
-    /// The share of requests that may fail, in percent, before it warns.
-    #[schemars(range(min = 1, max = 100))]
+    /// The share of predictions that may fail, in percent, before it warns.
+    #[schemars(range(min = 1, max = 99))]
     pub error_percent: i32,
-    /// The time that 95 % of requests should stay under, in milliseconds.
-    #[schemars(range(min = 1, max = 3_600_000))]
+    /// The time that 95 % of predictions should stay under, in milliseconds; up to 30 seconds, beyond which
+    /// the pods do not tell apart how long a prediction takes.
+    #[schemars(range(min = 1, max = 30_000))]
     pub latency_milliseconds: i32,
 }
 

@@ -17,8 +17,9 @@ pub struct Accelerator {
     /// How many each pod gets.
     #[schemars(range(min = 1, max = 64))]
     pub count: i32,
-    /// The RuntimeClass that makes it usable, such as `nvidia`.
+    /// The RuntimeClass that makes it usable, such as `nvidia`. By default the node's own runtime does.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub runtime_class_name: Option<String>,
 }
 
@@ -39,7 +40,7 @@ pub struct Pod {
     /// Labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 64))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("self.all(key, !key.startsWith('app.kubernetes.io/') && !key.startsWith('segmenter.dev/'))", "pod.labels may not begin with app.kubernetes.io/ or segmenter.dev/: the Service finds its pods by those")]))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("self.all(key, !key.startsWith('app.kubernetes.io/') && !key.startsWith('segmenter.dev/'))", "pod.labels may not begin with app.kubernetes.io/ or segmenter.dev/: the Service finds its pods by those; use a prefix of your own, such as example.com/team")]))]
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -56,8 +57,9 @@ pub struct Pod {
     /// Nodes and pods to be near or far from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How important the pods are.
+    /// The PriorityClass that says how important the pods are. By default the cluster's default class.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
     /// Anything else: a part of a pod template, laid over what the operator makes. Objects are merged; lists
     /// of named things, such as containers (the server's is called `segmenter`), volumes and variables, are

@@ -1,14 +1,15 @@
-use super::crd::rule;
+use super::crd::{Fault, rule, rule_on};
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerBehavior, MetricSpec};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How many pods there are, and who decides.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("self.mode == 'Fixed' || self.replicas == 1", "scaling.replicas is for mode Fixed; an autoscaler goes by scaling.minReplicas and scaling.maxReplicas"), rule("self.mode != 'Fixed' || (!has(self.minReplicas) && !has(self.maxReplicas))", "scaling.minReplicas and scaling.maxReplicas are for modes HPA and KEDA; mode Fixed goes by scaling.replicas"), rule("self.mode == 'Fixed' || has(self.maxReplicas)", "an autoscaler needs scaling.maxReplicas: the most pods that you want to pay for"), rule("!has(self.maxReplicas) || (has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "scaling.minReplicas (1 if not given) is more than scaling.maxReplicas"), rule("!has(self.minReplicas) || self.minReplicas >= 1 || (self.mode == 'KEDA' && has(self.keda) && has(self.keda.trigger.query))", "scaling.minReplicas: 0 needs mode KEDA and scaling.keda.trigger.query: without pods only figures from elsewhere, such as those of your ingress, can wake the service; to stop it, use spec.suspend"), rule("self.mode == 'HPA' || !has(self.hpa)", "scaling.hpa is for mode HPA: set scaling.mode to HPA, or remove it"), rule("self.mode == 'KEDA' || !has(self.keda)", "scaling.keda is for mode KEDA: set scaling.mode to KEDA, or remove it"), rule("self.mode != 'KEDA' || has(self.keda)", "mode KEDA needs scaling.keda.prometheusAddress: where Prometheus answers queries, such as http://prometheus-operated.monitoring:9090")]))]
+#[schemars(extend("x-kubernetes-validations" = rules()))]
 pub struct Scaling {
     /// Who decides: Fixed (`replicas`), HPA (a HorizontalPodAutoscaler) or KEDA (a ScaledObject, which may
     /// go down to no pods).
@@ -20,14 +21,14 @@ pub struct Scaling {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: Option<i32>,
-    /// The most pods, in modes HPA and KEDA.
+    /// The most pods, in modes HPA and KEDA, which need it. By default there is none, for mode Fixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: Option<i32>,
     /// What the HorizontalPodAutoscaler goes by. By default 80 % of the requested processor time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hpa: Option<Hpa>,
-    /// What KEDA goes by.
+    /// What KEDA goes by, in mode KEDA, which needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keda: Option<Keda>,
 }
@@ -43,6 +44,64 @@ impl Default for Scaling {
             keda: None,
         }
     }
+}
+
+/// What fits together.
+fn rules() -> [Value; 8] {
+    [
+        rule_on(
+            ".replicas",
+            Fault::Invalid,
+            "self.mode == 'Fixed' || self.replicas == 1",
+            "scaling.replicas is for mode Fixed: remove it, or set it to 1; an autoscaler goes by \
+             scaling.minReplicas and scaling.maxReplicas",
+        ),
+        rule(
+            "self.mode != 'Fixed' || (!has(self.minReplicas) && !has(self.maxReplicas))",
+            "scaling.minReplicas and scaling.maxReplicas are for modes HPA and KEDA: set scaling.mode to \
+             one of them, or remove both; mode Fixed goes by scaling.replicas",
+        ),
+        rule_on(
+            ".maxReplicas",
+            Fault::Required,
+            "self.mode == 'Fixed' || has(self.maxReplicas)",
+            "an autoscaler needs scaling.maxReplicas: the most pods that you want to pay for",
+        ),
+        rule_on(
+            ".minReplicas",
+            Fault::Invalid,
+            "!has(self.maxReplicas) || (has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas",
+            "scaling.minReplicas (1 if not given) is more than scaling.maxReplicas: lower the one or raise \
+             the other",
+        ),
+        rule_on(
+            ".minReplicas",
+            Fault::Invalid,
+            "!has(self.minReplicas) || self.minReplicas >= 1 \
+             || (self.mode == 'KEDA' && has(self.keda) && has(self.keda.trigger.query))",
+            "scaling.minReplicas: 0 needs mode KEDA and scaling.keda.trigger.query: without pods only figures \
+             from elsewhere, such as those of your ingress, can wake the service; to stop it, use spec.suspend",
+        ),
+        rule_on(
+            ".hpa",
+            Fault::Forbidden,
+            "self.mode == 'HPA' || !has(self.hpa)",
+            "scaling.hpa is for mode HPA: set scaling.mode to HPA, or remove it",
+        ),
+        rule_on(
+            ".keda",
+            Fault::Forbidden,
+            "self.mode == 'KEDA' || !has(self.keda)",
+            "scaling.keda is for mode KEDA: set scaling.mode to KEDA, or remove it",
+        ),
+        rule_on(
+            ".keda",
+            Fault::Required,
+            "self.mode != 'KEDA' || has(self.keda)",
+            "mode KEDA needs scaling.keda.prometheusAddress: where Prometheus answers queries, such as \
+             http://prometheus-operated.monitoring:9090",
+        ),
+    ]
 }
 
 /// Who decides how many pods there are.
@@ -62,13 +121,14 @@ pub enum ScalingMode {
 /// What a HorizontalPodAutoscaler goes by.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("has(self.cpuUtilization) || has(self.memoryUtilization) || (has(self.metrics) && size(self.metrics) > 0)", "scaling.hpa needs something to go by: cpuUtilization, memoryUtilization or metrics")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule("has(self.cpuUtilization) || has(self.memoryUtilization) || (has(self.metrics) && size(self.metrics) > 0)", "scaling.hpa needs something to go by: give cpuUtilization, memoryUtilization or metrics, or remove scaling.hpa for 80 % of the requested processor time")]))]
 pub struct Hpa {
-    /// The processor time that pods should use, in percent of what they request.
+    /// The processor time that pods should use, in percent of what they request. By default it does not
+    /// count, unless the whole of `hpa` is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub cpu_utilization: Option<i32>,
-    /// The memory that pods should use, in percent of what they request.
+    /// The memory that pods should use, in percent of what they request. By default it does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub memory_utilization: Option<i32>,
@@ -87,7 +147,7 @@ pub struct Hpa {
 pub struct Keda {
     /// Where Prometheus answers queries, such as `http://prometheus-operated.monitoring:9090`.
     #[schemars(length(max = 2048))]
-    #[schemars(extend("x-kubernetes-validations" = [rule("self.matches('^https?://[^/ ]+(/[^ ]*)?$')", "prometheusAddress is an http:// or https:// address, such as http://prometheus-operated.monitoring:9090")]))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("self.matches('^https?://[^/ ]+(/[^ ]*)?$')", "scaling.keda.prometheusAddress is an http:// or https:// address, such as http://prometheus-operated.monitoring:9090")]))]
     pub prometheus_address: String,
     /// What is measured, and how much of it one pod should have. By default 4 requests under way.
     #[serde(default)]
@@ -109,6 +169,7 @@ pub struct Keda {
     /// More settings of the trigger, as KEDA's `prometheus` scaler has them, such as `ignoreNullValues`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 32))]
+    #[schemars(extend("x-kubernetes-validations" = [rule("self.all(key, !(key in ['serverAddress', 'query', 'threshold']))", "scaling.keda.metadata may not hold serverAddress, query or threshold: use scaling.keda.prometheusAddress and scaling.keda.trigger")]))]
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -123,17 +184,17 @@ fn cooldown_period() -> i32 {
 /// What is measured, and how much of it one pod should have.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("[has(self.inFlight), has(self.queueDepth), has(self.requestsPerSecond), has(self.query)].filter(given, given).size() <= 1", "scaling.keda.trigger has one of inFlight, queueDepth, requestsPerSecond and query, not several")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule("[has(self.inFlight), has(self.queueDepth), has(self.requestsPerSecond), has(self.query)].filter(given, given).size() <= 1", "scaling.keda.trigger has one of inFlight, queueDepth, requestsPerSecond and query, not several: remove all but one")]))]
 pub struct KedaTrigger {
-    /// Requests under way.
+    /// Requests under way. By default 4, if nothing else is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub in_flight: Option<i32>,
-    /// Pictures that wait for the network.
+    /// Pictures that wait for the network. By default they do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub queue_depth: Option<i32>,
-    /// Requests that are answered in a second.
+    /// Predictions that are answered in a second. By default they do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub requests_per_second: Option<i32>,

@@ -11,6 +11,7 @@ pub struct Security {
     pub network_policy: NetworkPolicy,
     /// The ServiceAccount that pods run as; they get no token for it. By default the namespace's default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
 }
 

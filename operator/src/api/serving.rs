@@ -1,4 +1,4 @@
-use super::crd::rule;
+use super::crd::{Fault, rule, rule_on};
 use k8s_openapi::api::core::v1::EnvVar;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How the server listens, how much it takes on and how long anything may take.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [rule("self.httpPort != self.grpcPort", "serving.httpPort and serving.grpcPort are two ports: give them two numbers"), rule("self.graceSeconds >= self.deadlineSeconds", "serving.graceSeconds has to be at least serving.deadlineSeconds, or a rollout cuts off requests that still have time")]))]
+#[schemars(extend("x-kubernetes-validations" = [rule_on(".grpcPort", Fault::Invalid, "self.httpPort != self.grpcPort", "serving.httpPort and serving.grpcPort are two ports: give them two numbers"), rule_on(".graceSeconds", Fault::Invalid, "self.graceSeconds >= self.deadlineSeconds", "serving.graceSeconds has to be at least serving.deadlineSeconds, or a rollout cuts off requests that still have time")]))]
 pub struct Serving {
     /// Port of HTTP, in the pod and in the Service.
     #[schemars(range(min = 1, max = 65535))]
@@ -32,6 +32,8 @@ pub struct Serving {
     /// lists them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
+    // A name that is there twice is refused, and several people may each apply variables of their own.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[schemars(extend("x-kubernetes-validations" = [rule("self.all(variable, !(variable.name in ['SEGMENTER_MODEL', 'SEGMENTER_MODEL_DIR', 'SEGMENTER_WEIGHTS', 'SEGMENTER_SHA256', 'SEGMENTER_OFFLINE', 'SEGMENTER_DEVICE', 'SEGMENTER_THRESHOLD', 'SEGMENTER_CLASSES', 'SEGMENTER_HTTP', 'SEGMENTER_GRPC', 'SEGMENTER_QUEUE', 'SEGMENTER_DEADLINE', 'SEGMENTER_DRAIN_DELAY', 'SEGMENTER_GRACE', 'SEGMENTER_LOG_LEVEL', 'SEGMENTER_LOG_FORMAT']))", "serving.env may not hold what has a field of its own: use spec.model, spec.serving and spec.accelerator")]))]
     pub env: Vec<EnvVar>,
 }

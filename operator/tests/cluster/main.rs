@@ -6,8 +6,10 @@ mod examples;
 mod faults;
 mod privileges;
 mod process;
+mod rules;
 mod runtime;
 mod scaling;
+mod seen;
 mod status;
 mod support;
 
@@ -60,6 +62,13 @@ fn main() -> ExitCode {
             paused_services_are_only_watched,
             a_bad_overlay_changes_nothing_and_says_so,
         ],
+        rules: [
+            both_engines_agree_on_every_rule,
+            both_sides_fill_in_the_same_defaults,
+            kubectl_applies_the_crd,
+            variables_of_two_people_do_not_overwrite_each_other,
+        ],
+        seen: [what_people_see_is_what_the_readme_shows],
         scaling: [
             kubectl_scale_scales,
             an_autoscaler_is_not_fought,

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::support::{Result, SOON, Stage};
 
 /// The pods of the service, as many as there should be.
-async fn pods(stage: &Stage, name: &str, count: usize) -> Result<Vec<Pod>> {
+pub(crate) async fn pods(stage: &Stage, name: &str, count: usize) -> Result<Vec<Pod>> {
     let selector = format!("app.kubernetes.io/instance={name}");
     eventually(&format!("{count} pods"), SOON, async || {
         let pods = stage.api::<Pod>();
@@ -31,7 +31,7 @@ async fn pods(stage: &Stage, name: &str, count: usize) -> Result<Vec<Pod>> {
 }
 
 /// Says of a pod what a kubelet would.
-async fn say(stage: &Stage, pod: &Pod, status: &Value) -> Result {
+pub(crate) async fn say(stage: &Stage, pod: &Pod, status: &Value) -> Result {
     let patch = json!({"status": status});
     stage
         .api::<Pod>()
@@ -51,7 +51,7 @@ fn container(ready: bool, state: &Value) -> Value {
     })
 }
 
-fn ready() -> Value {
+pub(crate) fn ready() -> Value {
     let now = "2026-01-01T00:00:00Z";
     json!({
         "phase": "Running",

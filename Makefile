@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test tools generate lint fmt quality bench clean
+.PHONY: help run test tools promtool generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -25,11 +25,12 @@ run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed
 
 # The tests of the function start the binary that the first build leaves in the target directory.
 # Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
-test: $(CACHE)/tests/ready ## Build everything and run every test, counting those that had to be skipped
+test: $(CACHE)/tests/ready promtool ## Build everything and run every test, counting those that had to be skipped
 	cargo build --release --locked $(FUNCTION) --all-targets
 	cargo build --release --locked $(OPERATOR) --all-targets
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
+	export PATH="$$PATH:$(CACHE)/prometheus/usr/bin"; \
 	without() { echo "no Kubernetes control plane, going on without" >&2; }; \
 	assets=$${KUBEBUILDER_ASSETS-$$(tests/cluster/tools/build || without)}; \
 	export KUBEBUILDER_ASSETS="$$assets"; \
@@ -49,10 +50,20 @@ tools: ## Build the Kubernetes control plane that tests start, and say where it 
 
 # The tests fail where any of it is not current.
 generate: ## Make what is made from other things: the CRD, its chart's copy, install.yaml
-	cargo build --release --locked $(OPERATOR)
+	cargo build --release --locked $(OPERATOR) --all-targets
 	$(BUILT)/segmenter-operator crd > crds/segmenterservices.yaml
 	cp crds/segmenterservices.yaml charts/segmenter-crds/files/
 	HELM=$$(tests/cluster/tools/build)/helm charts/render > charts/install.yaml
+
+# Prometheus' own test of alerts, out of Debian's package, which is unpacked and not installed: that would
+# start a server.
+promtool:
+	@export PATH="$$PATH:$(CACHE)/prometheus/usr/bin"; \
+	command -v promtool > /dev/null || { \
+	    folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	    (cd "$$folder" && apt-get download --quiet prometheus \
+	        && dpkg-deb --extract prometheus_*.deb "$(CACHE)/prometheus") > /dev/null 2>&1; \
+	} || echo "no promtool, going on without" >&2
 
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check

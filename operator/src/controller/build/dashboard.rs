@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
-use super::Blueprint;
-use crate::controller::identity::Identity;
+use super::{Blueprint, series};
+use crate::{api::SegmenterServiceSpec, controller::identity::Identity};
 
 pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<ConfigMap> {
     let identity = blueprint.identity;
@@ -19,33 +19,40 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<ConfigMap> {
     let file = format!("segmenter-{}-{}.json", identity.namespace, identity.name);
     Some(ConfigMap {
         metadata,
-        data: Some(BTreeMap::from([(file, dashboard(identity).to_string())])),
+        data: Some(BTreeMap::from([(
+            file,
+            dashboard(identity, blueprint.spec).to_string(),
+        )])),
         ..ConfigMap::default()
     })
 }
 
 /// Panels in two columns, of what somebody looks at who is called at night.
-fn dashboard(identity: &Identity) -> Value {
+fn dashboard(identity: &Identity, spec: &SegmenterServiceSpec) -> Value {
     let Identity {
         name, namespace, ..
     } = identity;
-    let pods = format!("namespace=\"{namespace}\", service=\"{name}\"");
+    let pods = series::pods(identity);
+    let predictions = series::predictions(identity);
+    let while_ = series::window(spec, 300);
     let quantile = |q: &str| {
         format!(
-            "histogram_quantile({q}, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{pods}}}[5m])))"
+            "histogram_quantile({q}, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{predictions}}}[{while_}])))"
         )
     };
     let panels = [
         (
-            "Requests a second, by code",
+            "Predictions a second, by code",
             "reqps",
             vec![(
-                format!("sum by (code) (rate(segmenter_requests_total{{{pods}}}[5m]))"),
+                format!(
+                    "sum by (code) (rate(segmenter_requests_total{{{predictions}}}[{while_}]))"
+                ),
                 "{{code}}",
             )],
         ),
         (
-            "Time of a request",
+            "Time of a prediction",
             "s",
             vec![
                 (quantile("0.5"), "p50"),
@@ -58,8 +65,8 @@ fn dashboard(identity: &Identity) -> Value {
             "s",
             vec![(
                 format!(
-                    "sum by (stage) (rate(segmenter_stage_duration_seconds_sum{{{pods}}}[5m])) \
-                     / sum by (stage) (rate(segmenter_stage_duration_seconds_count{{{pods}}}[5m]))"
+                    "sum by (stage) (rate(segmenter_stage_duration_seconds_sum{{{pods}}}[{while_}])) \
+                     / sum by (stage) (rate(segmenter_stage_duration_seconds_count{{{pods}}}[{while_}]))"
                 ),
                 "{{stage}}",
             )],
@@ -68,7 +75,7 @@ fn dashboard(identity: &Identity) -> Value {
             "Under way and waiting",
             "short",
             vec![
-                (format!("sum(segmenter_in_flight{{{pods}}})"), "under way"),
+                (series::under_way(identity), "under way"),
                 (format!("sum(segmenter_queue_depth{{{pods}}})"), "waiting"),
             ],
         ),
@@ -76,7 +83,7 @@ fn dashboard(identity: &Identity) -> Value {
             "Given up, a second",
             "reqps",
             vec![(
-                format!("sum by (reason) (rate(segmenter_rejected_total{{{pods}}}[5m]))"),
+                format!("sum by (reason) (rate(segmenter_rejected_total{{{pods}}}[{while_}]))"),
                 "{{reason}}",
             )],
         ),
@@ -112,7 +119,8 @@ fn dashboard(identity: &Identity) -> Value {
         })
         .collect();
     json!({
-        "uid": format!("segmenter-{}", &identity.uid),
+        // Grafana takes up to 40 characters, and this has 36.
+        "uid": &identity.uid,
         "title": format!("segmenter {namespace}/{name}"),
         "tags": ["segmenter"],
         "schemaVersion": 39,

@@ -30,7 +30,8 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<PodDisruptionBudget> {
     })
 }
 
-fn fewest(scaling: &Scaling) -> i32 {
+/// How many pods there are to be at least.
+pub(super) fn fewest(scaling: &Scaling) -> i32 {
     match scaling.mode {
         ScalingMode::Fixed => scaling.replicas,
         ScalingMode::Hpa | ScalingMode::Keda => scaling.min_replicas.unwrap_or(1),

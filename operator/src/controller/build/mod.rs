@@ -11,6 +11,7 @@ mod pod_template;
 mod prometheus_rule;
 mod routes;
 mod scaled_object;
+mod series;
 mod service;
 mod service_monitor;
 
@@ -135,3 +136,6 @@ pub fn build(blueprint: &Blueprint<'_>) -> Result<Built, InvalidSpec> {
     };
     Ok(Built { children, pin })
 }
+
+#[cfg(test)]
+mod tests;

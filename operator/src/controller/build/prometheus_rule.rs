@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use super::{Blueprint, service_monitor::labelled};
+use super::{Blueprint, disruption_budget::fewest, series, service_monitor::labelled};
 use crate::{
-    api::Rules,
+    api::SegmenterServiceSpec,
     controller::identity::Identity,
     foreign::{AlertRule, PrometheusRule, PrometheusRuleSpec, RuleGroup},
 };
@@ -15,17 +15,27 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<PrometheusRule> {
     Some(PrometheusRule {
         metadata: labelled(blueprint, &asked.labels),
         spec: PrometheusRuleSpec {
-            groups: vec![rules(blueprint.identity, asked)],
+            groups: vec![rules(blueprint.identity, blueprint.spec)],
         },
     })
 }
 
+/// The server's own failures, by their codes in HTTP and in gRPC. Not among them: 429 and
+/// ResourceExhausted, which SegmenterSaturated is for; 502 and FailedPrecondition, which are a picture's
+/// host that does not answer; and all that a caller did wrong.
+const FAILURES: &str = "500|503|504|Internal|Unavailable|DeadlineExceeded|Unknown|DataLoss";
+
 /// What Prometheus warns of, all of it over the series of `function`'s `/metrics`.
-pub fn rules(identity: &Identity, asked: &Rules) -> RuleGroup {
+pub fn rules(identity: &Identity, spec: &SegmenterServiceSpec) -> RuleGroup {
     let Identity {
         name, namespace, ..
     } = identity;
-    let pods = format!("namespace=\"{namespace}\", service=\"{name}\"");
+    let asked = &spec.observability.rules;
+    let error_percent = asked.error_percent;
+    let seconds = f64::from(asked.latency_milliseconds) / 1000.0;
+    let pods = series::pods(identity);
+    let predictions = series::predictions(identity);
+    let while_ = series::window(spec, 300);
     let rule =
         |alert: &str, severity: &str, hold: &str, expr: String, summary: String, advice: &str| {
             AlertRule {
@@ -43,12 +53,13 @@ pub fn rules(identity: &Identity, asked: &Rules) -> RuleGroup {
                 ]),
             }
         };
-    let Rules {
-        error_percent,
-        latency_milliseconds,
-        ..
-    } = asked;
-    let seconds = f64::from(*latency_milliseconds) / 1000.0;
+    // A pod that waits for a node is no target of Prometheus: where there have to be pods, having no
+    // targets is as bad as having none that answer.
+    let down = if spec.suspend || fewest(&spec.scaling) == 0 {
+        format!("sum(up{{{pods}}}) == 0")
+    } else {
+        format!("absent(up{{{pods}}}) or sum(up{{{pods}}}) == 0")
+    };
     RuleGroup {
         name: format!("segmenter-{namespace}-{name}"),
         rules: vec![
@@ -56,7 +67,7 @@ pub fn rules(identity: &Identity, asked: &Rules) -> RuleGroup {
                 "SegmenterDown",
                 "critical",
                 "2m",
-                format!("sum(up{{{pods}}}) == 0 and count(up{{{pods}}}) > 0"),
+                down,
                 format!("No pod of {namespace}/{name} answers Prometheus"),
                 "See `kubectl describe segsvc` for what keeps its pods from starting.",
             ),
@@ -73,8 +84,8 @@ pub fn rules(identity: &Identity, asked: &Rules) -> RuleGroup {
                 "warning",
                 "5m",
                 format!(
-                    "100 * sum(rate(segmenter_requests_total{{{pods}, code=~\"5..|Internal|Unavailable|DeadlineExceeded\"}}[5m])) \
-                     / sum(rate(segmenter_requests_total{{{pods}}}[5m])) > {error_percent}"
+                    "100 * sum(rate(segmenter_requests_total{{{predictions}, code=~\"{FAILURES}\"}}[{while_}])) \
+                     / sum(rate(segmenter_requests_total{{{predictions}}}[{while_}])) > {error_percent}"
                 ),
                 format!(
                     "{{{{ $value | printf \"%.1f\" }}}} % of the requests of {namespace}/{name} fail"
@@ -86,7 +97,7 @@ pub fn rules(identity: &Identity, asked: &Rules) -> RuleGroup {
                 "warning",
                 "10m",
                 format!(
-                    "histogram_quantile(0.95, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{pods}}}[5m]))) > {seconds}"
+                    "histogram_quantile(0.95, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{predictions}}}[{while_}]))) >= {seconds}"
                 ),
                 format!(
                     "95 % of the requests of {namespace}/{name} take up to {{{{ $value | printf \"%.2f\" }}}} s"
@@ -98,7 +109,7 @@ pub fn rules(identity: &Identity, asked: &Rules) -> RuleGroup {
                 "warning",
                 "5m",
                 format!(
-                    "sum(rate(segmenter_rejected_total{{{pods}, reason=\"overloaded\"}}[5m])) > 0"
+                    "sum(rate(segmenter_rejected_total{{{pods}, reason=\"overloaded\"}}[{while_}])) > 0"
                 ),
                 format!("{namespace}/{name} refuses requests because its queue is full"),
                 "Raise scaling.replicas or scaling.maxReplicas, or give the pods more processor time.",

@@ -1,6 +1,6 @@
-use super::Blueprint;
+use super::{Blueprint, series};
 use crate::{
-    api::{KedaTrigger, ScalingMode},
+    api::{KedaTrigger, ScalingMode, SegmenterServiceSpec},
     controller::identity::Identity,
     foreign::{
         Advanced, HpaConfig, ScaleTargetRef, ScaledObject, ScaledObjectFallback, ScaledObjectSpec,
@@ -18,7 +18,7 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<ScaledObject> {
         return None;
     }
     let keda = scaling.keda.as_ref()?;
-    let (query, threshold) = figure(identity, &keda.trigger);
+    let (query, threshold) = figure(identity, spec, &keda.trigger);
     let mut metadata = keda.metadata.clone();
     metadata.insert("serverAddress".to_owned(), keda.prometheus_address.clone());
     metadata.insert("query".to_owned(), query);
@@ -54,12 +54,12 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<ScaledObject> {
 }
 
 /// PromQL over all pods of the service, and how much of it one pod should have.
-fn figure(identity: &Identity, trigger: &KedaTrigger) -> (String, String) {
-    // The Prometheus Operator labels what it scrapes with both.
-    let pods = format!(
-        "{{namespace=\"{}\", service=\"{}\"}}",
-        identity.namespace, identity.name
-    );
+fn figure(
+    identity: &Identity,
+    spec: &SegmenterServiceSpec,
+    trigger: &KedaTrigger,
+) -> (String, String) {
+    let pods = series::pods(identity);
     match trigger {
         KedaTrigger {
             query: Some(query), ..
@@ -68,18 +68,22 @@ fn figure(identity: &Identity, trigger: &KedaTrigger) -> (String, String) {
             queue_depth: Some(depth),
             ..
         } => (
-            format!("sum(segmenter_queue_depth{pods})"),
+            format!("sum(segmenter_queue_depth{{{pods}}})"),
             depth.to_string(),
         ),
         KedaTrigger {
             requests_per_second: Some(rate),
             ..
         } => (
-            format!("sum(rate(segmenter_requests_total{pods}[1m]))"),
+            format!(
+                "sum(rate(segmenter_requests_total{{{}}}[{}]))",
+                series::predictions(identity),
+                series::window(spec, 60)
+            ),
             rate.to_string(),
         ),
         KedaTrigger { in_flight, .. } => (
-            format!("sum(segmenter_in_flight{pods})"),
+            series::under_way(identity),
             in_flight.unwrap_or(IN_FLIGHT).to_string(),
         ),
     }

@@ -235,9 +235,8 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
         None => None,
     };
     let elected = async {
-        match &mut candidate {
-            Some(candidate) => candidate.elected().await,
-            None => {}
+        if let Some(candidate) = &mut candidate {
+            candidate.elected().await;
         }
     };
     let elected = tokio::select! {

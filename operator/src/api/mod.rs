@@ -4,6 +4,11 @@
 //! [`validate`] runs the same rules without one. What CEL cannot
 //! see, such as whether a Secret exists, shows in the status.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printcolumn has a name, a type and a path"
+)]
+
 mod availability;
 mod crd;
 mod exposure;

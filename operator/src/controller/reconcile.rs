@@ -164,6 +164,10 @@ fn reference(service: &DeserializeGuard<SegmenterService>) -> ObjectRef<Segmente
 }
 
 /// When to try again: later each time.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "kube's Controller passes both so"
+)]
 pub fn error_policy(
     service: Arc<DeserializeGuard<SegmenterService>>,
     error: &ReconcileError,

@@ -1,5 +1,7 @@
 //! The operator against a real API server, its controllers and their store.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 mod chart;
 mod convergence;
 mod examples;

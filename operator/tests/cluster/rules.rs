@@ -23,11 +23,16 @@ struct Case {
 }
 
 fn case(field: &'static str, message: &'static str, accepted: Value, rejected: Value) -> Case {
+    let demo = |spec: Value| {
+        let mut demo = named("demo");
+        demo["spec"] = spec;
+        demo
+    };
     Case {
         field,
         message,
-        accepted: json!({"metadata": {"name": "demo"}, "spec": accepted}),
-        rejected: json!({"metadata": {"name": "demo"}, "spec": rejected}),
+        accepted: demo(accepted),
+        rejected: demo(rejected),
     }
 }
 

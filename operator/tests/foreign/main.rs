@@ -1,6 +1,8 @@
 //! The operator beside the Prometheus Operator, the Gateway API and KEDA: their real CRDs, which come while
 //! it runs. Their controllers do not run; what those would say is said by the tests.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 #[path = "../cluster/support.rs"]
 mod support;
 

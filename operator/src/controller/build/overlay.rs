@@ -32,7 +32,7 @@ pub(super) fn lay(
         // A field that no pod template has would otherwise be dropped in silence.
         let read: PodTemplateSpec = serde_json::from_value(overlay.clone()).map_err(invalid)?;
         let kept = serde_json::to_value(read).map_err(invalid)?;
-        match lost(overlay, &kept, String::new()) {
+        match lost(overlay, &kept, "") {
             Some(path) => Err(InvalidSpec::Overlay(format!(
                 "a pod template has no {path}; it has metadata and spec, like spec.template of a Deployment"
             ))),
@@ -96,7 +96,7 @@ fn key(field: &str) -> Option<&'static str> {
 }
 
 /// The path of a field of `given` that `kept` lacks.
-fn lost(given: &Value, kept: &Value, path: String) -> Option<String> {
+fn lost(given: &Value, kept: &Value, path: &str) -> Option<String> {
     match (given, kept) {
         (Value::Object(given), Value::Object(kept)) => given.iter().find_map(|(name, value)| {
             let path = if path.is_empty() {
@@ -108,14 +108,14 @@ fn lost(given: &Value, kept: &Value, path: String) -> Option<String> {
                 // What says nothing is left out on the way.
                 None if is_empty(value) => None,
                 None => Some(path),
-                Some(kept) => lost(value, kept, path),
+                Some(kept) => lost(value, kept, &path),
             }
         }),
         (Value::Array(given), Value::Array(kept)) => given
             .iter()
             .zip(kept)
             .enumerate()
-            .find_map(|(index, (given, kept))| lost(given, kept, format!("{path}[{index}]"))),
+            .find_map(|(index, (given, kept))| lost(given, kept, &format!("{path}[{index}]"))),
         _ => None,
     }
 }

@@ -34,7 +34,7 @@ const END: i32 = 5;
 pub(super) fn build(blueprint: &Blueprint<'_>) -> Result<(PodTemplateSpec, Pin), InvalidSpec> {
     let spec = blueprint.spec;
     let hash = {
-        let template = with_image(blueprint, String::new())?;
+        let template = with_image(blueprint, "")?;
         // All of it are strings, numbers and sorted maps.
         let text = serde_json::to_vec(&template).unwrap_or_default();
         let digest = Sha256::digest(text);
@@ -52,7 +52,7 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Result<(PodTemplateSpec, Pin),
         Some(pin) if pin.template == hash => &pin.image,
         _ => default,
     };
-    let template = with_image(blueprint, reference(&spec.image, default))?;
+    let template = with_image(blueprint, &reference(&spec.image, default))?;
     let pin = Pin {
         image: default.clone(),
         template: hash,
@@ -93,7 +93,7 @@ fn reference(image: &Image, default: &str) -> String {
     reference
 }
 
-fn with_image(blueprint: &Blueprint<'_>, image: String) -> Result<PodTemplateSpec, InvalidSpec> {
+fn with_image(blueprint: &Blueprint<'_>, image: &str) -> Result<PodTemplateSpec, InvalidSpec> {
     let (identity, spec) = (blueprint.identity, blueprint.spec);
     let mut labels = identity.labels();
     labels.extend(spec.pod.labels.clone());
@@ -105,8 +105,8 @@ fn with_image(blueprint: &Blueprint<'_>, image: String) -> Result<PodTemplateSpe
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            init_containers: model_container(spec, &image).map(|container| vec![container]),
-            containers: vec![container(spec, &image)],
+            init_containers: model_container(spec, image).map(|container| vec![container]),
+            containers: vec![container(spec, image)],
             volumes: model_volume(&spec.model).map(|volume| vec![volume]),
             // It never talks to the API server, and needs no variable for each Service.
             automount_service_account_token: Some(false),

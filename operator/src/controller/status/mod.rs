@@ -359,7 +359,7 @@ fn scaling(assessment: &Assessment<'_>) -> Finding {
     let (kind, telling) = match spec.scaling.mode {
         ScalingMode::Fixed => {
             let count = spec.scaling.replicas;
-            return Finding::yes("Fixed", format!("there are to be {count} pods"));
+            return Finding::yes("Fixed", format!("spec.scaling.replicas is {count}"));
         }
         ScalingMode::Hpa => (Kind::HorizontalPodAutoscaler, "ScalingActive"),
         ScalingMode::Keda => (Kind::ScaledObject, "Ready"),

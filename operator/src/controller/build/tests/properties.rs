@@ -161,7 +161,7 @@ fn selectors(value: &Value, found: &mut Vec<Value>) {
             match name.as_str() {
                 "allowFrom" | "from" | "to" | "affinity" => {}
                 "selector" | "podSelector" | "labelSelector" => {
-                    found.push(value.get("matchLabels").unwrap_or(value).clone())
+                    found.push(value.get("matchLabels").unwrap_or(value).clone());
                 }
                 _ => selectors(value, found),
             }

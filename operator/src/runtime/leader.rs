@@ -49,7 +49,7 @@ impl Candidate {
         let _ = self.leads.wait_for(|leads| !*leads).await;
     }
 
-    /// Gives the lease back, so that another replica need not wait for its end.
+    /// Gives the lease back. Another replica notices when the lease would have ended.
     pub async fn resign(self) {
         drop(self.leads);
         if let Ok(Err(error)) = self.task.await {

@@ -52,7 +52,7 @@ pub(crate) async fn one_replica_leads_and_another_takes_over(plane: Arc<ControlP
         .await?;
     ensure!(!leads(&second).await?);
 
-    // Told to stop, it gives the lease back: the other need not wait for its end.
+    // Told to stop, it gives the lease back, which the other notices within its duration.
     let began = Instant::now();
     ensure!(first.stop().await? == Some(0));
     eventually("the other to lead", SOON, async || {

@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api,
+    chain::chain,
     controller::build::Defaults,
     metrics::Metrics,
     runtime::{
         Operator, discovery,
         leader::Candidate,
         server::{self, Shared},
-        telemetry,
+        telemetry::{self, TelemetryError},
     },
 };
 
@@ -131,8 +132,12 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::from(if error.is::<TelemetryError>() {
+                BAD_CONFIGURATION
+            } else {
+                1
+            })
         }
     }
 }

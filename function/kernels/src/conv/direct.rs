@@ -1,0 +1,339 @@
+//! Convolution as it is written down: every tap of every input channel, for any kernel.
+//!
+//! Nothing is padded or copied. A row of outputs is cut into stretches in which the same taps lie on the
+//! input; taps beside it are not multiplied with.
+
+use super::{
+    Conv, Geometry,
+    tile::{Place, Stretch},
+};
+use crate::{
+    arena::{Arena, Buffer},
+    isa::{Isa, Task},
+    map::Map,
+    picture::{PIXEL, Picture},
+    shared::Shared,
+    simd::{LANES, Simd},
+};
+
+/// Bytes of weights that are gone through for a band of pixels before the next input channels: they stay
+/// in the second-level cache, with room for the pixels.
+const WEIGHTS_AT_ONCE: usize = 160 << 10;
+
+/// Bytes of input that a task works on: as many as stay in the second-level cache while it goes through
+/// the output channels.
+const INPUT_AT_ONCE: usize = 256 << 10;
+
+/// Vector multiplications that are worth a task of their own, some microseconds.
+const TASK: usize = 1 << 14;
+
+/// Tasks for each thread, so that one that falls behind is helped.
+const TASKS_PER_THREAD: usize = 4;
+
+/// A dense convolution.
+pub(super) struct Direct {
+    groups: Vec<Group>,
+    /// One group after the other, each `[input blocks, kernel, kernel, LANES, blocks of the group, LANES]`.
+    weights: Buffer<f32>,
+    /// One value an output channel, and zeros up to a whole block.
+    bias: Vec<f32>,
+    /// Whether outputs are the pixels of the input, one for one.
+    pointwise: bool,
+}
+
+/// Blocks of output channels that a tile covers together.
+#[derive(Clone, Copy)]
+struct Group {
+    first: usize,
+    blocks: usize,
+    /// Of its first weight.
+    weights: usize,
+}
+
+/// Cuts `blocks` into as few groups of at most `most` as there can be, of about equal size.
+pub(super) fn groups(blocks: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = blocks.div_ceil(most);
+    (0..count).map(move |index| {
+        let first = blocks * index / count;
+        (first, blocks * (index + 1) / count - first)
+    })
+}
+
+/// What a convolution reads: a map, or a picture.
+pub(super) struct Source<'a> {
+    values: &'a [f32],
+    /// `[batch, height, width]`.
+    shape: [usize; 3],
+    /// Floats from a pixel to the next.
+    pixel: usize,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn map(map: &'a Map) -> Self {
+        let [batch, _, height, width] = map.shape();
+        Self {
+            values: &map.values,
+            shape: [batch, height, width],
+            pixel: LANES,
+        }
+    }
+
+    pub(super) fn picture(picture: &'a Picture) -> Self {
+        let [height, width] = picture.size();
+        Self {
+            values: picture.values(),
+            shape: [1, height, width],
+            pixel: PIXEL,
+        }
+    }
+}
+
+impl Direct {
+    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[f32], bias: &[f32]) -> Self {
+        let Geometry {
+            inputs,
+            outputs,
+            kernel,
+            ..
+        } = *geometry;
+        let taps = kernel * kernel;
+        let blocks = outputs.div_ceil(LANES);
+        let padded_inputs = inputs.next_multiple_of(LANES);
+        let mut packed = Arena::default().take(blocks * LANES * padded_inputs * taps);
+        packed.fill(0.0);
+        let mut start = 0;
+        let groups = groups(blocks, isa.most_blocks()).map(|(first, blocks)| {
+            let lanes = blocks * LANES;
+            for output in first * LANES..outputs.min((first + blocks) * LANES) {
+                for input in 0..inputs {
+                    for tap in 0..taps {
+                        let row = (input / LANES * taps + tap) * LANES + input % LANES;
+                        packed[start + row * lanes + output - first * LANES] =
+                            weight[(output * inputs + input) * taps + tap];
+                    }
+                }
+            }
+            let group = Group {
+                first,
+                blocks,
+                weights: start,
+            };
+            start += lanes * padded_inputs * taps;
+            group
+        });
+        let groups = groups.collect();
+        let mut padded = vec![0.0; blocks * LANES];
+        padded[..outputs].copy_from_slice(bias);
+        Self {
+            groups,
+            weights: packed,
+            bias: padded,
+            pointwise: kernel == 1 && geometry.stride == 1 && geometry.padding == [0; 2],
+        }
+    }
+
+    pub(super) fn forward(&self, conv: &Conv, x: &Source<'_>, residual: Option<&Map>, y: &mut Map) {
+        let [batch, mut height, mut width] = x.shape;
+        let [_, _, mut rows, mut columns] = y.shape();
+        if self.pointwise {
+            // The whole batch is one row.
+            (height, width) = (1, batch * height * width);
+            (rows, columns) = (1, width);
+        } else {
+            rows *= batch;
+        }
+        if rows * columns == 0 {
+            return;
+        }
+        let isa = y.context().isa;
+        let geometry = conv.geometry();
+        let pixels = rows * columns;
+        let cost = pixels * self.weights.len() / LANES;
+        let threads = rayon::current_num_threads();
+        let wanted = (cost / TASK).clamp(1, threads * TASKS_PER_THREAD);
+        let input_bytes = size_of_val(x.values);
+        let bands = wanted.max(input_bytes / INPUT_AT_ONCE);
+        // Bands of whole rows, or of whole tiles where there is only one.
+        let (unit, units) = if self.pointwise {
+            (POINTWISE_UNIT, pixels.div_ceil(POINTWISE_UNIT))
+        } else {
+            (1, rows)
+        };
+        let units_of_band = units.div_ceil(bands);
+        let bands = units.div_ceil(units_of_band);
+        let parts = (wanted / bands).clamp(1, self.groups.len());
+        let task = Run {
+            direct: self,
+            conv,
+            x: x.values,
+            pixel: x.pixel,
+            input: [height, width],
+            output: [rows, columns],
+            rows_of_map: if self.pointwise { 1 } else { rows / batch },
+            stretches: stretches(geometry, width, columns),
+            band: units_of_band * unit,
+            bands,
+            parts,
+            residual: residual.map(|residual| &residual.values[..]),
+            y: Shared::new(&mut y.values),
+        };
+        isa.run_all(bands * parts, &task);
+    }
+}
+
+/// Outputs of a row in which the same taps of the kernel lie on the input.
+struct Columns {
+    start: usize,
+    end: usize,
+    /// The taps, and the column of the input that the first of them lies on for the first output.
+    taps: [usize; 2],
+    x: usize,
+}
+
+/// Cuts a row of outputs.
+fn stretches(geometry: &Geometry, width: usize, columns: usize) -> Vec<Columns> {
+    let mut stretches: Vec<Columns> = Vec::with_capacity(2 * geometry.kernel + 1);
+    for column in 0..columns {
+        let (taps, x) = geometry.taps(column, width);
+        match stretches.last_mut() {
+            Some(last) if last.taps == taps => last.end = column + 1,
+            _ => stretches.push(Columns {
+                start: column,
+                end: column + 1,
+                taps,
+                x,
+            }),
+        }
+    }
+    stretches
+}
+
+/// A multiple of every tile's pixels.
+const POINTWISE_UNIT: usize = 24;
+
+/// One call.
+struct Run<'a> {
+    direct: &'a Direct,
+    conv: &'a Conv,
+    x: &'a [f32],
+    /// Floats from an input pixel to the next.
+    pixel: usize,
+    /// Rows and columns of one map of the input.
+    input: [usize; 2],
+    /// Rows of all maps of the output, and columns.
+    output: [usize; 2],
+    rows_of_map: usize,
+    stretches: Vec<Columns>,
+    /// Rows of a band; or pixels, where all are one row.
+    band: usize,
+    bands: usize,
+    /// The output channels are cut into so many parts.
+    parts: usize,
+    residual: Option<&'a [f32]>,
+    y: Shared<'a, f32>,
+}
+
+impl Task for Run<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(&self, index: usize) {
+        let (band, part) = (index % self.bands, index / self.bands);
+        let groups = &self.direct.groups;
+        let of = |part| part * groups.len() / self.parts;
+        for group in &groups[of(part)..of(part + 1)] {
+            self.group::<S>(group, band * self.band);
+        }
+    }
+}
+
+impl Run<'_> {
+    /// A group of output blocks of a band, a few input blocks after the other.
+    #[inline(always)]
+    fn group<S: Simd>(&self, group: &Group, start: usize) {
+        let Geometry { inputs, kernel, .. } = self.conv.geometry;
+        let taps = kernel * kernel;
+        let bytes_of_block = taps * LANES * group.blocks * LANES * size_of::<f32>();
+        let at_once = (WEIGHTS_AT_ONCE / bytes_of_block).max(1) * LANES;
+        let mut first = 0;
+        while first < inputs {
+            let end = inputs.min(first + at_once);
+            self.inputs::<S>(group, start, first, end);
+            first = end;
+        }
+    }
+
+    /// The share of input channels `first..end` in a group of output blocks of a band.
+    #[inline(always)]
+    fn inputs<S: Simd>(&self, group: &Group, start: usize, first: usize, end: usize) {
+        let geometry = &self.conv.geometry;
+        let Geometry {
+            kernel, dilation, ..
+        } = *geometry;
+        let [height, width] = self.input;
+        let [rows, columns] = self.output;
+        let w_tap = LANES * group.blocks * LANES;
+        let all = Stretch {
+            inputs: end - first,
+            taps: [1, 1],
+            x_pixel: geometry.stride * self.pixel,
+            x_tap: [dilation * width * self.pixel, dilation * self.pixel],
+            x_block: self.x.len() / geometry.inputs.div_ceil(LANES),
+            w_tap: [kernel * w_tap, w_tap],
+            w_block: kernel * kernel * w_tap,
+            y_block: rows * columns * LANES,
+            resume: first > 0,
+            finish: (end == geometry.inputs).then_some(self.conv.activation),
+        };
+        let x = first / LANES * all.x_block;
+        let weights = group.weights + first / LANES * all.w_block;
+        let y = group.first * all.y_block;
+
+        if self.direct.pointwise {
+            let count = self.band.min(columns - start);
+            let place = self.place(group, x + start * self.pixel, weights, y + start * LANES);
+            // SAFETY: `start..start + count` are pixels of input and output, which have as many.
+            unsafe { all.run::<S>(group.blocks, count, place) };
+            return;
+        }
+        for row in start..rows.min(start + self.band) {
+            let (map, row_of_map) = (row / self.rows_of_map, row % self.rows_of_map);
+            let ([top, bottom], x_row) = geometry.taps(row_of_map, height);
+            for columns_of in &self.stretches {
+                let [left, right] = columns_of.taps;
+                let stretch = Stretch {
+                    // Where the kernel lies beside the input, there is nothing to sum.
+                    inputs: if top < bottom && left < right {
+                        all.inputs
+                    } else {
+                        0
+                    },
+                    taps: [bottom - top, right - left],
+                    ..all
+                };
+                let place = self.place(
+                    group,
+                    x + ((map * height + x_row) * width + columns_of.x) * self.pixel,
+                    weights + top * all.w_tap[0] + left * all.w_tap[1],
+                    y + (row * columns + columns_of.start) * LANES,
+                );
+                let count = columns_of.end - columns_of.start;
+                // SAFETY: for these outputs, the taps from `left` to `right` lie on the input's columns, and
+                // those from `top` to `bottom` on its rows.
+                unsafe { stretch.run::<S>(group.blocks, count, place) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, group: &Group, x: usize, weights: usize, y: usize) -> Place {
+        Place {
+            x: self.x[x..].as_ptr(),
+            w: self.direct.weights[weights..].as_ptr(),
+            bias: self.direct.bias[group.first * LANES..].as_ptr(),
+            residual: self
+                .residual
+                .map_or(std::ptr::null(), |residual| residual[y..].as_ptr()),
+            // SAFETY: an output of this band, and of this group of channels, which are this task's alone.
+            y: unsafe { self.y.at(y) },
+        }
+    }
+}

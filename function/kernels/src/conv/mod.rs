@@ -1,0 +1,290 @@
+//! Convolution with what follows it: bias, residual, activation.
+
+mod depthwise;
+mod direct;
+mod tile;
+mod winograd;
+
+use std::fmt;
+
+use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
+use crate::{
+    Activation,
+    isa::Isa,
+    map::{Context, Map},
+    picture::Picture,
+};
+
+/// How a convolution moves over its input. The same in both directions, but for the padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Input channels.
+    pub inputs: usize,
+    /// Output channels.
+    pub outputs: usize,
+    /// Side of the square kernel, in pixels.
+    pub kernel: usize,
+    /// Step between outputs, in input pixels.
+    pub stride: usize,
+    /// Zero pixels before (top, left) and after (bottom, right) the input.
+    pub padding: [usize; 2],
+    /// Distance between kernel taps, in input pixels.
+    pub dilation: usize,
+    /// Channel groups; `inputs` for a depthwise convolution.
+    pub groups: usize,
+}
+
+impl Geometry {
+    /// A dense kernel of an odd side, stride 1, padded so that the map keeps its size.
+    pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
+        Self {
+            inputs,
+            outputs,
+            kernel,
+            stride: 1,
+            padding: [kernel / 2; 2],
+            dilation: 1,
+            groups: 1,
+        }
+    }
+
+    /// One kernel a channel, otherwise as [`new`](Self::new).
+    pub fn depthwise(channels: usize, kernel: usize) -> Self {
+        Self {
+            groups: channels,
+            ..Self::new(channels, channels, kernel)
+        }
+    }
+
+    /// With this step between outputs.
+    #[must_use]
+    pub fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// With this distance between taps, padded so that a map at stride 1 keeps its size.
+    #[must_use]
+    pub fn dilation(self, dilation: usize) -> Self {
+        Self {
+            dilation,
+            padding: [self.kernel / 2 * dilation; 2],
+            ..self
+        }
+    }
+
+    /// With this many zero pixels before and after.
+    #[must_use]
+    pub fn padding(self, before: usize, after: usize) -> Self {
+        Self {
+            padding: [before, after],
+            ..self
+        }
+    }
+
+    /// Shape of the weight, `[out_channels, in_channels / groups, kernel, kernel]`.
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [
+            self.outputs,
+            self.inputs / self.groups,
+            self.kernel,
+            self.kernel,
+        ]
+    }
+
+    /// Height or width of the output for that of an input: `(length + padding - reach) / stride + 1`,
+    /// where `reach` is how much of the padded input a kernel covers; 0 where it covers more than all.
+    pub fn output_length(&self, length: usize) -> usize {
+        let reach = (self.kernel - 1) * self.dilation + 1;
+        let padded = length + self.padding[0] + self.padding[1];
+        padded
+            .checked_sub(reach)
+            .map_or(0, |rest| rest / self.stride + 1)
+    }
+
+    /// Shape of the output for that of an input, both `[batch, channels, height, width]`.
+    pub fn output_shape(&self, [batch, _, height, width]: [usize; 4]) -> [usize; 4] {
+        [
+            batch,
+            self.outputs,
+            self.output_length(height),
+            self.output_length(width),
+        ]
+    }
+
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.inputs && self.inputs == self.outputs
+    }
+
+    /// Those taps of a row or column of the kernel, from the first to one past the last, that lie on the input
+    /// for the output at `position`, and where on it the first does; no taps, and 0, if all lie beside it.
+    #[inline(always)]
+    fn taps(&self, position: usize, length: usize) -> ([usize; 2], usize) {
+        let (origin, padding) = (position * self.stride, self.padding[0]);
+        let first = padding.saturating_sub(origin).div_ceil(self.dilation);
+        let rest = (length + padding).saturating_sub(origin);
+        let end = rest.div_ceil(self.dilation).min(self.kernel);
+        if first < end {
+            ([first, end], origin + first * self.dilation - padding)
+        } else {
+            ([0, 0], 0)
+        }
+    }
+}
+
+/// A 2-D convolution, its bias, and the activation after it, with the weights in the order in which a set
+/// of instructions wants them.
+pub struct Conv {
+    geometry: Geometry,
+    activation: Activation,
+    method: Method,
+}
+
+enum Method {
+    Direct(Direct),
+    Winograd(Winograd),
+    Depthwise(Depthwise),
+}
+
+impl Conv {
+    /// `weight` is in the order of [`Geometry::weight_shape`], `bias` has one value an output channel.
+    ///
+    /// Convolutions in groups that are not depthwise run as dense ones with zeros between the groups.
+    ///
+    /// # Panics
+    /// If the lengths are not those of the geometry.
+    pub fn new(
+        isa: Isa,
+        geometry: Geometry,
+        weight: &[f32],
+        bias: &[f32],
+        activation: Activation,
+    ) -> Self {
+        assert_eq!(weight.len(), geometry.weight_shape().iter().product());
+        assert_eq!(bias.len(), geometry.outputs);
+        assert!(geometry.stride > 0 && geometry.dilation > 0 && geometry.kernel > 0);
+        let method = if geometry.is_depthwise() {
+            Method::Depthwise(Depthwise::new(&geometry, weight, bias))
+        } else if Winograd::suits(&geometry) {
+            Method::Winograd(Winograd::new(isa, &geometry, weight, bias))
+        } else if geometry.groups == 1 {
+            Method::Direct(Direct::new(isa, &geometry, weight, bias))
+        } else {
+            Method::Direct(Direct::new(isa, &geometry, &dense(&geometry, weight), bias))
+        };
+        Self {
+            geometry,
+            activation,
+            method,
+        }
+    }
+
+    /// How it moves over its input.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// `activation(conv(x) + bias + residual)`: `[batch, inputs, h, w]` to `[batch, outputs, h', w']`, the
+    /// shape of `residual`, too.
+    ///
+    /// # Panics
+    /// If a shape is another.
+    pub fn forward(&self, x: &Map, residual: Option<&Map>) -> Map {
+        assert_eq!(x.shape()[1], self.geometry.inputs, "channels of the input");
+        let mut y = Map::any(x.context(), self.geometry.output_shape(x.shape()));
+        if let Some(residual) = residual {
+            assert_eq!(residual.shape(), y.shape(), "shape of the residual");
+        }
+        match &self.method {
+            Method::Direct(direct) => {
+                direct.forward(self, &direct::Source::map(x), residual, &mut y);
+            }
+            Method::Winograd(winograd) => winograd.forward(self, x, residual, &mut y),
+            Method::Depthwise(depthwise) => {
+                if let Some(residual) = residual {
+                    depthwise.forward(self, Activation::Identity, x, false, &mut y);
+                    y.add(residual, self.activation);
+                    return y;
+                }
+                depthwise.forward(self, self.activation, x, false, &mut y);
+            }
+        }
+        self.finish(y)
+    }
+
+    /// The first convolution of a network, of a picture: `[1, 3, h, w]` to `[1, outputs, h', w']`.
+    ///
+    /// # Panics
+    /// If it does not take three channels.
+    pub fn forward_picture(&self, context: &std::sync::Arc<Context>, picture: &Picture) -> Map {
+        assert_eq!(
+            self.geometry.inputs,
+            Picture::CHANNELS,
+            "channels of the input"
+        );
+        let [height, width] = picture.size();
+        let shape = [1, Picture::CHANNELS, height, width];
+        match &self.method {
+            Method::Direct(direct) => {
+                let mut y = Map::any(context, self.geometry.output_shape(shape));
+                direct.forward(self, &direct::Source::picture(picture), None, &mut y);
+                self.finish(y)
+            }
+            _ => self.forward(&picture.to_map(context), None),
+        }
+    }
+
+    /// As [`forward`](Self::forward) on `x` with its sides doubled, every pixel repeated. For depthwise
+    /// convolutions of stride 1; the doubled map is never made.
+    ///
+    /// # Panics
+    /// If it is not such a convolution, or `x` has another shape.
+    pub fn forward_doubled(&self, x: &Map) -> Map {
+        let [batch, channels, height, width] = x.shape();
+        assert_eq!(channels, self.geometry.inputs, "channels of the input");
+        let Method::Depthwise(depthwise) = &self.method else {
+            panic!("not depthwise: {:?}", self.geometry);
+        };
+        let doubled = [batch, channels, 2 * height, 2 * width];
+        let mut y = Map::any(x.context(), self.geometry.output_shape(doubled));
+        depthwise.forward(self, self.activation, x, true, &mut y);
+        self.finish(y)
+    }
+
+    /// What vectors do not do.
+    fn finish(&self, mut y: Map) -> Map {
+        if self.activation == Activation::Sigmoid {
+            y.values
+                .iter_mut()
+                .for_each(|x| *x = self.activation.of(*x));
+        }
+        y
+    }
+}
+
+impl fmt::Debug for Conv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conv")
+            .field("geometry", &self.geometry)
+            .field("activation", &self.activation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The weight of a convolution without groups that does the same.
+fn dense(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let Geometry {
+        inputs,
+        outputs,
+        groups,
+        ..
+    } = *geometry;
+    let taps = geometry.kernel * geometry.kernel;
+    let (inputs_of_group, outputs_of_group) = (inputs / groups, outputs / groups);
+    let mut dense = vec![0.0; outputs * inputs * taps];
+    let per_output = inputs_of_group * taps;
+    for (output, kernel) in weight.chunks_exact(per_output).enumerate() {
+        let first = output / outputs_of_group * inputs_of_group;
+        dense[(output * inputs + first) * taps..][..per_output].copy_from_slice(kernel);
+    }
+    dense
+}

@@ -1,0 +1,172 @@
+//! Which vector instructions are used.
+
+use std::{fmt, str::FromStr};
+
+use rayon::prelude::*;
+
+use crate::simd::{Simd, portable::Portable};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
+
+/// A set of vector instructions that this processor has.
+///
+/// Can only be had from [`Isa::best`] and [`Isa::named`], so holding one proves that the processor has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+/// All names, best first.
+const NAMES: [&str; 3] = ["avx512", "avx2", "portable"];
+
+impl Isa {
+    /// Those that this processor has, best first.
+    pub fn available() -> Vec<Self> {
+        let named = NAMES.into_iter().map(str::parse);
+        named.filter_map(Result::ok).collect()
+    }
+
+    /// The best that this processor has.
+    pub fn best() -> Self {
+        Self::available()
+            .first()
+            .copied()
+            .unwrap_or(Self(Set::Portable))
+    }
+
+    /// Its name: `avx512`, `avx2` or `portable`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            Set::Portable => "portable",
+        }
+    }
+
+    /// The most blocks of output channels that a tile of a convolution covers.
+    pub(crate) fn most_blocks(self) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => Avx512::MOST_BLOCKS,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => Avx2::MOST_BLOCKS,
+            Set::Portable => Portable::MOST_BLOCKS,
+        }
+    }
+
+    /// Runs one task, compiled for this set.
+    pub(crate) fn run<T: Task>(self, task: &T, index: usize) {
+        match self.0 {
+            // SAFETY: there is no `Isa` of a set that the processor lacks.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { run_avx512(task, index) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { run_avx2(task, index) },
+            Set::Portable => task.run::<Portable>(index),
+        }
+    }
+
+    /// Runs tasks `0..count` on the threads of the current pool, in any order.
+    pub(crate) fn run_all<T: Task>(self, count: usize, task: &T) {
+        if count == 1 {
+            return self.run(task, 0);
+        }
+        let tasks = (0..count).into_par_iter().with_max_len(1);
+        tasks.for_each(|index| self.run(task, index));
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a set of instructions cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IsaError {
+    /// There are no kernels of this name.
+    #[error("no kernels are called {name}, only {}", NAMES.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The processor lacks the instructions.
+    #[error("this processor cannot run {name}, only {}", names())]
+    Missing {
+        /// What was asked for.
+        name: &'static str,
+    },
+}
+
+fn names() -> String {
+    let names: Vec<_> = Isa::available().into_iter().map(Isa::name).collect();
+    names.join(", ")
+}
+
+/// By its [name](Isa::name).
+impl FromStr for Isa {
+    type Err = IsaError;
+
+    fn from_str(name: &str) -> Result<Self, IsaError> {
+        let (set, there) = match name {
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => (
+                Set::Avx512,
+                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
+            ),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => (
+                Set::Avx2,
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            ),
+            "portable" => (Set::Portable, true),
+            _ => {
+                let known = NAMES.into_iter().find(|known| *known == name);
+                let unknown = || IsaError::Unknown {
+                    name: name.to_owned(),
+                };
+                return Err(known.map_or_else(unknown, |name| IsaError::Missing { name }));
+            }
+        };
+        if there {
+            Ok(Self(set))
+        } else {
+            let name = Self(set).name();
+            Err(IsaError::Missing { name })
+        }
+    }
+}
+
+/// Work in independent parts, written for any set of instructions.
+pub(crate) trait Task: Sync {
+    /// Does one part. Marked `#[inline(always)]`, as is all that it calls, so that it is compiled with
+    /// the set's instructions.
+    fn run<S: Simd>(&self, index: usize);
+}
+
+/// # Safety
+/// The processor has the features.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,fma,avx2")]
+unsafe fn run_avx512<T: Task>(task: &T, index: usize) {
+    task.run::<Avx512>(index);
+}
+
+/// # Safety
+/// The processor has the features.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<T: Task>(task: &T, index: usize) {
+    task.run::<Avx2>(index);
+}

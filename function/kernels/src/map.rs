@@ -1,0 +1,154 @@
+//! Feature maps in the layout that the kernels work on.
+
+use std::sync::Arc;
+
+use crate::{
+    arena::{Arena, Buffer},
+    isa::Isa,
+    simd::LANES,
+};
+
+/// What kernels run with: which instructions, and where their memory comes from.
+///
+/// Kernels run on the threads of the rayon pool that they are called on; called from outside of one, on
+/// the global pool.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The vector instructions.
+    pub isa: Isa,
+    /// Where maps and scratch memory come from and go back to.
+    pub arena: Arena,
+}
+
+impl Context {
+    /// With memory of its own.
+    pub fn new(isa: Isa) -> Arc<Self> {
+        Arc::new(Self {
+            isa,
+            arena: Arena::default(),
+        })
+    }
+}
+
+/// A batch of feature maps, 32-bit floats.
+///
+/// In memory it is `[ceil(channels / 16), batch, height, width, 16]`: sixteen channels of a pixel lie
+/// side by side, and a pointwise convolution sees the whole batch as one long row of pixels. What the
+/// last block holds beyond `channels` is not specified; no kernel lets it reach another channel.
+#[derive(Debug)]
+pub struct Map {
+    pub(crate) context: Arc<Context>,
+    pub(crate) values: Buffer<f32>,
+    shape: [usize; 4],
+}
+
+impl Map {
+    /// A map of any values, `[batch, channels, height, width]`.
+    pub(crate) fn any(context: &Arc<Context>, shape: [usize; 4]) -> Self {
+        let [batch, channels, height, width] = shape;
+        let blocks = channels.div_ceil(LANES);
+        Self {
+            context: Arc::clone(context),
+            values: context.arena.take(blocks * batch * height * width * LANES),
+            shape,
+        }
+    }
+
+    /// From values in the order `[batch, channels, height, width]`.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn from_planar(context: &Arc<Context>, values: &[f32], shape: [usize; 4]) -> Self {
+        assert_eq!(values.len(), shape.iter().product::<usize>());
+        let mut map = Self::any(context, shape);
+        let [batch, channels, height, width] = shape;
+        let pixels = height * width;
+        if pixels == 0 || batch == 0 {
+            return map;
+        }
+        for (index, image) in map.values.chunks_exact_mut(pixels * LANES).enumerate() {
+            let (block, n) = (index / batch, index % batch);
+            for lane in 0..LANES {
+                let channel = block * LANES + lane;
+                let pixels_of = image[lane..].iter_mut().step_by(LANES);
+                if channel < channels {
+                    let plane = &values[(n * channels + channel) * pixels..][..pixels];
+                    pixels_of.zip(plane).for_each(|(to, from)| *to = *from);
+                } else {
+                    pixels_of.for_each(|to| *to = 0.0);
+                }
+            }
+        }
+        map
+    }
+
+    /// Its values in the order `[batch, channels, height, width]`.
+    pub fn to_planar(&self) -> Vec<f32> {
+        let [batch, channels, height, width] = self.shape;
+        let pixels = height * width;
+        let mut planar = Vec::with_capacity(batch * channels * pixels);
+        for n in 0..batch {
+            for channel in 0..channels {
+                let image = (channel / LANES * batch + n) * pixels * LANES;
+                let image = &self.values[image..][..pixels * LANES];
+                planar.extend(image.iter().skip(channel % LANES).step_by(LANES));
+            }
+        }
+        planar
+    }
+
+    /// `[batch, channels, height, width]`.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// What made it.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Blocks of sixteen channels.
+    pub(crate) fn blocks(&self) -> usize {
+        self.shape[1].div_ceil(LANES)
+    }
+
+    /// Pixels of one block: of all maps of the batch.
+    pub(crate) fn pixels(&self) -> usize {
+        self.shape[0] * self.shape[2] * self.shape[3]
+    }
+
+    /// Seen as a batch of other maps with the same pixels.
+    ///
+    /// # Panics
+    /// If the pixels are not as many.
+    #[must_use]
+    pub fn reshaped(mut self, [batch, height, width]: [usize; 3]) -> Self {
+        assert_eq!(self.pixels(), batch * height * width);
+        self.shape = [batch, self.shape[1], height, width];
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Context, Map};
+    use crate::isa::Isa;
+
+    #[test]
+    fn there_and_back() {
+        let context = Context::new(Isa::best());
+        for shape in [
+            [1, 3, 2, 5],
+            [2, 16, 1, 1],
+            [3, 37, 4, 3],
+            [0, 5, 2, 2],
+            [2, 5, 0, 2],
+        ] {
+            let values: Vec<f32> = (0..shape.iter().product())
+                .map(|i: usize| i as f32)
+                .collect();
+            let map = Map::from_planar(&context, &values, shape);
+            assert_eq!(map.to_planar(), values);
+        }
+    }
+}

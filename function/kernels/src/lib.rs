@@ -31,7 +31,7 @@ mod testing;
 
 pub use activation::Activation;
 pub use arena::{Arena, Buffer, Element};
-pub use conv::{Conv, Geometry};
+pub use conv::{Conv, ConvTranspose, Geometry};
 pub use isa::{Isa, IsaError};
 pub use map::{Context, Map};
 pub use picture::Picture;

@@ -85,16 +85,25 @@ impl Map {
     /// Its values in the order `[batch, channels, height, width]`.
     pub fn to_planar(&self) -> Vec<f32> {
         let [batch, channels, height, width] = self.shape;
-        let pixels = height * width;
-        let mut planar = Vec::with_capacity(batch * channels * pixels);
-        for n in 0..batch {
+        let mut planar = Vec::with_capacity(batch * channels * height * width);
+        for map in 0..batch {
             for channel in 0..channels {
-                let image = (channel / LANES * batch + n) * pixels * LANES;
-                let image = &self.values[image..][..pixels * LANES];
-                planar.extend(image.iter().skip(channel % LANES).step_by(LANES));
+                planar.extend(self.plane(map, channel));
             }
         }
         planar
+    }
+
+    /// The values of one channel of one map, `[height, width]`.
+    ///
+    /// # Panics
+    /// If there is no such channel.
+    pub fn plane(&self, map: usize, channel: usize) -> impl Iterator<Item = f32> + '_ {
+        let [batch, channels, height, width] = self.shape;
+        assert!(map < batch && channel < channels, "no channel {channel} of {map}");
+        let start = (channel / LANES * batch + map) * height * width * LANES;
+        let pixels = self.values[start..][..height * width * LANES].iter();
+        pixels.skip(channel % LANES).step_by(LANES).copied()
     }
 
     /// `[batch, channels, height, width]`.
@@ -126,6 +135,15 @@ impl Map {
         assert_eq!(self.pixels(), batch * height * width);
         self.shape = [batch, self.shape[1], height, width];
         self
+    }
+}
+
+/// A copy in memory of its own.
+impl Clone for Map {
+    fn clone(&self) -> Self {
+        let mut copy = Self::any(&self.context, self.shape);
+        copy.values.copy_from_slice(&self.values);
+        copy
     }
 }
 

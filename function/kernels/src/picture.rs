@@ -5,14 +5,15 @@ use std::sync::Arc;
 use crate::{
     arena::{Arena, Buffer},
     map::{Context, Map},
+    simd::LANES,
 };
 
-/// A picture of three channels, normalised: `[height, width, 4]` in memory, the fourth value unused, so
-/// that the first layer reads a pixel's channels side by side.
+/// Pictures of three channels, normalised: `[batch, height, width, 4]` in memory, the fourth value unused,
+/// so that the first layer reads a pixel's channels side by side.
 #[derive(Debug)]
 pub struct Picture {
     values: Buffer<f32>,
-    size: [usize; 2],
+    size: [usize; 3],
 }
 
 /// Floats of a pixel in memory.
@@ -22,28 +23,32 @@ impl Picture {
     /// Channels of a picture.
     pub const CHANNELS: usize = 3;
 
-    /// From three planes, `[3, height, width]`.
+    /// From three planes a picture, `[batch, 3, height, width]`; `size` is `[batch, height, width]`.
     ///
     /// # Panics
     /// If there are not as many values.
-    pub fn from_planes(arena: &Arena, planes: &[f32], size: [usize; 2]) -> Self {
-        let pixels = size[0] * size[1];
-        assert_eq!(planes.len(), Self::CHANNELS * pixels);
-        let mut values = arena.take(pixels * PIXEL);
-        let (red, rest) = planes.split_at(pixels);
-        let (green, blue) = rest.split_at(pixels);
-        let colours = red.iter().zip(green).zip(blue);
-        for (to, ((&red, &green), &blue)) in
-            values.as_chunks_mut::<PIXEL>().0.iter_mut().zip(colours)
-        {
-            *to = [red, green, blue, 0.0];
+    pub fn from_planes(arena: &Arena, planes: &[f32], size: [usize; 3]) -> Self {
+        let [batch, height, width] = size;
+        let pixels = height * width;
+        assert_eq!(planes.len(), batch * Self::CHANNELS * pixels);
+        let mut values = arena.take(batch * pixels * PIXEL);
+        for n in 0..batch {
+            let planes = &planes[n * Self::CHANNELS * pixels..][..Self::CHANNELS * pixels];
+            let (red, rest) = planes.split_at(pixels);
+            let (green, blue) = rest.split_at(pixels);
+            let to = &mut values[n * pixels * PIXEL..][..pixels * PIXEL];
+            let colours = red.iter().zip(green).zip(blue);
+            for (to, ((&red, &green), &blue)) in to.as_chunks_mut::<PIXEL>().0.iter_mut().zip(colours) {
+                *to = [red, green, blue, 0.0];
+            }
         }
         Self { values, size }
     }
 
-    /// `[height, width]` in pixels.
-    pub fn size(&self) -> [usize; 2] {
-        self.size
+    /// `[batch, 3, height, width]`.
+    pub fn shape(&self) -> [usize; 4] {
+        let [batch, height, width] = self.size;
+        [batch, Self::CHANNELS, height, width]
     }
 
     pub(crate) fn values(&self) -> &[f32] {
@@ -52,14 +57,12 @@ impl Picture {
 
     /// As a map of three channels.
     pub(crate) fn to_map(&self, context: &Arc<Context>) -> Map {
-        let [height, width] = self.size;
-        let pixels = height * width;
-        let mut planes = vec![0.0; Self::CHANNELS * pixels];
-        for (index, pixel) in self.values.as_chunks::<PIXEL>().0.iter().enumerate() {
-            for channel in 0..Self::CHANNELS {
-                planes[channel * pixels + index] = pixel[channel];
-            }
+        let mut map = Map::any(context, self.shape());
+        map.values.fill(0.0);
+        let pixels = map.values.chunks_exact_mut(LANES);
+        for (to, from) in pixels.zip(self.values.chunks_exact(PIXEL)) {
+            to[..PIXEL].copy_from_slice(from);
         }
-        Map::from_planar(context, &planes, [1, Self::CHANNELS, height, width])
+        map
     }
 }

@@ -2,7 +2,7 @@
 //! loops of its definition.
 
 use proptest::prelude::*;
-use segmenter_kernels::{Activation, Context, Conv, Geometry, Isa, Map, Picture};
+use segmenter_kernels::{Activation, Context, Conv, ConvTranspose, Geometry, Isa, Map, Picture};
 
 /// Of the largest sum, before the activation.
 const TOLERANCE: f32 = 2e-5;
@@ -134,6 +134,46 @@ proptest! {
     }
 
     #[test]
+    fn fully_connected(
+        inputs in 1usize..40, outputs in 1usize..70, side in 1usize..8, batch in 1usize..40,
+        activation in activation(),
+    ) {
+        let geometry = Geometry::new(inputs, outputs, side).padding(0, 0);
+        check(geometry, batch, [side; 2], activation);
+    }
+
+    #[test]
+    fn transposed(
+        inputs in 1usize..40, outputs in 1usize..40, batch in 1usize..3, sides in sides(9),
+        activation in activation(),
+    ) {
+        let shape = [batch, inputs, sides[0], sides[1]];
+        let x = values(shape.iter().product(), 11);
+        let weight = values(inputs * outputs * 4, 12);
+        let bias = values(outputs, 13);
+        let [height, width] = [2 * sides[0], 2 * sides[1]];
+        let expected: Vec<f32> = (0..batch * outputs * height * width)
+            .map(|index| {
+                let (plane, row, column) = (index / (height * width), index / width % height, index % width);
+                let (n, output) = (plane / outputs, plane % outputs);
+                let tap = row % 2 * 2 + column % 2;
+                let products = (0..inputs).map(|input| {
+                    let pixel = ((n * inputs + input) * sides[0] + row / 2) * sides[1] + column / 2;
+                    f64::from(x[pixel]) * f64::from(weight[(input * outputs + output) * 4 + tap])
+                });
+                (products.sum::<f64>() + f64::from(bias[output])) as f32
+            })
+            .collect();
+        for isa in Isa::available() {
+            let context = Context::new(isa);
+            let conv = ConvTranspose::new(isa, [inputs, outputs], &weight, &bias, activation);
+            let y = conv.forward(&Map::from_planar(&context, &x, shape));
+            prop_assert_eq!(y.shape(), [batch, outputs, height, width]);
+            assert_close(&y.to_planar(), &expected, activation, isa.name());
+        }
+    }
+
+    #[test]
     fn dense(
         inputs in 1usize..40, outputs in 1usize..40, kernel in 1usize..8, stride in 1usize..4,
         dilation in 1usize..4, before in 0usize..5, after in 0usize..5, batch in 1usize..3,
@@ -181,11 +221,12 @@ proptest! {
 
     #[test]
     fn of_a_picture(
-        outputs in 1usize..70, kernel in 1usize..8, stride in 1usize..3, sides in sides(24),
+        outputs in 1usize..70, kernel in 1usize..8, stride in 1usize..3, batch in 1usize..3,
+        sides in sides(24),
         activation in activation(),
     ) {
         let geometry = Geometry::new(3, outputs, kernel).stride(stride);
-        let shape = [1, 3, sides[0], sides[1]];
+        let shape = [batch, 3, sides[0], sides[1]];
         let x = values(shape.iter().product(), 5);
         let weight = values(geometry.weight_shape().iter().product(), 6);
         let bias = values(outputs, 7);
@@ -193,7 +234,7 @@ proptest! {
         for isa in Isa::available() {
             let context = Context::new(isa);
             let conv = Conv::new(isa, geometry, &weight, &bias, activation);
-            let picture = Picture::from_planes(&context.arena, &x, sides);
+            let picture = Picture::from_planes(&context.arena, &x, [batch, sides[0], sides[1]]);
             let y = conv.forward_picture(&context, &picture).to_planar();
             assert_close(&y, &expected, activation, isa.name());
         }

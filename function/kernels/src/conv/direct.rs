@@ -37,8 +37,6 @@ pub(super) struct Direct {
     weights: Buffer<f32>,
     /// One value an output channel, and zeros up to a whole block.
     bias: Vec<f32>,
-    /// Whether outputs are the pixels of the input, one for one.
-    pointwise: bool,
 }
 
 /// Blocks of output channels that a tile covers together.
@@ -79,10 +77,10 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn picture(picture: &'a Picture) -> Self {
-        let [height, width] = picture.size();
+        let [batch, _, height, width] = picture.shape();
         Self {
             values: picture.values(),
-            shape: [1, height, width],
+            shape: [batch, height, width],
             pixel: PIXEL,
         }
     }
@@ -128,40 +126,42 @@ impl Direct {
             groups,
             weights: packed,
             bias: padded,
-            pointwise: kernel == 1 && geometry.stride == 1 && geometry.padding == [0; 2],
         }
     }
 
     pub(super) fn forward(&self, conv: &Conv, x: &Source<'_>, residual: Option<&Map>, y: &mut Map) {
-        let [batch, mut height, mut width] = x.shape;
-        let [_, _, mut rows, mut columns] = y.shape();
-        if self.pointwise {
-            // The whole batch is one row.
-            (height, width) = (1, batch * height * width);
-            (rows, columns) = (1, width);
-        } else {
-            rows *= batch;
-        }
-        if rows * columns == 0 {
+        let [batch, height, width] = x.shape;
+        let [_, _, rows_of_map, columns] = y.shape();
+        let pixels = batch * rows_of_map * columns;
+        if pixels == 0 {
             return;
         }
-        let isa = y.context().isa;
         let geometry = conv.geometry();
-        let pixels = rows * columns;
-        let cost = pixels * self.weights.len() / LANES;
-        let threads = rayon::current_num_threads();
-        let wanted = (cost / TASK).clamp(1, threads * TASKS_PER_THREAD);
-        let input_bytes = size_of_val(x.values);
-        let bands = wanted.max(input_bytes / INPUT_AT_ONCE);
-        // Bands of whole rows, or of whole tiles where there is only one.
-        let (unit, units) = if self.pointwise {
-            (POINTWISE_UNIT, pixels.div_ceil(POINTWISE_UNIT))
+        let one_row = if geometry.is_pointwise() {
+            Some(x.pixel)
+        } else if geometry.covers([height, width]) {
+            Some(height * width * x.pixel)
         } else {
-            (1, rows)
+            None
         };
-        let units_of_band = units.div_ceil(bands);
+        // Bands of whole rows, or of whole tiles where there is only one.
+        let ([rows, columns], [units, unit]) = if one_row.is_some() {
+            ([1, pixels], [pixels.div_ceil(ONE_ROW_UNIT), ONE_ROW_UNIT])
+        } else {
+            ([batch * rows_of_map, columns], [batch * rows_of_map, 1])
+        };
+        let cost = pixels * self.weights.len() / LANES;
+        let wanted = (cost / TASK).clamp(1, rayon::current_num_threads() * TASKS_PER_THREAD);
+        // A fully connected layer reads each input once, and far more weights: these should be read rarely.
+        let input = if geometry.covers([height, width]) {
+            size_of_val(x.values) / (height * width)
+        } else {
+            size_of_val(x.values)
+        };
+        let units_of_band = units.div_ceil(wanted.max(input / INPUT_AT_ONCE));
         let bands = units.div_ceil(units_of_band);
         let parts = (wanted / bands).clamp(1, self.groups.len());
+        let isa = y.context().isa;
         let task = Run {
             direct: self,
             conv,
@@ -169,8 +169,12 @@ impl Direct {
             pixel: x.pixel,
             input: [height, width],
             output: [rows, columns],
-            rows_of_map: if self.pointwise { 1 } else { rows / batch },
-            stretches: stretches(geometry, width, columns),
+            one_row,
+            rows_of_map,
+            stretches: match one_row {
+                Some(_) => Vec::new(),
+                None => stretches(geometry, width, columns),
+            },
             band: units_of_band * unit,
             bands,
             parts,
@@ -209,7 +213,7 @@ fn stretches(geometry: &Geometry, width: usize, columns: usize) -> Vec<Columns> 
 }
 
 /// A multiple of every tile's pixels.
-const POINTWISE_UNIT: usize = 24;
+const ONE_ROW_UNIT: usize = 24;
 
 /// One call.
 struct Run<'a> {
@@ -220,8 +224,11 @@ struct Run<'a> {
     pixel: usize,
     /// Rows and columns of one map of the input.
     input: [usize; 2],
-    /// Rows of all maps of the output, and columns.
+    /// Rows of all maps of the output, and columns; or one row, and its columns.
     output: [usize; 2],
+    /// Where all outputs of a block are one row, with all taps on the input: floats from the input under an
+    /// output to the one under the next.
+    one_row: Option<usize>,
     rows_of_map: usize,
     stretches: Vec<Columns>,
     /// Rows of a band; or pixels, where all are one row.
@@ -287,11 +294,16 @@ impl Run<'_> {
         let weights = group.weights + first / LANES * all.w_block;
         let y = group.first * all.y_block;
 
-        if self.direct.pointwise {
+        if let Some(x_pixel) = self.one_row {
+            let stretch = Stretch {
+                taps: [kernel; 2],
+                x_pixel,
+                ..all
+            };
             let count = self.band.min(columns - start);
-            let place = self.place(group, x + start * self.pixel, weights, y + start * LANES);
-            // SAFETY: `start..start + count` are pixels of input and output, which have as many.
-            unsafe { all.run::<S>(group.blocks, count, place) };
+            let place = self.place(group, x + start * x_pixel, weights, y + start * LANES);
+            // SAFETY: `start..start + count` are outputs, and all their taps lie on the input.
+            unsafe { stretch.run::<S>(group.blocks, count, place) };
             return;
         }
         for row in start..rows.min(start + self.band) {

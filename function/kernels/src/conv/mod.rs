@@ -3,10 +3,12 @@
 mod depthwise;
 mod direct;
 mod tile;
+mod transposed;
 mod winograd;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+pub use self::transposed::ConvTranspose;
 use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
 use crate::{
     Activation,
@@ -111,6 +113,16 @@ impl Geometry {
         ]
     }
 
+    /// Whether outputs are the pixels of the input, one for one.
+    fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1 && self.padding == [0; 2]
+    }
+
+    /// Whether the kernel lies on the whole map at once: a fully connected layer.
+    fn covers(&self, map: [usize; 2]) -> bool {
+        map == [self.kernel; 2] && self.padding == [0; 2] && self.dilation == 1
+    }
+
     fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.inputs && self.inputs == self.outputs
     }
@@ -211,18 +223,17 @@ impl Conv {
         self.finish(y)
     }
 
-    /// The first convolution of a network, of a picture: `[1, 3, h, w]` to `[1, outputs, h', w']`.
+    /// The first convolution of a network, of pictures: `[batch, 3, h, w]` to `[batch, outputs, h', w']`.
     ///
     /// # Panics
     /// If it does not take three channels.
-    pub fn forward_picture(&self, context: &std::sync::Arc<Context>, picture: &Picture) -> Map {
+    pub fn forward_picture(&self, context: &Arc<Context>, picture: &Picture) -> Map {
         assert_eq!(
             self.geometry.inputs,
             Picture::CHANNELS,
             "channels of the input"
         );
-        let [height, width] = picture.size();
-        let shape = [1, Picture::CHANNELS, height, width];
+        let shape = picture.shape();
         match &self.method {
             Method::Direct(direct) => {
                 let mut y = Map::any(context, self.geometry.output_shape(shape));

@@ -78,9 +78,11 @@ quality: ## Measure the default model's answers; fails where they are not good e
 	cargo build --release --locked $(FUNCTION)
 	$(BUILT)/quality
 
-bench: $(CACHE)/peers/ready ## Measure the default model beside PyTorch; FLAGS="--rounds 5" and the like are passed on
+# A flag that is given twice counts as it was given last.
+bench: $(CACHE)/peers/ready ## Measure segmenter beside its peers; FLAGS="--only deeplab --rounds 5" and the like are passed on
 	cargo build --release --locked $(FUNCTION)
-	SEGMENTER_PEERS_PYTHON=$${SEGMENTER_PEERS_PYTHON-$(CACHE)/peers/bin/python} $(BUILT)/segmenter-bench $(FLAGS)
+	SEGMENTER_PEERS_PYTHON=$${SEGMENTER_PEERS_PYTHON-$(CACHE)/peers/bin/python} \
+	    $(BUILT)/segmenter-bench --json $(BUILT)/bench.json --svg $(BUILT)/bench.svg $(FLAGS)
 
 clean: ## Delete what was built
 	cargo clean

@@ -1,127 +1,218 @@
-//! Measures the default model side by side with other ways to run the same weights, and prints a table.
+//! Measures segmenter side by side with other ways to run the same networks, and prints tables.
 //!
-//! Every contestant gets the same pictures one at a time and answers from the encoded picture on:
-//! decoding, resizing, network and detections are inside the time, for the server HTTP as well. In each
-//! round every contestant runs as a new process, one after the other, so that a slow minute of the
-//! machine falls on all of them.
+//! Every contestant is a process of its own that speaks [`protocol`]: ours is this program with the
+//! command `contestant`, the others are the scripts in `peers/`. All get the same pictures and as many
+//! threads, one after the other, so that a slow minute of the machine falls on all of them.
 
-mod contestant;
+mod cache;
+mod chart;
 mod machine;
-mod peer;
+mod ours;
+mod process;
+mod protocol;
+mod report;
+mod server;
+mod setting;
+mod side_by_side;
 mod statistics;
+mod workloads;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
-use clap::Parser;
-use segmenter_tests::{
-    picture_host::jpegs,
-    server::binary,
-    shared::{shared, skipped},
-};
+use clap::{Parser, Subcommand};
+use etcetera::BaseStrategy as _;
+use segmenter_tests::{picture_host::jpegs, shared::shared};
 
 use crate::{
-    contestant::{CONTESTANTS, Contestant, Kind},
-    statistics::Figures,
+    cache::Cache,
+    machine::{Machine, pinning},
+    report::Report,
+    setting::{Notes, Python, Setting, full_name},
+    workloads::{EXPORT, Kind, PREPARE, WORKLOADS},
 };
+
+/// The server's, as our contestant stands for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures segmenter beside its peers.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true)]
 struct Arguments {
-    /// How often every contestant is started and given all pictures
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How often everything is measured anew
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Processor threads of every contestant
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Requests under way at a time when throughput is measured
-    #[arg(long, default_value_t = 2)]
-    callers: usize,
-    /// Only the contestants whose names contain this
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only what has this in its name, as --list has it; can be given several times
+    #[arg(long, value_name = "SUBSTRING", action = clap::ArgAction::Append)]
+    only: Vec<String>,
+    /// List the names of what is measured, and end
+    #[arg(long)]
+    list: bool,
+    /// Write everything that was measured to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a picture of the times to this file, as SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// How often the server is started to measure its start
+    #[arg(long, default_value_t = 20)]
+    starts: usize,
+    /// Requests that the server answers while its memory is watched
+    #[arg(long, default_value_t = 1000)]
+    requests: usize,
+    /// Clients of the server under load
+    #[arg(long, default_value_t = 8)]
+    clients: usize,
+    /// How many seconds each load on the server lasts
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Further flags of the server, separated by spaces
+    #[arg(
+        long,
+        value_name = "FLAGS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    serve: String,
     /// The Python that has the packages of bench/peers/requirements.txt
     #[arg(long, env = "SEGMENTER_PEERS_PYTHON", default_value = "python3")]
     python: PathBuf,
+    /// Where weights and exported networks are kept [default: segmenter/bench in the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Measure each layer against the processor's peak
+    #[arg(long, hide = true)]
+    layers: bool,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be measured, by lines on stdin and stdout
+    #[command(hide = true)]
+    Contestant(ours::Contestant),
+}
+
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Command::Contestant(contestant)) = &arguments.command {
+        return ours::run(contestant);
+    }
+    if arguments.list {
+        list();
+        return Ok(());
+    }
+    if arguments.layers {
+        bail!("layers are not measured one by one yet");
+    }
+    measure(arguments)
+}
+
+fn list() {
+    for workload in WORKLOADS {
+        for contestant in workload.contestants {
+            println!("{}", full_name(workload.model, contestant.name));
+        }
+    }
+    for part in server::PARTS {
+        println!("{}", full_name("server", part));
+    }
+}
+
+fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let Some(shared) = shared("bench") else {
         bail!("the weights and pictures are in the folder of shared data");
     };
-    let pictures = jpegs(&shared.join("images/coco-val"));
-    let peers_run = peer::can_run(&arguments.python);
-    if !peers_run {
-        let python = arguments.python.display();
-        skipped(
-            "bench",
-            &format!("{python} lacks the packages of bench/peers/requirements.txt"),
-        );
+    let shared = fs::canonicalize(shared)?;
+    let folder = shared.join("images/coco-val");
+    let pictures = jpegs(&folder);
+    let paths: Vec<PathBuf> = pictures.iter().map(|(name, _)| folder.join(name)).collect();
+    let machine = Machine::look();
+    let mut notes = Notes::default();
+    if machine.load > QUIET {
+        notes.warn(format!(
+            "the machine had other work, a load of {:.2}; measure again when it has none",
+            machine.load
+        ));
     }
-    let contestants: Vec<&Contestant> = CONTESTANTS
-        .iter()
-        .filter(|contestant| contestant.name.contains(&arguments.only))
-        .filter(|contestant| peers_run || !matches!(contestant.kind, Kind::Peer { .. }))
-        .collect();
+    let (json, svg) = (arguments.json.clone(), arguments.svg.clone());
+    let setting = setting(arguments, shared)?;
 
-    let setting = contestant::Setting {
-        shared: &shared,
-        threads: arguments.threads,
-        callers: arguments.callers,
-        python: &arguments.python,
-        pinning: &machine::pinning(arguments.threads),
+    let workloads = side_by_side::measure(&setting, &paths, &mut notes)?;
+    let server = tokio::runtime::Runtime::new()?
+        .block_on(server::measure(&setting, &pictures, &mut notes))?;
+    let report = Report {
+        machine,
+        threads: setting.threads,
+        pinned: !setting.pinning.is_empty(),
+        rounds: setting.rounds,
+        workloads,
+        server,
+        skipped: notes.skipped,
+        warnings: notes.warnings,
     };
-    let mut figures: BTreeMap<&str, Figures> = BTreeMap::new();
-    for round in 1..=arguments.rounds {
-        for contestant in &contestants {
-            eprintln!("round {round} of {}: {}", arguments.rounds, contestant.name);
-            let measured = contestant
-                .measure(&setting, &pictures)
-                .await
-                .with_context(|| format!("{} did not finish", contestant.name))?;
-            figures.entry(contestant.name).or_default().add(measured);
-        }
+    println!("{}", report.markdown());
+    if let Some(path) = json {
+        write(&path, &serde_json::to_string_pretty(&report)?)?;
     }
-
-    println!("{}", statistics::HEADER);
-    for contestant in &contestants {
-        if let Some(figures) = figures.get(contestant.name) {
-            println!("{}", figures.row(contestant.name));
-        }
+    if let Some(path) = svg {
+        write(&path, &report.chart().svg())?;
     }
-    println!();
-    println!(
-        "{} pictures of coco-val, {} rounds, {} threads{}; {}; segmenter {} ({:.1} MB){}.",
-        pictures.len(),
-        arguments.rounds,
-        arguments.threads,
-        if setting.pinning.is_empty() {
-            ""
-        } else {
-            ", each process bound to as many processors"
-        },
-        machine::describe(),
-        env!("CARGO_PKG_VERSION"),
-        megabytes(binary().metadata()?.len()),
-        figures
-            .values()
-            .find_map(|figures| figures.version.as_deref())
-            .map(|version| format!(", {version}"))
-            .unwrap_or_default(),
-    );
-    println!(
-        "Latency: one picture at a time, encoded picture in, answer out. Throughput: {} callers of the \
-         server; a peer's process answers one at a time.",
-        arguments.callers
-    );
-    println!("Cold start: from exec to the first answer. Memory: most resident at any time.");
     Ok(())
 }
 
-/// In units of a million bytes.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+/// The load from which on others disturb what is measured.
+const QUIET: f64 = 0.5;
+
+fn setting(arguments: Arguments, shared: PathBuf) -> anyhow::Result<Setting> {
+    let cache = match arguments.cache {
+        Some(folder) => folder,
+        None => etcetera::choose_base_strategy()?
+            .cache_dir()
+            .join("segmenter/bench"),
+    };
+    let imported = WORKLOADS
+        .iter()
+        .flat_map(|workload| workload.contestants)
+        .filter_map(|contestant| match contestant.kind {
+            Kind::Peer { modules, .. } => Some(modules),
+            Kind::Ours { .. } => None,
+        })
+        .chain([PREPARE, EXPORT])
+        .flatten();
+    Ok(Setting {
+        shared,
+        cache: Cache::open(cache)?,
+        python: Python::look(&arguments.python, imported.copied()),
+        rounds: arguments.rounds,
+        threads: arguments.threads,
+        pinning: pinning(arguments.threads),
+        only: arguments.only,
+        server: setting::Server {
+            starts: arguments.starts,
+            requests: arguments.requests,
+            clients: arguments.clients,
+            duration: Duration::from_secs(arguments.seconds),
+            flags: arguments
+                .serve
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+        },
+    })
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
 }

@@ -1,75 +1,85 @@
-//! From measured processes to a row of the table.
+//! Many numbers in few.
 
-use std::time::Duration;
+use serde::Serialize;
 
-use crate::{contestant::Measured, megabytes};
-
-/// The head of the table, in Markdown.
-pub(crate) const HEADER: &str = "\
-| | p50 | p95 | p99 | throughput | cold start | peak memory |
-|---|---|---|---|---|---|---|";
-
-/// What all processes of one contestant showed.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    latencies: Vec<Duration>,
-    cold_starts: Vec<Duration>,
-    throughputs: Vec<f64>,
-    peak_resident: u64,
-    /// What it says it runs on.
-    pub(crate) version: Option<String>,
+/// What repeated measurements of one thing showed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    /// Half of them are not above it.
+    pub(crate) median: f64,
+    /// The least of them.
+    pub(crate) least: f64,
+    /// The greatest of them.
+    pub(crate) greatest: f64,
 }
 
-impl Figures {
-    /// Adds one process.
-    pub(crate) fn add(&mut self, measured: Measured) {
-        self.latencies.extend(measured.latencies);
-        self.cold_starts.push(measured.cold_start);
-        self.throughputs.push(measured.throughput);
-        self.peak_resident = self.peak_resident.max(measured.peak_resident);
-        self.version = measured.version.or(self.version.take());
-    }
-
-    /// A row of the table: percentiles over all pictures of all rounds, medians over the rounds.
-    pub(crate) fn row(&self, name: &str) -> String {
-        let mut latencies: Vec<f64> = self.latencies.iter().map(milliseconds).collect();
-        latencies.sort_by(f64::total_cmp);
-        let mut cold_starts: Vec<f64> = self.cold_starts.iter().map(milliseconds).collect();
-        cold_starts.sort_by(f64::total_cmp);
-        let mut throughputs = self.throughputs.clone();
-        throughputs.sort_by(f64::total_cmp);
-        format!(
-            "| {name} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} /s | {:.0} ms | {:.0} MB |",
-            percentile(&latencies, 50),
-            percentile(&latencies, 95),
-            percentile(&latencies, 99),
-            percentile(&throughputs, 50),
-            percentile(&cold_starts, 50),
-            megabytes(self.peak_resident),
-        )
+impl Spread {
+    /// `None` of none.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let values = sorted(values);
+        Some(Self {
+            median: median(&values)?,
+            least: *values.first()?,
+            greatest: *values.last()?,
+        })
     }
 }
 
-fn milliseconds(time: &Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+/// The middle one, or the mean of the middle two; `None` of none.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    let values = sorted(values.iter().copied());
+    let upper = *values.get(values.len() / 2)?;
+    Some(if values.len().is_multiple_of(2) {
+        f64::midpoint(values[values.len() / 2 - 1], upper)
+    } else {
+        upper
+    })
 }
 
-/// The least value that `percent` of the values, sorted, do not exceed (nearest rank); NaN of none.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+/// The least value that `percent` of the values do not exceed (nearest rank); `None` of none.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> Option<f64> {
+    let values = sorted(values.iter().copied());
+    let rank = (values.len() * percent).div_ceil(100).max(1);
+    values.get(rank - 1).copied()
+}
+
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 #[cfg(test)]
 mod tests {
-    use super::percentile;
+    use super::{Spread, median, percentile};
 
     #[test]
     fn percentiles_are_values_that_were_seen() {
-        let values: Vec<f64> = (1..=100).map(f64::from).collect();
-        let near = |percent, value: f64| (percentile(&values, percent) - value).abs() < 1e-9;
-        assert!(near(50, 50.0) && near(95, 95.0) && near(99, 99.0) && near(100, 100.0));
-        assert!((percentile(&[7.0], 99) - 7.0).abs() < 1e-9);
-        assert!(percentile(&[], 50).is_nan());
+        let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        let at = |percent| percentile(&values, percent);
+        assert_eq!(
+            [50, 95, 99, 100].map(at),
+            [50.0, 95.0, 99.0, 100.0].map(Some)
+        );
+        assert_eq!(percentile(&[7.0], 99), Some(7.0));
+        assert_eq!(percentile(&[], 50), None);
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0, 4.0]), Some(3.0));
+        assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn a_spread_goes_from_the_least_to_the_greatest() {
+        let spread = Spread {
+            median: 2.0,
+            least: 1.0,
+            greatest: 9.0,
+        };
+        assert_eq!(Spread::of([9.0, 1.0, 2.0]), Some(spread));
+        assert_eq!(Spread::of([]), None);
     }
 }

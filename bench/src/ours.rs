@@ -1,0 +1,230 @@
+//! Our own contestant: a model of the catalogue, called as the server calls it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Write as _, stdin, stdout},
+    path::PathBuf,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use segmenter_imaging::decode::{Exif, Options, decode};
+use segmenter_models::{Device, Outcome, Prediction, Selection, catalogue};
+use serde::Serialize;
+
+use crate::protocol::{Answer, Hello};
+
+/// Which model to run, and how.
+#[derive(Args, Debug)]
+pub(crate) struct Contestant {
+    /// Name in the catalogue
+    #[arg(long)]
+    model: String,
+    /// The weights file
+    #[arg(long)]
+    weights: PathBuf,
+    /// Processor threads
+    #[arg(long)]
+    threads: usize,
+    /// Whose convolutions
+    #[arg(long, value_enum)]
+    kernels: Kernels,
+    /// What they calculate with
+    #[arg(long, value_enum)]
+    precision: Precision,
+    /// The steps whose time counts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    timed: Vec<Step>,
+}
+
+/// Whose convolutions a network runs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Kernels {
+    /// burn's.
+    Stock,
+    /// Ours.
+    Fast,
+}
+
+/// What a network calculates with.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 8-bit integers.
+    Int8,
+}
+
+/// A step on the way of a picture through a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// From the decoded picture to the network's input.
+    Preprocess,
+    /// The network, and for a detector what makes detections of its outputs.
+    Forward,
+    /// To findings on the picture.
+    Postprocess,
+}
+
+/// A value as it is written on the command line.
+pub(crate) fn word(value: &impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+/// What the network runs on, and that in words.
+///
+/// The one place that knows what devices there are. There are only burn's kernels in 32-bit floats so far,
+/// and the words say so, whatever was asked for.
+fn device(kernels: Kernels, precision: Precision) -> (Device, String) {
+    let (Kernels::Stock | Kernels::Fast, Precision::F32 | Precision::Int8) = (kernels, precision);
+    let runs = [word(&Kernels::Stock), word(&Precision::F32)];
+    (Device::flex(), runs.join(" kernels, "))
+}
+
+/// Everything that a detector finds.
+const EVERYTHING: Selection = Selection {
+    threshold: 0.0,
+    max_detections: 100,
+    classes: None,
+    masks: true,
+};
+
+/// Answers until there are no more lines.
+pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(contestant.threads)
+        .build_global()?;
+    let (device, runs) = device(contestant.kernels, contestant.precision);
+    let name = &contestant.model;
+    let entry = catalogue::find(name).with_context(|| format!("{name} is not in the catalogue"))?;
+    let model = segmenter_models::load(entry, &contestant.weights, &device)?;
+    say(&Hello {
+        version: format!("segmenter {} ({runs})", env!("CARGO_PKG_VERSION")),
+    })?;
+
+    // As the peers read pictures.
+    let options = Options {
+        exif: Exif::Ignore,
+        ..Options::default()
+    };
+    for line in stdin().lines() {
+        let path = line?;
+        let bytes = fs::read(&path).with_context(|| path.clone())?;
+        let image = decode(&bytes, &options).with_context(|| path.clone())?;
+        let mut watch = Watch::default();
+        let input = watch.time(Step::Preprocess, || model.preprocess(&image));
+        let output = watch
+            .time(Step::Forward, || model.forward(&[(&input, &EVERYTHING)]))
+            .pop()
+            .context("an output for each input")?;
+        let size = [image.width(), image.height()];
+        let prediction = watch.time(Step::Postprocess, || {
+            model.postprocess(output, size, &EVERYTHING)
+        });
+        say(&Answer {
+            ms: watch.sum(&contestant.timed),
+            found: describe(&prediction),
+            steps: watch.by_name(),
+        })?;
+    }
+    Ok(())
+}
+
+fn say(what: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    serde_json::to_writer(&mut out, what)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// How long each step took, in milliseconds.
+#[derive(Default)]
+struct Watch(Vec<(Step, f64)>);
+
+impl Watch {
+    fn time<T>(&mut self, step: Step, work: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = work();
+        self.0.push((step, begin.elapsed().as_secs_f64() * 1e3));
+        result
+    }
+
+    fn sum(&self, steps: &[Step]) -> f64 {
+        let counted = self.0.iter().filter(|(step, _)| steps.contains(step));
+        counted.map(|(_, ms)| ms).sum()
+    }
+
+    fn by_name(&self) -> BTreeMap<String, f64> {
+        self.0.iter().map(|(step, ms)| (word(step), *ms)).collect()
+    }
+}
+
+/// The same numbers as `peers/protocol.py` makes of a result.
+fn describe(prediction: &Prediction) -> BTreeMap<String, f64> {
+    let numbers = match &prediction.outcome {
+        Outcome::Detections(detections) => vec![
+            ("detections", detections.len() as f64),
+            (
+                "masks",
+                detections.iter().filter(|d| d.mask.is_some()).count() as f64,
+            ),
+            (
+                "scores",
+                detections.iter().map(|d| f64::from(d.score)).sum(),
+            ),
+        ],
+        Outcome::ClassMap(map) => {
+            let mut pixels = BTreeMap::new();
+            for class in &map.classes {
+                *pixels.entry(class).or_insert(0_u32) += 1;
+            }
+            let commonest = pixels.values().max().copied().unwrap_or_default();
+            vec![
+                ("classes", pixels.len() as f64),
+                ("commonest", f64::from(commonest)),
+            ]
+        }
+    };
+    numbers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use segmenter_models::{ClassMap, Outcome, Prediction};
+
+    use super::{Step, Watch, describe};
+
+    #[test]
+    fn only_counted_steps_are_summed() {
+        let watch = Watch(vec![
+            (Step::Preprocess, 1.0),
+            (Step::Forward, 20.0),
+            (Step::Postprocess, 300.0),
+        ]);
+        assert!((watch.sum(&[Step::Preprocess, Step::Forward]) - 21.0).abs() < 1e-9);
+        assert!((watch.by_name()["postprocess"] - 300.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_map_is_told_by_its_classes() {
+        let found = describe(&Prediction {
+            width: 3,
+            height: 1,
+            outcome: Outcome::ClassMap(ClassMap {
+                width: 3,
+                height: 1,
+                classes: vec![7, 2, 7],
+                confidence: vec![1.0; 3],
+            }),
+        });
+        assert_eq!(found.values().copied().collect::<Vec<_>>(), [2.0, 2.0]);
+    }
+}

@@ -1,0 +1,311 @@
+//! What was measured, as it is kept in JSON and printed in Markdown.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    chart::{Bar, Chart, Group},
+    machine::Machine,
+    statistics::Spread,
+};
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Where.
+    pub(crate) machine: Machine,
+    /// Processor threads of every contestant.
+    pub(crate) threads: usize,
+    /// Whether each process was bound to as many processors.
+    pub(crate) pinned: bool,
+    /// How often everything was measured anew.
+    pub(crate) rounds: usize,
+    /// Side by side with others.
+    pub(crate) workloads: Vec<Measured>,
+    /// What only the server shows.
+    pub(crate) server: Vec<Row>,
+    /// Contestants that did not run, and why.
+    pub(crate) skipped: Vec<String>,
+    /// What makes a result doubtful.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A workload.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    /// The catalogue's name of the model.
+    pub(crate) model: &'static str,
+    /// From what to what.
+    pub(crate) what: &'static str,
+    /// In the order of the workload.
+    pub(crate) contestants: Vec<Line>,
+}
+
+/// A contestant of a workload.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line {
+    /// As it is called.
+    pub(crate) name: &'static str,
+    /// What it says that it runs on.
+    pub(crate) version: String,
+    /// Whether it is ours.
+    pub(crate) ours: bool,
+    /// Milliseconds: the median of each round's work, over the rounds.
+    pub(crate) ms: Spread,
+    /// The time of the first of ours in the workload over this one's, round by round; of peers only.
+    pub(crate) ratio: Option<Spread>,
+    /// Each round as it was.
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// What one process of a contestant showed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Round {
+    /// From exec to its first answer, in milliseconds.
+    pub(crate) first_answer_ms: f64,
+    /// Of each item.
+    pub(crate) ms: Vec<f64>,
+    /// The median milliseconds of each step, where the contestant tells.
+    pub(crate) steps: BTreeMap<String, f64>,
+    /// Bytes resident at the most.
+    pub(crate) peak_resident: u64,
+    /// How many processors others kept busy meanwhile.
+    pub(crate) others: f64,
+    /// Sums over the items of numbers that tell what was found.
+    pub(crate) found: BTreeMap<String, f64>,
+}
+
+/// Something about the server.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    /// What.
+    pub(crate) name: String,
+    /// Where it is a time of one of several that are compared: whose, and of what.
+    pub(crate) compared: Option<Compared>,
+    /// How much.
+    pub(crate) value: Spread,
+    /// Of what.
+    pub(crate) unit: Unit,
+}
+
+/// One of several times that belong together.
+#[derive(Debug, Serialize)]
+pub(crate) struct Compared {
+    /// What they are times of.
+    pub(crate) title: &'static str,
+    /// Whose this one is.
+    pub(crate) name: &'static str,
+    /// Whether that is ours.
+    pub(crate) ours: bool,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) enum Unit {
+    /// Milliseconds.
+    Milliseconds,
+    /// Requests a second.
+    PerSecond,
+    /// A million bytes.
+    Megabytes,
+    /// Something over the same.
+    Ratio,
+}
+
+impl Unit {
+    fn write(self, value: f64) -> String {
+        match self {
+            Self::Milliseconds => format!("{} ms", digits(value)),
+            Self::PerSecond => format!("{} /s", digits(value)),
+            Self::Megabytes => format!("{} MB", digits(value)),
+            Self::Ratio => format!("{value:.2}"),
+        }
+    }
+
+    fn write_range(self, spread: &Spread) -> String {
+        match self {
+            Self::Ratio => format!("{:.2}..{:.2}", spread.least, spread.greatest),
+            _ => format!("{}..{}", digits(spread.least), digits(spread.greatest)),
+        }
+    }
+}
+
+/// Three digits or the whole number, whichever is more.
+fn digits(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// In units of a million bytes.
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+impl Report {
+    /// As tables.
+    pub(crate) fn markdown(&self) -> String {
+        let mut lines = Vec::new();
+        for workload in &self.workloads {
+            lines.push(format!("### {}", workload.model));
+            lines.push(format!("{}\n", capitalised(workload.what)));
+            lines.push("| | median | over the rounds | segmenter / it | peak memory |".to_owned());
+            lines.push("|---|--:|--:|--:|--:|".to_owned());
+            lines.extend(workload.contestants.iter().map(Line::markdown));
+            lines.push(String::new());
+        }
+        if !self.server.is_empty() {
+            lines.push("### The server with the default model\n".to_owned());
+            lines.push("| | median | over the rounds |\n|---|--:|--:|".to_owned());
+            lines.extend(self.server.iter().map(|row| {
+                let (value, unit) = (&row.value, row.unit);
+                let range = unit.write_range(value);
+                format!("| {} | {} | {range} |", row.name, unit.write(value.median))
+            }));
+            lines.push(String::new());
+        }
+        lines.extend(self.footer());
+        lines.join("\n")
+    }
+
+    fn footer(&self) -> Vec<String> {
+        let Machine {
+            processor,
+            vectors,
+            processors,
+            load,
+        } = &self.machine;
+        let pinned = if self.pinned {
+            ", each process bound to as many processors"
+        } else {
+            ""
+        };
+        let mut versions: Vec<&str> = self
+            .workloads
+            .iter()
+            .flat_map(|workload| &workload.contestants)
+            .map(|line| line.version.as_str())
+            .collect();
+        versions.sort_unstable();
+        versions.dedup();
+        let mut lines = vec![
+            format!(
+                "Rounds: {}, threads: {}{pinned}; {processor} ({vectors}), {processors} processors, load {load:.2} at the start.",
+                self.rounds, self.threads,
+            ),
+            format!("{}.", versions.join("; ")),
+            "In each round every contestant runs as a new process, one after the other, warms up, and is timed by \
+             itself, one picture at a time, reading it excluded. The time is the median of a round's, of which the \
+             table has the median and the range over the rounds. segmenter allocates with mimalloc as its server \
+             does, the peers as they come, with the C library's allocator and its default settings."
+                .to_owned(),
+        ];
+        lines.extend(self.warnings.iter().map(|what| format!("Warning: {what}.")));
+        lines.push(format!(
+            "{} skipped{}",
+            self.skipped.len(),
+            if self.skipped.is_empty() { "." } else { ":" }
+        ));
+        lines.extend(self.skipped.iter().map(|what| format!("* {what}")));
+        lines
+    }
+
+    /// As a picture.
+    pub(crate) fn chart(&self) -> Chart {
+        let mut groups: Vec<Group> = self
+            .workloads
+            .iter()
+            .map(|workload| Group {
+                title: workload.model.to_owned(),
+                bars: workload.contestants.iter().map(Line::bar).collect(),
+            })
+            .collect();
+        for row in &self.server {
+            let Some(compared) = &row.compared else {
+                continue;
+            };
+            let bar = Bar {
+                name: compared.name.to_owned(),
+                ours: compared.ours,
+                value: row.value,
+                text: row.unit.write(row.value.median),
+            };
+            match groups
+                .iter_mut()
+                .find(|group| group.title == compared.title)
+            {
+                Some(group) => group.bars.push(bar),
+                None => groups.push(Group {
+                    title: compared.title.to_owned(),
+                    bars: vec![bar],
+                }),
+            }
+        }
+        Chart {
+            title: "Time of segmenter and others, less is better".to_owned(),
+            note: format!(
+                "{} threads of {}. Medians over the rounds ({}); lines show their range; × is segmenter's time over \
+                 that one's.",
+                self.threads, self.machine.processor, self.rounds
+            ),
+            groups,
+        }
+    }
+}
+
+impl Line {
+    fn markdown(&self) -> String {
+        let ms = Unit::Milliseconds;
+        let ratio = self.ratio.map_or(String::new(), |ratio| {
+            let range = Unit::Ratio.write_range(&ratio);
+            format!("{} ({range})", Unit::Ratio.write(ratio.median))
+        });
+        let memory = self.rounds.iter().map(|round| round.peak_resident).max();
+        format!(
+            "| {} | {} | {} | {ratio} | {} |",
+            self.name,
+            ms.write(self.ms.median),
+            ms.write_range(&self.ms),
+            Unit::Megabytes.write(megabytes(memory.unwrap_or_default())),
+        )
+    }
+
+    fn bar(&self) -> Bar {
+        let time = Unit::Milliseconds.write(self.ms.median);
+        Bar {
+            name: self.name.to_owned(),
+            ours: self.ours,
+            value: self.ms,
+            text: match self.ratio {
+                Some(ratio) => format!("{time}, {}×", Unit::Ratio.write(ratio.median)),
+                None => time,
+            },
+        }
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{capitalised, digits};
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let numbers = [0.1234, 9.87, 12.34, 123.4, 12345.6].map(digits);
+        assert_eq!(numbers, ["0.12", "9.87", "12.3", "123", "12346"]);
+    }
+
+    #[test]
+    fn sentences_begin_and_end() {
+        assert_eq!(capitalised("from here"), "From here.");
+        assert_eq!(capitalised(""), ".");
+    }
+}

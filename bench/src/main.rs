@@ -148,7 +148,7 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let setting = setting(arguments, shared)?;
 
     let workloads = side_by_side::measure(&setting, &paths, &mut notes)?;
-    let server = tokio::runtime::Runtime::new()?
+    let (server, memory) = tokio::runtime::Runtime::new()?
         .block_on(server::measure(&setting, &pictures, &mut notes))?;
     let report = Report {
         machine,
@@ -157,6 +157,8 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
         rounds: setting.rounds,
         workloads,
         server,
+        memory,
+        versions: notes.versions,
         skipped: notes.skipped,
         warnings: notes.warnings,
     };

@@ -1,6 +1,6 @@
 //! What was measured, as it is kept in JSON and printed in Markdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -25,6 +25,10 @@ pub(crate) struct Report {
     pub(crate) workloads: Vec<Measured>,
     /// What only the server shows.
     pub(crate) server: Vec<Row>,
+    /// The server's memory under requests of pictures of many sizes.
+    pub(crate) memory: Vec<Memory>,
+    /// What the contestants say that they run on.
+    pub(crate) versions: BTreeSet<String>,
     /// Contestants that did not run, and why.
     pub(crate) skipped: Vec<String>,
     /// What makes a result doubtful.
@@ -100,6 +104,17 @@ pub(crate) struct Compared {
     pub(crate) ours: bool,
 }
 
+/// The server's memory at some time.
+#[derive(Debug, Serialize)]
+pub(crate) struct Memory {
+    /// Requests that were answered.
+    pub(crate) requests: usize,
+    /// Bytes resident now.
+    pub(crate) resident: u64,
+    /// Bytes resident at the most so far.
+    pub(crate) peak_resident: u64,
+}
+
 /// What a number counts.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) enum Unit {
@@ -107,8 +122,6 @@ pub(crate) enum Unit {
     Milliseconds,
     /// Requests a second.
     PerSecond,
-    /// A million bytes.
-    Megabytes,
     /// Something over the same.
     Ratio,
 }
@@ -118,7 +131,6 @@ impl Unit {
         match self {
             Self::Milliseconds => format!("{} ms", digits(value)),
             Self::PerSecond => format!("{} /s", digits(value)),
-            Self::Megabytes => format!("{} MB", digits(value)),
             Self::Ratio => format!("{value:.2}"),
         }
     }
@@ -141,8 +153,8 @@ fn digits(value: f64) -> String {
 }
 
 /// In units of a million bytes.
-pub(crate) fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", digits(bytes as f64 / 1e6))
 }
 
 impl Report {
@@ -152,18 +164,27 @@ impl Report {
         for workload in &self.workloads {
             lines.push(format!("### {}", workload.model));
             lines.push(format!("{}\n", capitalised(workload.what)));
-            lines.push("| | median | over the rounds | segmenter / it | peak memory |".to_owned());
+            lines.push("| | median | range | segmenter / it | peak memory |".to_owned());
             lines.push("|---|--:|--:|--:|--:|".to_owned());
             lines.extend(workload.contestants.iter().map(Line::markdown));
             lines.push(String::new());
         }
         if !self.server.is_empty() {
             lines.push("### The server with the default model\n".to_owned());
-            lines.push("| | median | over the rounds |\n|---|--:|--:|".to_owned());
+            lines.push("| | median | range |\n|---|--:|--:|".to_owned());
             lines.extend(self.server.iter().map(|row| {
                 let (value, unit) = (&row.value, row.unit);
                 let range = unit.write_range(value);
                 format!("| {} | {} | {range} |", row.name, unit.write(value.median))
+            }));
+            lines.push(String::new());
+        }
+        if !self.memory.is_empty() {
+            lines.push("### The server's memory, asked for all there is to find in pictures of many sizes\n".to_owned());
+            lines.push("| requests | resident | at the most so far |\n|--:|--:|--:|".to_owned());
+            lines.extend(self.memory.iter().map(|memory| {
+                let [now, most] = [memory.resident, memory.peak_resident].map(megabytes);
+                format!("| {} | {now} | {most} |", memory.requests)
             }));
             lines.push(String::new());
         }
@@ -183,14 +204,7 @@ impl Report {
         } else {
             ""
         };
-        let mut versions: Vec<&str> = self
-            .workloads
-            .iter()
-            .flat_map(|workload| &workload.contestants)
-            .map(|line| line.version.as_str())
-            .collect();
-        versions.sort_unstable();
-        versions.dedup();
+        let versions: Vec<&str> = self.versions.iter().map(String::as_str).collect();
         let mut lines = vec![
             format!(
                 "Rounds: {}, threads: {}{pinned}; {processor} ({vectors}), {processors} processors, load {load:.2} at the start.",
@@ -269,7 +283,7 @@ impl Line {
             self.name,
             ms.write(self.ms.median),
             ms.write_range(&self.ms),
-            Unit::Megabytes.write(megabytes(memory.unwrap_or_default())),
+            megabytes(memory.unwrap_or_default()),
         )
     }
 

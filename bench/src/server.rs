@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     cache::stretched,
     machine::pinning,
-    report::{Compared, Row, Unit, megabytes},
+    report::{Compared, Memory, Row, Unit},
     setting::{Notes, Setting, full_name},
     side_by_side::start,
     statistics::{Spread, percentile},
@@ -49,23 +49,34 @@ pub(crate) async fn measure(
     setting: &Setting,
     pictures: &[(String, Picture)],
     notes: &mut Notes,
-) -> anyhow::Result<Vec<Row>> {
+) -> anyhow::Result<(Vec<Row>, Vec<Memory>)> {
     let (first, _) = pictures.first().context("no pictures")?;
     let first = setting.shared.join("images/coco-val").join(first);
     let pictures: Vec<Picture> = pictures.iter().map(|(_, bytes)| bytes.clone()).collect();
-    let mut rows = Vec::new();
+    let (mut rows, mut memories) = (Vec::new(), Vec::new());
     for part in PARTS {
-        if setting.wants(NAME, part) {
-            eprintln!("{}", full_name(NAME, part));
-            rows.extend(match part {
-                "cold start" => cold_start(setting, &first, notes).await?,
-                "latency" => latency(setting, &pictures).await?,
-                "load" => load(setting, &pictures).await?,
-                _ => memory(setting, &pictures).await?,
-            });
+        if !setting.wants(NAME, part) {
+            continue;
+        }
+        eprintln!("{}", full_name(NAME, part));
+        match part {
+            "cold start" => rows.extend(cold_start(setting, &first, notes).await?),
+            "latency" => rows.extend(latency(setting, &pictures).await?),
+            "load" => rows.extend(load(setting, &pictures).await?),
+            _ => memories = memory(setting, &pictures).await?,
         }
     }
-    Ok(rows)
+    if !(rows.is_empty() && memories.is_empty()) {
+        notes.versions.insert(version(setting));
+    }
+    Ok((rows, memories))
+}
+
+/// What is measured here, with the flags that were asked for.
+fn version(setting: &Setting) -> String {
+    let mut words = vec![concat!("segmenter ", env!("CARGO_PKG_VERSION"), " serve")];
+    words.extend(setting.server.flags.iter().map(String::as_str));
+    words.join(" ")
 }
 
 fn spawn(setting: &Setting, threads: usize, flags: &[&str]) -> Server {
@@ -159,21 +170,22 @@ async fn cold_start(setting: &Setting, path: &Path, notes: &mut Notes) -> anyhow
             ours.push(milliseconds(begin));
         }
         drop(server);
-        if index % STARTS_A_PEER == 0 {
-            for (peer, times) in &mut peers {
-                let begin = Instant::now();
-                let mut process = start(&WORKLOADS[0], peer, setting)
-                    .with_context(|| full_name(NAME, peer.name))?;
-                process.ask(path)?;
-                if index > 0 {
-                    times.push(milliseconds(begin));
+        // One start that does not count, and then the first of every few.
+        if index == 0 || index % STARTS_A_PEER == 1 {
+            peers.retain_mut(|(peer, times)| {
+                match first_answer(peer, setting, path, notes) {
+                    Ok(time) => times.extend((index > 0).then_some(time)),
+                    Err(why) => {
+                        notes.skip(&full_name(NAME, peer.name), &format!("{why:#}"));
+                        return false;
+                    }
                 }
-                process.end()?;
-            }
+                true
+            });
         }
     }
     let row = |name, ours, times: &[f64]| {
-        let what = format!("{TITLE}, {name}, {} starts", times.len());
+        let what = format!("{TITLE}, {name} (of {})", times.len());
         let compared = Compared {
             title: TITLE,
             name,
@@ -195,6 +207,22 @@ async fn cold_start(setting: &Setting, path: &Path, notes: &mut Notes) -> anyhow
 }
 
 const TITLE: &str = "exec to first answer";
+
+/// From a peer's exec to its first answer, in milliseconds.
+fn first_answer(
+    peer: &Contestant,
+    setting: &Setting,
+    path: &Path,
+    notes: &mut Notes,
+) -> anyhow::Result<f64> {
+    let begin = Instant::now();
+    let mut process = start(&WORKLOADS[0], peer, setting)?;
+    process.ask(path)?;
+    let time = milliseconds(begin);
+    notes.versions.insert(process.version().to_owned());
+    process.end()?;
+    Ok(time)
+}
 
 /// One request at a time.
 async fn latency(setting: &Setting, pictures: &[Picture]) -> anyhow::Result<Vec<Row>> {
@@ -358,12 +386,12 @@ fn random_arrivals(seed: u64, count: usize) -> impl Iterator<Item = f64> {
 const POINTS: [usize; 6] = [0, 10, 25, 50, 75, 100];
 
 /// Memory under requests of pictures of many sizes.
-async fn memory(setting: &Setting, pictures: &[Picture]) -> anyhow::Result<Vec<Row>> {
+async fn memory(setting: &Setting, pictures: &[Picture]) -> anyhow::Result<Vec<Memory>> {
     let pictures = mixed(pictures)?;
     let (requests, clients) = (setting.server.requests, setting.server.clients);
     let server = spawn(setting, setting.threads, &[]);
     until_answered(&server, NAMES, &pictures[0]).await?;
-    let mut rows = Vec::new();
+    let mut memories = Vec::new();
     let mut asked = 0;
     for percent in POINTS {
         let until = requests * percent / 100;
@@ -373,15 +401,13 @@ async fn memory(setting: &Setting, pictures: &[Picture]) -> anyhow::Result<Vec<R
             .try_collect::<()>()
             .await?;
         asked = until;
-        for (name, bytes) in [
-            ("resident", server.resident()),
-            ("most resident so far", server.peak_resident()),
-        ] {
-            let name = format!("{name}, after {until} requests of mixed sizes, {clients} clients");
-            rows.extend(row(name, Unit::Megabytes, [megabytes(bytes)]));
-        }
+        memories.push(Memory {
+            requests: until,
+            resident: server.resident(),
+            peak_resident: server.peak_resident(),
+        });
     }
-    Ok(rows)
+    Ok(memories)
 }
 
 /// How much larger or smaller pictures are made, in turn.

@@ -113,6 +113,8 @@ pub(crate) struct Notes {
     pub(crate) skipped: Vec<String>,
     /// What makes a result doubtful.
     pub(crate) warnings: Vec<String>,
+    /// What the contestants say that they run on.
+    pub(crate) versions: BTreeSet<String>,
 }
 
 impl Notes {

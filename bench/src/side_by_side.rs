@@ -108,6 +108,7 @@ fn rounds(
             eprintln!("round {round} of {}: {name}", setting.rounds);
             match run(workload, contestant, setting, &warm_up, &timed) {
                 Ok((version, result)) => {
+                    notes.versions.insert(version.clone());
                     let (_, results) = shown
                         .entry(contestant.name)
                         .or_insert_with(|| (version, Vec::new()));

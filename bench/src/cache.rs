@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::{Context as _, ensure};
@@ -13,6 +13,8 @@ use segmenter_imaging::{
     encode,
     resample::{Filter, resize},
 };
+
+use crate::process::command;
 
 /// Counts the changes of what `peers/prepare.py` makes, so that no older file is taken for it.
 const EDITION: u32 = 1;
@@ -53,7 +55,7 @@ impl Cache {
         eprintln!("making {model} with weights by a formula");
         let log = self.log(&format!("prepare {model}"));
         let output = File::create(&log)?;
-        let status = Command::new(python)
+        let status = command(python)
             .arg(script("prepare.py"))
             .arg(model)
             .arg(self.weights(model))

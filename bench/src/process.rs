@@ -1,6 +1,8 @@
 //! A contestant as a process of its own.
 
 use std::{
+    env,
+    ffi::OsStr,
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -33,7 +35,7 @@ impl Process {
     /// Starts it and waits until it is ready; what it complains of goes to the file `log`.
     pub(crate) fn start(words: &[String], log: &Path) -> anyhow::Result<Self> {
         let (program, arguments) = words.split_first().context("no program")?;
-        let mut child = Command::new(program)
+        let mut child = command(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,6 +107,33 @@ impl Process {
         }
         serde_json::from_str(&line).with_context(|| format!("not an answer: {line}"))
     }
+}
+
+/// How variables begin that change allocators and threads, or how PyTorch runs.
+const CHANGING: [&str; 9] = [
+    "GOMP_",
+    "KMP_",
+    "LD_PRELOAD",
+    "MALLOC_",
+    "MIMALLOC_",
+    "MKL_",
+    "OMP_",
+    "RAYON_",
+    "TORCH",
+];
+
+/// A command for a contestant, without what is set around the benchmark and would change it.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if CHANGING.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    // Python would leave files beside the scripts, in the checkout.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 /// How long a contestant may take to end when there is no more work.

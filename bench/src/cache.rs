@@ -52,7 +52,8 @@ impl Cache {
 
     /// Runs `prepare.py` with this Python for a model's weights, and its exported network where wanted.
     pub(crate) fn prepare(&self, python: &Path, model: &str, onnx: bool) -> anyhow::Result<()> {
-        eprintln!("making {model} with weights by a formula");
+        let export = if onnx { ", exported to ONNX" } else { "" };
+        eprintln!("making weights of {model} by a formula{export}");
         let log = self.log(&format!("prepare {model}"));
         let output = File::create(&log)?;
         let status = command(python)

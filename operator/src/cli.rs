@@ -232,20 +232,13 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
     let serving = tokio::spawn(server::serve(listener, shared, stop_serving.clone()));
 
     let mut candidate = match &run.lease_namespace {
-        Some(namespace) => Some(
-            Candidate::queue(client, namespace, &run.identity)
-                .await
-                .context("cannot queue for the lease")?,
-        ),
-        None => None,
-    };
-    let elected = async {
-        if let Some(candidate) = &mut candidate {
-            candidate.elected().await;
-        }
+        Some(namespace) => Candidate::queue(client, namespace, &run.identity)
+            .await
+            .context("cannot queue for the lease")?,
+        None => Candidate::unopposed(),
     };
     let elected = tokio::select! {
-        () = elected => true,
+        () = candidate.elected() => true,
         () = &mut told => false,
     };
     let mut result = Ok(());
@@ -255,15 +248,9 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
         metrics.leader.set(1);
         let stop = CancellationToken::new();
         let mut running = tokio::spawn(operator.run(stop.clone()));
-        let lost = async {
-            match &mut candidate {
-                Some(candidate) => candidate.lost().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = &mut told => tracing::info!("stopping"),
-            () = lost => result = Err(anyhow::anyhow!("another replica holds the lease now")),
+            () = candidate.lost() => result = Err(anyhow::anyhow!("another replica holds the lease now")),
             _ = &mut running => result = Err(anyhow::anyhow!("the controller has ended by itself")),
         }
         stop.cancel();
@@ -271,9 +258,7 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
             running.await.context("the controller failed")?;
         }
     }
-    if let Some(candidate) = candidate {
-        candidate.resign().await;
-    }
+    candidate.resign().await;
     stop_serving.cancel();
     serving.await??;
     result

@@ -11,10 +11,20 @@ const DURATION: u64 = 15;
 /// How long before the end of that it says something, in seconds.
 const GRACE: u64 = 5;
 
-/// A place in the queue for the lease.
+/// Somebody who may lead.
 pub struct Candidate {
     leads: watch::Receiver<bool>,
-    task: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
+    office: Office,
+}
+
+enum Office {
+    /// There is a lease, which a task queues for and renews.
+    Lease(JoinHandle<Result<LeaseManager, LeaseManagerError>>),
+    /// Nobody else may lead.
+    Unopposed(
+        #[expect(dead_code, reason = "nobody is told otherwise while it lives")]
+        watch::Sender<bool>,
+    ),
 }
 
 impl Candidate {
@@ -33,7 +43,15 @@ impl Candidate {
             .build()
             .await?;
         let (leads, task) = manager.watch().await;
-        Ok(Self { leads, task })
+        let office = Office::Lease(task);
+        Ok(Self { leads, office })
+    }
+
+    /// Leads at once and for ever.
+    pub fn unopposed() -> Self {
+        let (sender, leads) = watch::channel(true);
+        let office = Office::Unopposed(sender);
+        Self { leads, office }
     }
 
     /// Waits until this replica leads, or for ever.
@@ -52,7 +70,9 @@ impl Candidate {
     /// Gives the lease back. Another replica notices when the lease would have ended.
     pub async fn resign(self) {
         drop(self.leads);
-        if let Ok(Err(error)) = self.task.await {
+        if let Office::Lease(task) = self.office
+            && let Ok(Err(error)) = task.await
+        {
             tracing::warn!(%error, "cannot give the lease back, it will run out");
         }
     }

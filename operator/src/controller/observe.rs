@@ -27,17 +27,16 @@ pub struct Stores {
     pub pods: Store<Pod>,
 }
 
-/// The kinds that the cluster serves.
+/// The kinds that the cluster serves, Kubernetes' own among them.
 pub type Served = BTreeSet<Kind>;
 
 /// What the cluster has of one service.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Observed {
     children: BTreeMap<Kind, Arc<DynamicObject>>,
     /// Its pods.
     pub pods: Vec<Arc<Pod>>,
-    /// The kinds that the cluster serves.
-    pub served: Served,
+    served: Served,
 }
 
 impl Stores {
@@ -46,7 +45,7 @@ impl Stores {
         // A writer that is gone has a controller that has ended.
         let _ = self.pods.wait_until_ready().await;
         for (kind, store) in &self.children {
-            if kind.provider().is_none() || served.contains(kind) {
+            if served.contains(kind) {
                 let _ = store.wait_until_ready().await;
             }
         }
@@ -56,7 +55,7 @@ impl Stores {
     pub fn observe(&self, identity: &Identity, served: Served) -> Observed {
         let child = |kind: Kind, store: &Store<DynamicObject>| {
             // What was seen of a kind that is gone since is gone too.
-            if kind.provider().is_some() && !served.contains(&kind) {
+            if !served.contains(&kind) {
                 return None;
             }
             let name = match kind {
@@ -71,13 +70,13 @@ impl Stores {
         };
         let children = self.children.iter();
         let children = children.filter_map(|(kind, store)| child(*kind, store));
-        let pods = self.pods.state().into_iter().filter(|pod| {
+        let pods = self.pods.state_filter(|pod| {
             pod.namespace().as_deref() == Some(&identity.namespace)
                 && pod.labels().get(INSTANCE) == Some(&identity.name)
         });
         Observed {
             children: children.collect(),
-            pods: pods.collect(),
+            pods,
             served,
         }
     }
@@ -97,6 +96,6 @@ impl Observed {
 
     /// Whether the cluster has this kind.
     pub fn serves(&self, kind: Kind) -> bool {
-        kind.provider().is_none() || self.served.contains(&kind)
+        self.served.contains(&kind)
     }
 }

@@ -48,17 +48,19 @@ pub async fn follow(
     receiver
 }
 
-/// The optional kinds that are served; those that cannot be asked for are taken to be as before.
+/// The kinds that are served; those that cannot be asked for are taken to be as before.
 async fn look(client: &Client, before: &Served) -> Served {
-    let optional = Kind::ALL
+    let (mut served, optional): (Served, Served) = Kind::ALL
         .into_iter()
-        .filter(|kind| kind.provider().is_some());
-    let optional: Vec<_> = optional.map(|kind| (kind, kind.resource())).collect();
+        .partition(|kind| kind.provider().is_none());
+    let optional: Vec<_> = optional
+        .into_iter()
+        .map(|kind| (kind, kind.resource()))
+        .collect();
     let versions: BTreeSet<_> = optional
         .iter()
         .map(|(_, resource)| resource.api_version.clone())
         .collect();
-    let mut served = Served::new();
     for version in versions {
         let of_version = optional
             .iter()

@@ -61,9 +61,7 @@ async fn readyz(State(state): State<Shared>) -> Response {
     let leads = state.leads.load(Ordering::Relaxed);
     let listed = state.services.iter().all(is_ready);
     let served = state.served.borrow();
-    let missing = Kind::ALL
-        .iter()
-        .filter(|kind| kind.provider().is_some() && !served.contains(kind));
+    let missing = Kind::ALL.iter().filter(|kind| !served.contains(kind));
     let missing: Vec<_> = missing.map(|kind| kind.name()).collect();
     let pending: Vec<_> = if leads && !listed {
         vec!["the list of services"]

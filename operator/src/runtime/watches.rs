@@ -198,9 +198,6 @@ where
 
 /// Waits until the cluster has this kind.
 async fn until_served(mut served: watch::Receiver<Served>, kind: Kind) {
-    if kind.provider().is_none() {
-        return;
-    }
     if served
         .wait_for(|served| served.contains(&kind))
         .await

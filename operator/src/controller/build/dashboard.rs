@@ -35,11 +35,7 @@ fn dashboard(identity: &Identity, spec: &SegmenterServiceSpec) -> Value {
     let pods = series::pods(identity);
     let predictions = series::predictions(identity);
     let while_ = series::window(spec, 300);
-    let quantile = |q: &str| {
-        format!(
-            "histogram_quantile({q}, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{predictions}}}[{while_}])))"
-        )
-    };
+    let quantile = |share: &str| series::latency(identity, share, &while_);
     let panels = [
         (
             "Predictions a second, by code",

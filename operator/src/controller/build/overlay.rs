@@ -28,21 +28,16 @@ pub(super) fn lay(
 ) -> Result<PodTemplateSpec, InvalidSpec> {
     let invalid = |error: serde_json::Error| InvalidSpec::Overlay(error.to_string());
     let mut merged = serde_json::to_value(template).map_err(invalid)?;
-    let known = |overlay: &Value| -> Result<(), InvalidSpec> {
-        // A field that no pod template has would otherwise be dropped in silence.
-        let read: PodTemplateSpec = serde_json::from_value(overlay.clone()).map_err(invalid)?;
-        let kept = serde_json::to_value(read).map_err(invalid)?;
-        match lost(overlay, &kept, "") {
-            Some(path) => Err(InvalidSpec::Overlay(format!(
-                "a pod template has no {path}; it has metadata and spec, like spec.template of a Deployment"
-            ))),
-            None => Ok(()),
-        }
-    };
     merge(&mut merged, overlay, "");
-    known(&merged)?;
-    let merged: PodTemplateSpec = serde_json::from_value(merged).map_err(invalid)?;
-    let labels = merged
+    let laid: PodTemplateSpec = serde_json::from_value(merged.clone()).map_err(invalid)?;
+    // A field that no pod template has would otherwise be dropped in silence.
+    let kept = serde_json::to_value(&laid).map_err(invalid)?;
+    if let Some(path) = lost(&merged, &kept, "") {
+        return Err(InvalidSpec::Overlay(format!(
+            "a pod template has no {path}; it has metadata and spec, like spec.template of a Deployment"
+        )));
+    }
+    let labels = laid
         .metadata
         .as_ref()
         .and_then(|metadata| metadata.labels.as_ref());
@@ -53,14 +48,14 @@ pub(super) fn lay(
             )));
         }
     }
-    Ok(merged)
+    Ok(laid)
 }
 
 /// Merges objects field by field, lists of things that are known by a key element by element, and
 /// replaces everything else. `null` removes.
 fn merge(base: &mut Value, overlay: &Value, field: &str) {
-    match (base, overlay) {
-        (Value::Object(base), Value::Object(overlay)) => {
+    match (base, overlay, key(field)) {
+        (Value::Object(base), Value::Object(overlay), _) => {
             for (name, value) in overlay {
                 if value.is_null() {
                     base.remove(name);
@@ -73,8 +68,7 @@ fn merge(base: &mut Value, overlay: &Value, field: &str) {
                 }
             }
         }
-        (Value::Array(base), Value::Array(overlay)) if key(field).is_some() => {
-            let key = key(field).unwrap_or_default();
+        (Value::Array(base), Value::Array(overlay), Some(key)) => {
             for element in overlay {
                 let same = base
                     .iter_mut()
@@ -85,7 +79,7 @@ fn merge(base: &mut Value, overlay: &Value, field: &str) {
                 }
             }
         }
-        (base, overlay) => *base = overlay.clone(),
+        (base, overlay, _) => *base = overlay.clone(),
     }
 }
 

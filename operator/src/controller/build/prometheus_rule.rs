@@ -97,7 +97,8 @@ pub fn rules(identity: &Identity, spec: &SegmenterServiceSpec) -> RuleGroup {
                 "warning",
                 "10m",
                 format!(
-                    "histogram_quantile(0.95, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{predictions}}}[{while_}]))) >= {seconds}"
+                    "{} >= {seconds}",
+                    series::latency(identity, "0.95", &while_)
                 ),
                 format!(
                     "95 % of the requests of {namespace}/{name} take up to {{{{ $value | printf \"%.2f\" }}}} s"

@@ -15,6 +15,14 @@ pub(super) fn predictions(identity: &Identity) -> String {
     format!("{}, route=~\".*/[Pp]redict\"", pods(identity))
 }
 
+/// The time that this share of predictions stays under, in seconds, over this much time.
+pub(super) fn latency(identity: &Identity, share: &str, window: &str) -> String {
+    format!(
+        "histogram_quantile({share}, sum by (le) (rate(segmenter_request_duration_seconds_bucket{{{}}}[{window}])))",
+        predictions(identity)
+    )
+}
+
 /// How many requests are under way in all pods. A pod that is asked counts the asking, too.
 pub(super) fn under_way(identity: &Identity) -> String {
     format!(

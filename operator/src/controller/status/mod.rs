@@ -23,10 +23,13 @@ use super::{
     kind::Kind,
     observe::Observed,
 };
-use crate::api::{
-    Failure, ModelSource, ModelStatus, ScalingMode, SegmenterServiceSpec, SegmenterServiceStatus,
+use crate::{
+    api::{
+        Failure, ModelSource, ModelStatus, ScalingMode, SegmenterServiceSpec,
+        SegmenterServiceStatus,
+    },
+    chain::chain,
 };
-use crate::chain::chain;
 
 /// All that a status depends on.
 #[derive(Debug)]
@@ -166,9 +169,7 @@ impl Workload {
                 )
             })
             .next();
-        let settled = ready >= wanted && updated >= wanted && total == updated;
-        let pods = observed.pods.iter().map(AsRef::as_ref);
-        Self {
+        let mut workload = Self {
             exists: deployment.is_some(),
             current: deployment.is_some() && status.observed_generation >= generation,
             wanted,
@@ -176,19 +177,24 @@ impl Workload {
             updated,
             available: status.available_replicas.unwrap_or(0),
             total,
-            failure: (!settled).then(|| pods::failure(pods)).flatten(),
+            failure: None,
             complaint,
             suspended: spec.suspend,
+        };
+        if !workload.settled() {
+            workload.failure = pods::failure(observed.pods.iter().map(AsRef::as_ref));
         }
+        workload
+    }
+
+    /// Whether there are as many pods as there should be, ready and of one version.
+    fn settled(&self) -> bool {
+        self.ready >= self.wanted && self.updated >= self.wanted && self.total == self.updated
     }
 
     /// Whether all pods that there should be are of the newest version and answer.
     fn complete(&self) -> bool {
-        self.current
-            && self.updated >= self.wanted
-            && self.total == self.updated
-            && self.ready >= self.wanted
-            && self.available >= self.wanted
+        self.current && self.settled() && self.available >= self.wanted
     }
 
     fn finding(&self) -> Finding {

@@ -11,7 +11,6 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective},
 };
-use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -180,7 +179,7 @@ pub async fn apply(
     children: &Children,
     observed: &Observed,
 ) -> Applied {
-    let desired = desired(children);
+    let desired: Vec<_> = children.objects().into_iter().map(Desired::new).collect();
     let mut writer = Writer {
         client,
         memory,
@@ -188,17 +187,17 @@ pub async fn apply(
         observed,
         applied: Applied::default(),
     };
-    let unwanted = |kind: &Kind| !desired.iter().any(|(wanted, _)| wanted == kind);
+    let unwanted = |kind: &Kind| !desired.iter().any(|wanted| wanted.kind == *kind);
     // An autoscaler that is to go would fight over the replicas with whoever comes after it.
     let autoscalers = [Kind::HorizontalPodAutoscaler, Kind::ScaledObject];
     for kind in autoscalers.into_iter().filter(unwanted) {
         writer.delete(kind).await;
     }
-    for (kind, object) in &desired {
-        if *kind == Kind::Deployment {
-            writer.deployment(spec, &children.deployment, object).await;
+    for wanted in &desired {
+        if wanted.kind == Kind::Deployment {
+            writer.deployment(spec, &children.deployment, wanted).await;
         } else {
-            writer.write(*kind, object).await;
+            writer.write(wanted).await;
         }
     }
     // Routes that are to go end when those that replace them are there.
@@ -211,44 +210,21 @@ pub async fn apply(
     writer.applied
 }
 
-/// Every object that is asked for, as JSON. A kind that is added to [`Children`] cannot be forgotten here.
-fn desired(children: &Children) -> Vec<(Kind, Value)> {
-    let Children {
-        deployment,
-        service,
-        disruption_budget,
-        network_policy,
-        hpa,
-        scaled_object,
-        ingress,
-        http_route,
-        grpc_route,
-        service_monitor,
-        prometheus_rule,
-        dashboard,
-    } = children;
-    fn json(object: Option<&impl Serialize>) -> Option<Value> {
-        // Objects of Kubernetes are all strings, numbers and lists.
-        object.and_then(|object| serde_json::to_value(object).ok())
+/// An object that is asked for.
+struct Desired {
+    kind: Kind,
+    object: Value,
+    /// Tells it from what was asked for before.
+    hash: u64,
+}
+
+impl Desired {
+    fn new((kind, object): (Kind, Value)) -> Self {
+        let mut hasher = DefaultHasher::new();
+        object.to_string().hash(&mut hasher);
+        let hash = hasher.finish();
+        Self { kind, object, hash }
     }
-    let objects = [
-        (Kind::Deployment, json(Some(deployment))),
-        (Kind::Service, json(Some(service))),
-        (Kind::PodDisruptionBudget, json(disruption_budget.as_ref())),
-        (Kind::NetworkPolicy, json(network_policy.as_ref())),
-        (Kind::HorizontalPodAutoscaler, json(hpa.as_ref())),
-        (Kind::ScaledObject, json(scaled_object.as_ref())),
-        (Kind::Ingress, json(ingress.as_ref())),
-        (Kind::HttpRoute, json(http_route.as_ref())),
-        (Kind::GrpcRoute, json(grpc_route.as_ref())),
-        (Kind::ServiceMonitor, json(service_monitor.as_ref())),
-        (Kind::PrometheusRule, json(prometheus_rule.as_ref())),
-        (Kind::ConfigMap, json(dashboard.as_ref())),
-    ];
-    let given = objects.into_iter();
-    given
-        .filter_map(|(kind, object)| Some((kind, object?)))
-        .collect()
 }
 
 struct Writer<'a> {
@@ -273,12 +249,12 @@ impl Writer<'_> {
         &mut self,
         spec: &SegmenterServiceSpec,
         deployment: &Deployment,
-        desired: &Value,
+        desired: &Desired,
     ) {
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
         if replicas.is_none()
             && self.observed.child(Kind::Deployment).is_some()
-            && !self.is_current(Kind::Deployment, desired)
+            && !self.is_current(desired)
         {
             let deployments = Api::namespaced(self.client.clone(), &self.identity.namespace);
             match handover::hand_over(&deployments, &self.identity.name, &spec.scaling).await {
@@ -287,11 +263,12 @@ impl Writer<'_> {
                 Err(error) => return self.failed("hand over", Kind::Deployment, error),
             }
         }
-        self.write(Kind::Deployment, desired).await;
+        self.write(desired).await;
     }
 
     /// Applies an object, if it is not as asked for already.
-    async fn write(&mut self, kind: Kind, desired: &Value) {
+    async fn write(&mut self, desired: &Desired) {
+        let kind = desired.kind;
         if !self.observed.serves(kind) {
             self.applied.not_served.push(kind);
             return;
@@ -306,36 +283,35 @@ impl Writer<'_> {
             self.applied.waiting.push(kind);
             return;
         }
-        if self.is_current(kind, desired) {
+        if self.is_current(desired) {
             return;
         }
         let span = tracing::info_span!("apply", kind = kind.name());
-        if let Err(error) = self.patch(kind, desired).instrument(span).await {
+        if let Err(error) = self.patch(desired).instrument(span).await {
             self.applied.failures.push(error);
         }
     }
 
-    fn is_current(&self, kind: Kind, desired: &Value) -> bool {
-        self.observed.child(kind).is_some_and(|found| {
-            self.memory
-                .holds(&self.identity.uid, kind, hash(desired), found)
-        })
+    fn is_current(&self, desired: &Desired) -> bool {
+        let Desired { kind, hash, .. } = *desired;
+        let found = self.observed.child(kind);
+        found.is_some_and(|found| self.memory.holds(&self.identity.uid, kind, hash, found))
     }
 
-    async fn patch(&mut self, kind: Kind, desired: &Value) -> Result<(), ApplyError> {
+    async fn patch(&mut self, desired: &Desired) -> Result<(), ApplyError> {
+        let kind = desired.kind;
         let api = self.api(kind);
-        let name = desired["metadata"]["name"].as_str().unwrap_or_default();
+        let name = self.identity.name_of(kind);
         let failed = |verb, source| ApplyError::Api {
             verb,
             kind,
-            name: name.to_owned(),
+            name: name.clone(),
             source: Box::new(source),
         };
         if self.observed.child(kind).is_none() {
-            let found = api.get_metadata_opt(name).await;
+            let found = api.get_metadata_opt(&name).await;
             let found = found.map_err(|error| failed("look for", error))?;
             if found.is_some_and(|found| !self.identity.owns(&found.metadata)) {
-                let name = name.to_owned();
                 return Err(ApplyError::Taken { kind, name });
             }
         }
@@ -344,11 +320,13 @@ impl Writer<'_> {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        let object = api.patch(name, &parameters, &Patch::Apply(desired)).await;
+        let object = api
+            .patch(&name, &parameters, &Patch::Apply(&desired.object))
+            .await;
         let object = object.map_err(|error| failed("apply", error))?;
         self.applied.writes += 1;
-        self.memory
-            .note(&self.identity.uid, kind, hash(desired), &object);
+        let uid = &self.identity.uid;
+        self.memory.note(uid, kind, desired.hash, &object);
         Ok(())
     }
 
@@ -380,14 +358,8 @@ impl Writer<'_> {
         self.applied.failures.push(ApplyError::Api {
             verb,
             kind,
-            name: self.identity.name.clone(),
+            name: self.identity.name_of(kind),
             source: Box::new(error),
         });
     }
-}
-
-fn hash(desired: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    desired.to_string().hash(&mut hasher);
-    hasher.finish()
 }

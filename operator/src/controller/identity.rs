@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 
+use super::kind::Kind;
 use crate::api::SegmenterService;
 
 /// Who applies; the one field manager of everything that the operator writes.
@@ -72,6 +73,15 @@ impl Identity {
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         pairs.join(",")
+    }
+
+    /// What the service's object of this kind is called: as the service, but for the ConfigMap, which says
+    /// what is in it.
+    pub fn name_of(&self, kind: Kind) -> String {
+        match kind {
+            Kind::ConfigMap => format!("{}-dashboard", self.name),
+            _ => self.name.clone(),
+        }
     }
 
     /// Metadata of the object of the service's own name.

@@ -58,10 +58,7 @@ impl Stores {
             if !served.contains(&kind) {
                 return None;
             }
-            let name = match kind {
-                Kind::ConfigMap => format!("{}-dashboard", identity.name),
-                _ => identity.name.clone(),
-            };
+            let name = identity.name_of(kind);
             let reference = ObjectRef::new_with(&name, kind.resource()).within(&identity.namespace);
             store
                 .get(&reference)

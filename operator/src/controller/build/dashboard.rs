@@ -4,7 +4,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
 use super::{Blueprint, series};
-use crate::{api::SegmenterServiceSpec, controller::identity::Identity};
+use crate::{
+    api::SegmenterServiceSpec,
+    controller::{identity::Identity, kind::Kind},
+};
 
 pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<ConfigMap> {
     let identity = blueprint.identity;
@@ -12,7 +15,7 @@ pub(super) fn build(blueprint: &Blueprint<'_>) -> Option<ConfigMap> {
     if !asked.enabled {
         return None;
     }
-    let mut metadata = identity.metadata_named(&format!("{}-dashboard", identity.name));
+    let mut metadata = identity.metadata_named(&identity.name_of(Kind::ConfigMap));
     let mut labels = asked.labels.clone();
     labels.extend(identity.labels());
     metadata.labels = Some(labels);

@@ -24,12 +24,14 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
+use serde::Serialize;
+use serde_json::Value;
 
 pub use self::{
     pod_template::{CONTAINER, MODEL_CONTAINER},
     prometheus_rule::rules,
 };
-use super::identity::Identity;
+use super::{identity::Identity, kind::Kind};
 use crate::{
     api::SegmenterServiceSpec,
     foreign::{GrpcRoute, HttpRoute, PrometheusRule, ScaledObject, ServiceMonitor},
@@ -98,6 +100,49 @@ pub struct Children {
     pub prometheus_rule: Option<PrometheusRule>,
     /// The dashboard.
     pub dashboard: Option<ConfigMap>,
+}
+
+impl Children {
+    /// Every object that is asked for, as JSON, in the order of their [kinds](Kind). A kind that is added
+    /// cannot be forgotten here.
+    pub fn objects(&self) -> Vec<(Kind, Value)> {
+        let Self {
+            deployment,
+            service,
+            disruption_budget,
+            network_policy,
+            hpa,
+            scaled_object,
+            ingress,
+            http_route,
+            grpc_route,
+            service_monitor,
+            prometheus_rule,
+            dashboard,
+        } = self;
+        fn json(object: Option<&impl Serialize>) -> Option<Value> {
+            // Objects of Kubernetes are all strings, numbers and lists.
+            object.and_then(|object| serde_json::to_value(object).ok())
+        }
+        let objects = [
+            (Kind::Deployment, json(Some(deployment))),
+            (Kind::Service, json(Some(service))),
+            (Kind::PodDisruptionBudget, json(disruption_budget.as_ref())),
+            (Kind::NetworkPolicy, json(network_policy.as_ref())),
+            (Kind::HorizontalPodAutoscaler, json(hpa.as_ref())),
+            (Kind::ScaledObject, json(scaled_object.as_ref())),
+            (Kind::Ingress, json(ingress.as_ref())),
+            (Kind::HttpRoute, json(http_route.as_ref())),
+            (Kind::GrpcRoute, json(grpc_route.as_ref())),
+            (Kind::ServiceMonitor, json(service_monitor.as_ref())),
+            (Kind::PrometheusRule, json(prometheus_rule.as_ref())),
+            (Kind::ConfigMap, json(dashboard.as_ref())),
+        ];
+        let given = objects.into_iter();
+        given
+            .filter_map(|(kind, object)| Some((kind, object?)))
+            .collect()
+    }
 }
 
 /// What was built, and what of it has to be remembered.

@@ -49,43 +49,10 @@ fn built(spec: &SegmenterServiceSpec) -> Built {
     build(&blueprint).unwrap()
 }
 
-/// The objects that there are, by their kinds. Without `..`: a new kind has to be tested, too.
+/// The objects that there are, by their kinds.
 fn objects(children: &Children) -> Vec<(&'static str, Value)> {
-    fn object(object: &impl serde::Serialize) -> Value {
-        serde_json::to_value(object).unwrap()
-    }
-    let Children {
-        deployment,
-        service,
-        disruption_budget,
-        network_policy,
-        hpa,
-        scaled_object,
-        ingress,
-        http_route,
-        grpc_route,
-        service_monitor,
-        prometheus_rule,
-        dashboard,
-    } = children;
-    let all = [
-        ("Deployment", Some(object(deployment))),
-        ("Service", Some(object(service))),
-        (
-            "PodDisruptionBudget",
-            disruption_budget.as_ref().map(object),
-        ),
-        ("NetworkPolicy", network_policy.as_ref().map(object)),
-        ("HorizontalPodAutoscaler", hpa.as_ref().map(object)),
-        ("ScaledObject", scaled_object.as_ref().map(object)),
-        ("Ingress", ingress.as_ref().map(object)),
-        ("HTTPRoute", http_route.as_ref().map(object)),
-        ("GRPCRoute", grpc_route.as_ref().map(object)),
-        ("ServiceMonitor", service_monitor.as_ref().map(object)),
-        ("PrometheusRule", prometheus_rule.as_ref().map(object)),
-        ("ConfigMap", dashboard.as_ref().map(object)),
-    ];
-    all.into_iter()
-        .filter_map(|(kind, object)| Some((kind, object?)))
+    let objects = children.objects().into_iter();
+    objects
+        .map(|(kind, object)| (kind.name(), object))
         .collect()
 }

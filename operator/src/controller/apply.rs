@@ -1,17 +1,13 @@
 //! Writing a service's objects: only what differs, in an order in which nothing dips.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, PoisonError},
-};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::Instrument;
 
 use super::{
@@ -19,6 +15,7 @@ use super::{
     handover,
     identity::{FIELD_MANAGER, Identity},
     kind::Kind,
+    memory::Memory,
     observe::Observed,
 };
 use crate::api::SegmenterServiceSpec;
@@ -28,8 +25,6 @@ use crate::api::SegmenterServiceSpec;
 pub struct Applied {
     /// Objects that could not be written or deleted, and why.
     pub failures: Vec<ApplyError>,
-    /// Kinds that the cluster does not have.
-    pub not_served: Vec<Kind>,
     /// Objects that wait until another is gone.
     pub waiting: Vec<Kind>,
     /// How many requests wrote something.
@@ -78,96 +73,6 @@ impl ApplyError {
             },
         }
     }
-
-    /// Whether only a change of the service or of the cluster helps.
-    pub fn is_hopeless(&self) -> bool {
-        matches!(self.reason(), "NameTaken" | "Forbidden" | "Rejected")
-    }
-}
-
-/// What every object was when the operator last wrote it, so that it is not written again.
-///
-/// A cache and nothing more: without it everything is applied once more, which changes nothing.
-#[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<(String, Kind), Written>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Written {
-    /// Hash of what the operator asked for.
-    desired: u64,
-    /// Hash of what the object was then.
-    fingerprint: u64,
-    resource_version: u64,
-}
-
-impl Memory {
-    /// Drops what is known of a service that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.lock().retain(|(owner, _), _| owner != uid);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Kind), Written>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the object is as the operator left it, and what is asked for too.
-    fn holds(&self, uid: &str, kind: Kind, desired: u64, found: &DynamicObject) -> bool {
-        let written = self.lock().get(&(uid.to_owned(), kind)).copied();
-        written.is_some_and(|written| {
-            // What the watch has may be older than the last write.
-            let behind = resource_version(found) < written.resource_version;
-            written.desired == desired && (behind || written.fingerprint == fingerprint(found))
-        })
-    }
-
-    fn note(&self, uid: &str, kind: Kind, desired: u64, object: &DynamicObject) {
-        let written = Written {
-            desired,
-            fingerprint: fingerprint(object),
-            resource_version: resource_version(object),
-        };
-        self.lock().insert((uid.to_owned(), kind), written);
-    }
-}
-
-/// Resource versions can be compared since Kubernetes 1.35, and could in effect before.
-fn resource_version(object: &DynamicObject) -> u64 {
-    let version = object.metadata.resource_version.as_deref();
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0)
-}
-
-const FINGERPRINT: &str = "fingerprint";
-
-/// Reduces an object that is watched to what the operator looks at: metadata, status, and a hash of all
-/// that somebody could have changed.
-pub fn reduce(object: &mut DynamicObject) {
-    let fingerprint = fingerprint(object);
-    object.metadata.managed_fields = None;
-    object.metadata.annotations = None;
-    let status = object.data.get_mut("status").map(Value::take);
-    object.data = json!({ FINGERPRINT: fingerprint, "status": status });
-}
-
-/// A hash of all of an object that is not its status or the server's bookkeeping.
-fn fingerprint(object: &DynamicObject) -> u64 {
-    if let Some(kept) = object.data.get(FINGERPRINT).and_then(Value::as_u64) {
-        return kept;
-    }
-    let mut hasher = DefaultHasher::new();
-    let metadata = &object.metadata;
-    metadata.labels.hash(&mut hasher);
-    metadata.annotations.hash(&mut hasher);
-    let owners = metadata.owner_references.iter().flatten();
-    owners.for_each(|owner| (&owner.uid, owner.controller).hash(&mut hasher));
-    metadata.deletion_timestamp.is_some().hash(&mut hasher);
-    for (field, value) in object.data.as_object().into_iter().flatten() {
-        if field != "status" {
-            (field, value.to_string()).hash(&mut hasher);
-        }
-    }
-    hasher.finish()
 }
 
 /// Writes what differs and deletes what is no longer asked for.
@@ -270,7 +175,6 @@ impl Writer<'_> {
     async fn write(&mut self, desired: &Desired) {
         let kind = desired.kind;
         if !self.observed.serves(kind) {
-            self.applied.not_served.push(kind);
             return;
         }
         // Two autoscalers of one Deployment undo each other's work.

@@ -8,8 +8,9 @@ pub mod build;
 pub mod handover;
 pub mod identity;
 pub mod kind;
+pub mod memory;
 pub mod observe;
 mod reconcile;
 pub mod status;
 
-pub use self::reconcile::{Context, ReconcileError, Services, error_policy, reconcile};
+pub use self::reconcile::{Context, ReconcileError, error_policy, reconcile};

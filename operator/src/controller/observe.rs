@@ -21,7 +21,7 @@ use super::{
 /// What the watches have seen, kept up by them.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    /// The objects that the operator made, [reduced](super::apply::reduce).
+    /// The objects that the operator made, [reduced](super::memory::reduce).
     pub children: BTreeMap<Kind, Store<DynamicObject>>,
     /// The pods of services.
     pub pods: Store<Pod>,

@@ -1,18 +1,16 @@
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     api::{Patch, PatchParams},
     core::DeserializeGuard,
     runtime::{
         controller::Action,
         events::{Event, EventType, Recorder},
-        reflector::ObjectRef,
     },
 };
 use serde_json::json;
@@ -20,9 +18,10 @@ use tokio::sync::{OnceCell, watch};
 use tracing::Instrument;
 
 use super::{
-    apply::{self, Applied, ApplyError, Memory},
+    apply::{self, Applied, ApplyError},
     build::{Blueprint, Built, Defaults, Pin, build},
     identity::{FIELD_MANAGER, Identity},
+    memory::{self, Memory},
     observe::{Served, Stores},
     status::{Assessment, Finding, Type, assess},
 };
@@ -49,30 +48,14 @@ pub struct Context {
     pub served: watch::Receiver<Served>,
     /// What the operator is told for all services.
     pub defaults: Defaults,
-    /// What was written last.
+    /// What is remembered of services.
     pub memory: Memory,
     /// Tells of transitions.
     pub recorder: Recorder,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// What is remembered of services.
-    pub services: Services,
     /// Set when every watch has seen everything once.
     pub synced: OnceCell<()>,
-}
-
-/// What is remembered of services from one reconciliation to the next; nothing depends on it but the
-/// number of requests.
-#[derive(Debug, Default)]
-pub struct Services {
-    /// Failures in a row.
-    failures: Mutex<HashMap<ObjectRef<SegmenterService>, u32>>,
-    /// The status that was last written, while the watch has not seen it yet.
-    statuses: Mutex<HashMap<String, (u64, SegmenterServiceStatus)>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a reconciliation has to be tried again.
@@ -113,21 +96,6 @@ impl Context {
             })
             .await;
     }
-
-    /// Drops what is known of a service that is gone.
-    pub fn forget(&self, service: &impl Resource<DynamicType = ()>) {
-        if let Some(uid) = service.meta().uid.as_deref() {
-            self.memory.forget(uid);
-            lock(&self.services.statuses).remove(uid);
-        }
-        let (name, namespace) = (
-            service.meta().name.clone(),
-            service.meta().namespace.clone(),
-        );
-        let reference =
-            ObjectRef::new(&name.unwrap_or_default()).within(&namespace.unwrap_or_default());
-        lock(&self.services.failures).remove(&reference);
-    }
 }
 
 /// Brings what there is closer to what is asked for.
@@ -154,13 +122,9 @@ pub async fn reconcile(
         result.as_ref().map(|_| ()).map_err(ReconcileError::reason),
     );
     if result.is_ok() {
-        lock(&context.services.failures).remove(&reference(&service));
+        context.memory.succeeded(&*service);
     }
     result
-}
-
-fn reference(service: &DeserializeGuard<SegmenterService>) -> ObjectRef<SegmenterService> {
-    ObjectRef::new(&service.name_any()).within(&service.namespace().unwrap_or_default())
 }
 
 /// When to try again: later each time.
@@ -173,18 +137,13 @@ pub fn error_policy(
     error: &ReconcileError,
     context: Arc<Context>,
 ) -> Action {
-    let attempt = {
-        let mut failures = lock(&context.services.failures);
-        let attempt = failures.entry(reference(&service)).or_insert(0);
-        *attempt = attempt.saturating_add(1);
-        *attempt
-    };
+    let attempt = context.memory.failed(&*service);
     let (shortest, longest) = BACKOFF;
     let wait = shortest
         .saturating_mul(1 << (attempt - 1).min(16))
         .min(longest);
     tracing::warn!(
-        service = %reference(&service),
+        service = %memory::reference(&*service),
         reason = error.reason(),
         error = %chain(error),
         "will try again in {wait:?}"
@@ -202,7 +161,7 @@ async fn reconcile_readable(
     else {
         return Ok(Action::await_change());
     };
-    let earlier = context.services.earlier(service);
+    let earlier = context.memory.status(service);
     let served = context.served.borrow().clone();
     let observed = context.stores.observe(&identity, served);
     let pinned = earlier.image.clone().zip(earlier.pod_template.clone());
@@ -240,7 +199,7 @@ async fn reconcile_readable(
         now: Timestamp::now(),
     });
     if status != earlier {
-        let written = context.write_status(service, &identity, &status);
+        let written = context.write_status(&identity, &status);
         written
             .instrument(tracing::info_span!("write status"))
             .await?;
@@ -290,33 +249,9 @@ async fn unreadable(
     Ok(Action::await_change())
 }
 
-impl Services {
-    /// The status so far: the watch may not have seen the last one yet.
-    fn earlier(&self, service: &SegmenterService) -> SegmenterServiceStatus {
-        let seen = resource_version(service);
-        let mut statuses = lock(&self.statuses);
-        let uid = service.meta().uid.clone().unwrap_or_default();
-        if let Some((written, status)) = statuses.get(&uid) {
-            if *written > seen {
-                return status.clone();
-            }
-            statuses.remove(&uid);
-        }
-        service.status.clone().unwrap_or_default()
-    }
-}
-
-fn resource_version(service: &SegmenterService) -> u64 {
-    let version = service.meta().resource_version.as_deref();
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0)
-}
-
 impl Context {
     async fn write_status(
         &self,
-        service: &SegmenterService,
         identity: &Identity,
         status: &SegmenterServiceStatus,
     ) -> Result<(), ReconcileError> {
@@ -339,10 +274,7 @@ impl Context {
             written => written.map_err(|error| ReconcileError::Status(Box::new(error)))?,
         };
         self.metrics.writes.inc();
-        let version = resource_version(&written);
-        if let Some(uid) = service.meta().uid.clone() {
-            lock(&self.services.statuses).insert(uid, (version, status.clone()));
-        }
+        self.memory.note_status(&written, status);
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use self::watches::Scope;
 use crate::{
     api::SegmenterService,
     controller::{
-        Context, Services, apply::Memory, build::Defaults, error_policy, observe::Served, reconcile,
+        Context, build::Defaults, error_policy, memory::Memory, observe::Served, reconcile,
     },
     metrics::Metrics,
 };
@@ -93,7 +93,6 @@ impl Operator {
                 memory: Memory::default(),
                 recorder: recorder.clone(),
                 metrics: Arc::clone(&self.metrics),
-                services: Services::default(),
                 synced: OnceCell::new(),
             });
             control(watched, context, stop.clone())

@@ -22,9 +22,10 @@ use crate::{
     api::SegmenterService,
     chain::chain,
     controller::{
-        Context, apply,
+        Context,
         identity::{INSTANCE, MANAGED_BY},
         kind::Kind,
+        memory,
         observe::{Served, Stores},
     },
 };
@@ -108,7 +109,7 @@ impl Watched {
             .modify(|service| service.meta_mut().managed_fields = None)
             .inspect_ok(move |event| {
                 if let Event::Delete(service) = event {
-                    gone.forget(service);
+                    gone.memory.forget(service);
                 }
             })
             .reflect(scope.services)
@@ -122,7 +123,7 @@ impl Watched {
             let (managed, relisted) = (managed.clone(), relisted.clone());
             let seen = stream::once(until_served(served.clone(), kind))
                 .flat_map(move |()| followed(api.clone(), managed.clone(), relisted.clone()))
-                .modify(apply::reduce)
+                .modify(memory::reduce)
                 .reflect(writer)
                 .touched_objects();
             controller = controller.owns_stream_with(seen, kind.resource());

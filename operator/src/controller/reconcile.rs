@@ -5,7 +5,7 @@ use std::{
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
-    Api, Client, Resource,
+    Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
     core::DeserializeGuard,
     runtime::{
@@ -13,6 +13,7 @@ use kube::{
         events::{Event, EventType, Recorder},
     },
 };
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{OnceCell, watch};
 use tracing::Instrument;
@@ -108,13 +109,7 @@ pub async fn reconcile(
     context.metrics.in_flight.inc();
     let result = match &service.0 {
         Ok(service) => reconcile_readable(service, &context).await,
-        Err(invalid) => {
-            let (name, namespace) = (&invalid.metadata.name, &invalid.metadata.namespace);
-            let name = name.clone().unwrap_or_default();
-            let namespace = namespace.clone().unwrap_or_default();
-            let generation = invalid.metadata.generation;
-            unreadable(&context, &name, &namespace, generation, &invalid.error).await
-        }
+        Err(invalid) => unreadable(&context, &service, &invalid.error).await,
     };
     context.metrics.in_flight.dec();
     context.metrics.reconciled(
@@ -199,7 +194,7 @@ async fn reconcile_readable(
         now: Timestamp::now(),
     });
     if status != earlier {
-        let written = context.write_status(&identity, &status);
+        let written = context.write_status(service, &status);
         written
             .instrument(tracing::info_span!("write status"))
             .await?;
@@ -217,11 +212,10 @@ async fn reconcile_readable(
 /// another than the operator's.
 async fn unreadable(
     context: &Context,
-    name: &str,
-    namespace: &str,
-    generation: Option<i64>,
+    service: &DeserializeGuard<SegmenterService>,
     error: &str,
 ) -> Result<Action, ReconcileError> {
+    let generation = service.meta().generation;
     let finding = Finding::no(
         "Unreadable",
         format!("{error}; is the CRD of the same version as the operator?"),
@@ -231,51 +225,47 @@ async fn unreadable(
         .into_iter()
         .map(|kind| finding.clone().condition(kind, generation, &[], now))
         .collect();
-    let patch = json!({
-        "apiVersion": SegmenterService::api_version(&()),
-        "kind": SegmenterService::kind(&()),
-        "metadata": {"name": name},
-        "status": {"conditions": conditions, "observedGeneration": generation},
-    });
-    let api =
-        Api::<DeserializeGuard<SegmenterService>>::namespaced(context.client.clone(), namespace);
-    api.patch_status(
-        name,
-        &PatchParams::apply(FIELD_MANAGER).force(),
-        &Patch::Apply(patch),
-    )
-    .await
-    .map_err(|error| ReconcileError::Status(Box::new(error)))?;
+    let status = json!({"conditions": conditions, "observedGeneration": generation});
+    context.apply_status(service, &status).await?;
     Ok(Action::await_change())
 }
 
 impl Context {
     async fn write_status(
         &self,
-        identity: &Identity,
+        service: &SegmenterService,
         status: &SegmenterServiceStatus,
     ) -> Result<(), ReconcileError> {
+        if let Some(written) = self.apply_status(service, status).await? {
+            self.metrics.writes.inc();
+            self.memory.note_status(&written, status);
+        }
+        Ok(())
+    }
+
+    /// Applies a service's status; answers what the service is then, if it is still there.
+    async fn apply_status(
+        &self,
+        service: &impl Resource<DynamicType = ()>,
+        status: &impl Serialize,
+    ) -> Result<Option<DeserializeGuard<SegmenterService>>, ReconcileError> {
+        let name = service.name_any();
         let patch = json!({
             "apiVersion": SegmenterService::api_version(&()),
             "kind": SegmenterService::kind(&()),
-            "metadata": {"name": identity.name, "uid": identity.uid},
+            "metadata": {"name": name, "uid": service.uid()},
             "status": status,
         });
-        let api = Api::<SegmenterService>::namespaced(self.client.clone(), &identity.namespace);
+        let namespace = service.namespace().unwrap_or_default();
+        let api = Api::namespaced(self.client.clone(), &namespace);
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let written = api
-            .patch_status(&identity.name, &parameters, &Patch::Apply(patch))
-            .await;
-        let written = match written {
+        let patch = Patch::Apply(patch);
+        match api.patch_status(&name, &parameters, &patch).await {
+            Ok(written) => Ok(Some(written)),
             // It is gone, or another of its name has come: nothing is to be said of it any more.
-            Err(kube::Error::Api(answer)) if answer.code == 404 || answer.is_conflict() => {
-                return Ok(());
-            }
-            written => written.map_err(|error| ReconcileError::Status(Box::new(error)))?,
-        };
-        self.metrics.writes.inc();
-        self.memory.note_status(&written, status);
-        Ok(())
+            Err(kube::Error::Api(answer)) if answer.code == 404 || answer.is_conflict() => Ok(None),
+            Err(error) => Err(ReconcileError::Status(Box::new(error))),
+        }
     }
 
     /// Tells of what changed, in events of the service.

@@ -102,6 +102,10 @@ fn main() -> ExitCode {
     // Each with a control plane of its own.
     .alone("chart::one_apply_installs_it", chart::one_apply_installs_it)
     .alone(
+        "status::a_service_that_cannot_be_read_says_so",
+        status::a_service_that_cannot_be_read_says_so,
+    )
+    .alone(
         "privileges::of_the_whole_cluster",
         privileges::of_the_whole_cluster,
     )

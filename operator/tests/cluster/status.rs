@@ -9,8 +9,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt,
     api::{ListParams, Patch, PatchParams},
+    core::DeserializeGuard,
 };
-use segmenter_cluster::{ControlPlane, eventually};
+use segmenter_cluster::{ControlPlane, Crds, Options, Tools, eventually};
+use segmenter_operator::api::{SegmenterService, crd};
 use serde_json::{Value, json};
 
 use crate::support::{Result, SOON, Stage};
@@ -304,5 +306,64 @@ pub(crate) async fn transitions_have_their_times(plane: Arc<ControlPlane>) -> Re
         .await?;
     ensure!(since("Ready").await? > ready_since);
     ensure!(since("Accepted").await? == accepted_since);
+    Ok(())
+}
+
+/// A CRD of another version lets through what this operator does not know.
+pub(crate) async fn a_service_that_cannot_be_read_says_so(_: Arc<ControlPlane>) -> Result {
+    let mut crd = serde_json::to_value(crd())?;
+    for version in crd["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"] =
+            json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    }
+    let options = Options {
+        crds: vec![Crds::Manifest(crd.to_string())],
+        ..Options::default()
+    };
+    let plane = Arc::new(ControlPlane::start(&Tools::find()?, options).await?);
+    let stage = Stage::new(plane, "unreadable").await?;
+    let services = stage.api::<DeserializeGuard<SegmenterService>>();
+    let unreadable = json!({
+        "apiVersion": "segmenter.dev/v1alpha1",
+        "kind": "SegmenterService",
+        "metadata": {"name": "demo"},
+        "spec": {"scaling": {"mode": "Tides"}},
+    });
+    let parameters = PatchParams::apply("tests").force();
+    services
+        .patch("demo", &parameters, &Patch::Apply(&unreadable))
+        .await?;
+    let arguments = [
+        "get",
+        "segsvc/demo",
+        "--namespace=unreadable",
+        "--output=json",
+    ];
+    for kind in ["Ready", "Accepted"] {
+        eventually(&format!("{kind} False/Unreadable"), SOON, async || {
+            let service = stage.plane.kubectl(&arguments).await?.ok()?;
+            let service: Value = serde_json::from_str(&service)?;
+            let conditions = service["status"]["conditions"].as_array();
+            let found = conditions
+                .into_iter()
+                .flatten()
+                .find(|condition| condition["type"] == kind)
+                .context("it is not there yet")?;
+            let message = found["message"].as_str().unwrap_or_default();
+            ensure!(
+                (&found["status"], &found["reason"]) == (&json!("False"), &json!("Unreadable"))
+                    && message.contains("Tides"),
+                "{found}"
+            );
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    // It is not tried again and again, and what comes to be read is carried out.
+    stage.quiet().await?;
+    stage
+        .apply("demo", &json!({"scaling": {"mode": "Fixed"}}))
+        .await?;
+    stage.condition("demo", "Accepted", "True", "Valid").await?;
     Ok(())
 }

@@ -4,9 +4,15 @@ use std::{fmt, str::FromStr};
 
 use rayon::prelude::*;
 
-use crate::simd::{Simd, portable::Portable};
+use crate::{
+    quantized::{Integers, Plain},
+    simd::{Simd, portable::Portable},
+};
 #[cfg(target_arch = "x86_64")]
-use crate::simd::{avx2::Avx2, avx512::Avx512};
+use crate::{
+    quantized::{Vnni, Wide},
+    simd::{avx2::Avx2, avx512::Avx512},
+};
 
 /// A set of vector instructions that this processor has.
 ///
@@ -74,6 +80,40 @@ impl Isa {
             Set::Avx2 => unsafe { run_avx2(task, index) },
             Set::Portable => task.run::<Portable>(index),
         }
+    }
+
+    /// Of the kernels for integers, the most blocks of output channels that a tile covers, and whether
+    /// weights are packed wide.
+    pub(crate) fn integers(self) -> (usize, bool) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 if has_vnni() => (Vnni::MOST_BLOCKS, Vnni::WIDE),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 | Set::Avx2 => (Wide::MOST_BLOCKS, Wide::WIDE),
+            Set::Portable => (Plain::MOST_BLOCKS, Plain::WIDE),
+        }
+    }
+
+    /// Runs one task in integers, compiled for this set.
+    pub(crate) fn run_integers<T: IntegerTask>(self, task: &T, index: usize) {
+        match self.0 {
+            // SAFETY: the processor has the set, and this extension of it.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 if has_vnni() => unsafe { run_vnni(task, index) },
+            // SAFETY: there is no `Isa` of a set that the processor lacks, and AVX-512 has AVX2 in it.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 | Set::Avx2 => unsafe { run_wide(task, index) },
+            Set::Portable => task.run::<Plain>(index),
+        }
+    }
+
+    /// Runs tasks in integers, as [`run_all`](Self::run_all).
+    pub(crate) fn run_all_integers<T: IntegerTask>(self, count: usize, task: &T) {
+        if count == 1 {
+            return self.run_integers(task, 0);
+        }
+        let tasks = (0..count).into_par_iter().with_max_len(1);
+        tasks.for_each(|index| self.run_integers(task, index));
     }
 
     /// Runs tasks `0..count` on the threads of the current pool, in any order.
@@ -153,6 +193,34 @@ pub(crate) trait Task: Sync {
     /// Does one part. Marked `#[inline(always)]`, as is all that it calls, so that it is compiled with
     /// the set's instructions.
     fn run<S: Simd>(&self, index: usize);
+}
+
+/// As [`Task`], in integers.
+pub(crate) trait IntegerTask: Sync {
+    /// Does one part, as [`Task::run`].
+    fn run<I: Integers>(&self, index: usize);
+}
+
+/// Whether AVX-512 comes with what the kernels for integers need; if not, they use AVX2.
+#[cfg(target_arch = "x86_64")]
+fn has_vnni() -> bool {
+    is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vbmi")
+}
+
+/// # Safety
+/// The processor has the features.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi,fma,avx2")]
+unsafe fn run_vnni<T: IntegerTask>(task: &T, index: usize) {
+    task.run::<Vnni>(index);
+}
+
+/// # Safety
+/// The processor has the features.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_wide<T: IntegerTask>(task: &T, index: usize) {
+    task.run::<Wide>(index);
 }
 
 /// # Safety

@@ -20,6 +20,7 @@ mod isa;
 mod map;
 mod picture;
 mod pool;
+pub mod quantized;
 mod resize;
 mod roi_align;
 mod rows;

@@ -49,7 +49,7 @@ struct Group {
 }
 
 /// Cuts `blocks` into as few groups of at most `most` as there can be, of about equal size.
-pub(super) fn groups(blocks: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn groups(blocks: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = blocks.div_ceil(most);
     (0..count).map(move |index| {
         let first = blocks * index / count;
@@ -186,16 +186,16 @@ impl Direct {
 }
 
 /// Outputs of a row in which the same taps of the kernel lie on the input.
-struct Columns {
-    start: usize,
-    end: usize,
+pub(crate) struct Columns {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
     /// The taps, and the column of the input that the first of them lies on for the first output.
-    taps: [usize; 2],
-    x: usize,
+    pub(crate) taps: [usize; 2],
+    pub(crate) x: usize,
 }
 
 /// Cuts a row of outputs.
-fn stretches(geometry: &Geometry, width: usize, columns: usize) -> Vec<Columns> {
+pub(crate) fn stretches(geometry: &Geometry, width: usize, columns: usize) -> Vec<Columns> {
     let mut stretches: Vec<Columns> = Vec::with_capacity(2 * geometry.kernel + 1);
     for column in 0..columns {
         let (taps, x) = geometry.taps(column, width);

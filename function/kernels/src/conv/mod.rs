@@ -8,6 +8,7 @@ mod winograd;
 
 use std::{fmt, sync::Arc};
 
+pub(crate) use self::direct::{Columns, groups, stretches};
 pub use self::transposed::ConvTranspose;
 use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
 use crate::{
@@ -123,14 +124,14 @@ impl Geometry {
         map == [self.kernel; 2] && self.padding == [0; 2] && self.dilation == 1
     }
 
-    fn is_depthwise(&self) -> bool {
+    pub(crate) fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.inputs && self.inputs == self.outputs
     }
 
     /// Those taps of a row or column of the kernel, from the first to one past the last, that lie on the input
     /// for the output at `position`, and where on it the first does; no taps, and 0, if all lie beside it.
     #[inline(always)]
-    fn taps(&self, position: usize, length: usize) -> ([usize; 2], usize) {
+    pub(crate) fn taps(&self, position: usize, length: usize) -> ([usize; 2], usize) {
         let (origin, padding) = (position * self.stride, self.padding[0]);
         let first = padding.saturating_sub(origin).div_ceil(self.dilation);
         let rest = (length + padding).saturating_sub(origin);

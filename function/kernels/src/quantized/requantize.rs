@@ -1,0 +1,254 @@
+//! From sums of products to the output's bytes.
+//!
+//! The order of operations is that of fbgemm, as PyTorch calls it: the sum becomes a float, the bias is added
+//! in units of the product of the scales of input and weight, and the result multiplied by that product over
+//! the output's scale, each rounded to 32 bits.
+
+use super::{
+    Quantization,
+    simd::{Bounds, Floats, Integers},
+};
+use crate::{
+    Activation,
+    simd::{LANES, Simd},
+};
+
+/// What a convolution does to its sums. Values are for each output channel, padded to whole blocks.
+pub(super) struct Requantize {
+    /// Of a step of the sums, in steps of the output.
+    multipliers: Vec<f32>,
+    /// In steps of the sums.
+    bias: Vec<f32>,
+    bounds: Bounds,
+    output: Quantization,
+}
+
+impl Requantize {
+    /// `scales` are those of the weights.
+    ///
+    /// # Panics
+    /// If `activation` is not a clamp.
+    pub(super) fn new(
+        input: Quantization,
+        scales: &[f32],
+        bias: Option<&[f32]>,
+        activation: Activation,
+        output: Quantization,
+    ) -> Self {
+        use Activation::{Identity, Relu, Relu6};
+
+        let padded = scales.len().next_multiple_of(LANES);
+        let mut multipliers = vec![0.0; padded];
+        let mut biases = vec![0.0; padded];
+        for (channel, scale) in scales.iter().enumerate() {
+            let step = input.scale * scale;
+            multipliers[channel] = step / output.scale;
+            if let Some(bias) = bias {
+                biases[channel] = bias[channel] / step;
+            }
+        }
+        assert!(
+            matches!(activation, Identity | Relu | Relu6),
+            "{activation:?} is not done in integers"
+        );
+        let low = match activation {
+            Identity => 0,
+            _ => output.zero_point,
+        };
+        let high = match activation {
+            Relu6 => output.quantize(6.0),
+            _ => u8::MAX,
+        };
+        Self {
+            multipliers,
+            bias: biases,
+            bounds: Bounds {
+                zero_point: output.zero_point,
+                low,
+                high,
+            },
+            output,
+        }
+    }
+
+    pub(super) fn output(&self) -> Quantization {
+        self.output
+    }
+
+    /// Writes bytes for the sums of `P` pixels of sixteen channels each.
+    ///
+    /// # Safety
+    /// The block is there, and `P` pixels can be written at `y`.
+    #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "iterators would keep the sums in memory"
+    )]
+    pub(super) unsafe fn bytes<I: Integers, const P: usize>(
+        &self,
+        sums: [I::Sums; P],
+        block: usize,
+        y: *mut u8,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let channel = self.channels::<I>(block);
+            for four in 0..P / 4 {
+                let p = four * 4;
+                let values = [
+                    channel.scale(sums[p]),
+                    channel.scale(sums[p + 1]),
+                    channel.scale(sums[p + 2]),
+                    channel.scale(sums[p + 3]),
+                ];
+                I::store_four(y.add(p * LANES), values, &self.bounds);
+            }
+            for p in P / 4 * 4..P {
+                I::store_bytes(y.add(p * LANES), channel.scale(sums[p]), &self.bounds);
+            }
+        }
+    }
+
+    /// Writes what becomes of the sums of `pixels` pixels of some blocks, `[blocks, MOST_PIXELS, LANES]`.
+    ///
+    /// # Safety
+    /// The blocks are there from `block` on; the output can be written from `at` on, `pixels` pixels in blocks
+    /// that are `y_block` apart, and so can a residual be read.
+    #[inline(always)]
+    pub(super) unsafe fn run<I: Integers>(
+        &self,
+        sums: &[[[i32; LANES]; MOST_PIXELS]],
+        pixels: usize,
+        block: usize,
+        to: Output,
+        at: usize,
+        y_block: usize,
+    ) {
+        for (j, sums) in sums.iter().enumerate() {
+            let at = at + j * y_block;
+            let sums = &sums[..pixels];
+            // SAFETY: the caller's.
+            unsafe {
+                let channel = self.channels::<I>(block + j);
+                let scaled = |sums: &[i32; LANES]| channel.scale(I::load_sums(sums.as_ptr()));
+                match to {
+                    Output::Bytes(y) => {
+                        let mut y = y.add(at);
+                        let (fours, rest) = sums.as_chunks::<4>();
+                        for [a, b, c, d] in fours {
+                            let values = [scaled(a), scaled(b), scaled(c), scaled(d)];
+                            I::store_four(y, values, &self.bounds);
+                            y = y.add(4 * LANES);
+                        }
+                        for sums in rest {
+                            I::store_bytes(y, scaled(sums), &self.bounds);
+                            y = y.add(LANES);
+                        }
+                    }
+                    Output::Floats(y) => {
+                        let step = I::Real::splat(self.output.scale);
+                        for (p, sums) in sums.iter().enumerate() {
+                            let value = whole::<I>(scaled(sums), &self.bounds);
+                            I::Real::store(y.add(at + p * LANES), I::Real::mul(value, step));
+                        }
+                    }
+                    Output::Sum { y, residual, sum } => {
+                        let zero_point = I::Real::splat(self.output.zero_point.into());
+                        for (p, sums) in sums.iter().enumerate() {
+                            let value = whole::<I>(scaled(sums), &self.bounds);
+                            let value = I::Real::add(value, zero_point);
+                            let other = I::load_bytes(residual.add(at + p * LANES));
+                            let value = (*sum).of::<I>(value, I::to_floats(other));
+                            I::store_bytes(y.add(at + p * LANES), value, &(*sum).bounds);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// The block is there.
+    #[inline(always)]
+    unsafe fn channels<I: Integers>(&self, block: usize) -> Channels<I> {
+        // SAFETY: the caller's.
+        unsafe {
+            Channels {
+                bias: I::Real::load(self.bias.as_ptr().add(block * LANES)),
+                multiplier: I::Real::load(self.multipliers.as_ptr().add(block * LANES)),
+            }
+        }
+    }
+}
+
+/// The most pixels that sums are kept of.
+pub(super) const MOST_PIXELS: usize = 12;
+
+/// Sixteen channels.
+#[derive(Clone, Copy)]
+struct Channels<I: Integers> {
+    bias: Floats<I>,
+    multiplier: Floats<I>,
+}
+
+impl<I: Integers> Channels<I> {
+    /// Of sums, in steps of the output, before its zero point is added.
+    #[inline(always)]
+    fn scale(&self, sums: I::Sums) -> Floats<I> {
+        I::Real::mul(I::Real::add(I::to_floats(sums), self.bias), self.multiplier)
+    }
+}
+
+/// The whole numbers that the output would hold, less its zero point.
+#[inline(always)]
+fn whole<I: Integers>(value: Floats<I>, bounds: &Bounds) -> Floats<I> {
+    let [low, high] = bounds.floats();
+    let value = I::Real::max(value, I::Real::splat(low));
+    let value = I::Real::min(value, I::Real::splat(high));
+    I::to_floats(I::round(value))
+}
+
+/// Where results go.
+#[derive(Clone, Copy)]
+pub(super) enum Output {
+    /// As bytes.
+    Bytes(*mut u8),
+    /// As the floats that the bytes stand for.
+    Floats(*mut f32),
+    /// As bytes, with the residual added to what the bytes stand for.
+    Sum {
+        y: *mut u8,
+        residual: *const u8,
+        sum: *const Sum,
+    },
+}
+
+/// The sum of two quantised values, in the order of operations of PyTorch's vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    /// Of both terms, the scale and its product with the zero point, negative.
+    terms: [[f32; 2]; 2],
+    /// One over the scale of the sum.
+    inverse: f32,
+    pub(super) bounds: Bounds,
+}
+
+impl Sum {
+    pub(super) fn new(terms: [Quantization; 2], sum: Quantization) -> Self {
+        Self {
+            terms: terms.map(|term| [term.scale, term.scale * -f32::from(term.zero_point)]),
+            inverse: 1.0 / sum.scale,
+            bounds: sum.bounds(),
+        }
+    }
+
+    /// Of bytes as floats, in steps of the sum, before its zero point is added.
+    #[inline(always)]
+    pub(super) fn of<I: Integers>(&self, a: Floats<I>, b: Floats<I>) -> Floats<I> {
+        let real = |value, [scale, offset]: [f32; 2]| {
+            I::fused(value, I::Real::splat(scale), I::Real::splat(offset))
+        };
+        let sum = I::Real::add(real(a, self.terms[0]), real(b, self.terms[1]));
+        I::Real::mul(sum, I::Real::splat(self.inverse))
+    }
+}

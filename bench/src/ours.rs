@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use segmenter_imaging::decode::{Exif, Options, decode};
-use segmenter_models::{Device, Outcome, Prediction, Selection, catalogue};
+use segmenter_models::{Device, Isa, Outcome, Prediction, Selection, catalogue};
 use serde::Serialize;
 
 use crate::protocol::{Answer, Hello};
@@ -76,14 +76,12 @@ pub(crate) fn word(value: &impl ValueEnum) -> String {
         .unwrap_or_default()
 }
 
-/// What the network runs on, and that in words.
-///
-/// The one place that knows what devices there are. There are only burn's kernels in 32-bit floats so far,
-/// and the words say so, whatever was asked for.
-fn device(kernels: Kernels, precision: Precision) -> (Device, String) {
-    let (Kernels::Stock | Kernels::Fast, Precision::F32 | Precision::Int8) = (kernels, precision);
-    let runs = [word(&Kernels::Stock), word(&Precision::F32)];
-    (Device::flex(), runs.join(" kernels, "))
+/// What the network runs on.
+fn device(kernels: Kernels) -> Device {
+    match kernels {
+        Kernels::Stock => Device::stock(),
+        Kernels::Fast => Device::kernels(Isa::best()),
+    }
 }
 
 /// Everything that a detector finds.
@@ -99,12 +97,12 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(contestant.threads)
         .build_global()?;
-    let (device, runs) = device(contestant.kernels, contestant.precision);
+    let device = device(contestant.kernels);
     let name = &contestant.model;
     let entry = catalogue::find(name).with_context(|| format!("{name} is not in the catalogue"))?;
     let model = segmenter_models::load(entry, &contestant.weights, &device)?;
     say(&Hello {
-        version: format!("segmenter {} ({runs})", env!("CARGO_PKG_VERSION")),
+        version: format!("segmenter {} ({device})", env!("CARGO_PKG_VERSION")),
     })?;
 
     // As the peers read pictures.
@@ -119,7 +117,10 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
         let mut watch = Watch::default();
         let input = watch.time(Step::Preprocess, || model.preprocess(&image));
         let output = watch
-            .time(Step::Forward, || model.forward(&[(&input, &EVERYTHING)]))
+            .time(Step::Forward, || {
+                // On a thread of the pool, as the server runs it.
+                rayon::scope(|_| model.forward(&[(&input, &EVERYTHING)]))
+            })
             .pop()
             .context("an output for each input")?;
         let size = [image.width(), image.height()];

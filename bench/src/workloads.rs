@@ -125,6 +125,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         weights: Weights::Shared("weights/d2go_mask_rcnn_fbnetv3a_c4_int8.pt"),
         contestants: &[
             ours(&[Preprocess, Forward]),
+            stock(&[Preprocess, Forward]),
             D2GO_INT8,
             D2GO_FLOAT,
             d2go(
@@ -145,6 +146,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         weights: Weights::Seeded,
         contestants: &[
             ours(&[Preprocess, Forward, Postprocess]),
+            stock(&[Preprocess, Forward, Postprocess]),
             rcnn("PyTorch", &[Word("eager"), Threads, Argument::Weights]),
             rcnn(
                 "PyTorch, channels last",
@@ -192,6 +194,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         weights: Weights::Shared("weights/deeplabv3_mnv2_pascal_quant.tflite"),
         contestants: &[
             ours(&[Preprocess, Forward, Postprocess]),
+            stock(&[Preprocess, Forward, Postprocess]),
             Contestant {
                 name: "LiteRT with XNNPACK, uint8",
                 kind: Kind::Peer {
@@ -215,6 +218,7 @@ const SMALL_520: Items = Items::Picture {
 
 const SEMANTIC: &[Contestant] = &[
     ours(&[Forward, Postprocess]),
+    stock(&[Forward, Postprocess]),
     semantic(
         "PyTorch",
         &[Word("eager"), Threads, Model, Argument::Weights],
@@ -240,6 +244,18 @@ const SEMANTIC: &[Contestant] = &[
 const fn ours(timed: &'static [Step]) -> Contestant {
     Contestant {
         name: "segmenter",
+        kind: Kind::Ours {
+            kernels: Kernels::Fast,
+            precision: Precision::F32,
+            timed,
+        },
+    }
+}
+
+/// The same networks on burn's own operations.
+const fn stock(timed: &'static [Step]) -> Contestant {
+    Contestant {
+        name: "segmenter, stock burn",
         kind: Kind::Ours {
             kernels: Kernels::Stock,
             precision: Precision::F32,

@@ -8,7 +8,10 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 use axum::http::HeaderValue;
 use bytesize::ByteSize;
 use clap::{Args, builder::FalseyValueParser};
-use segmenter_models::catalogue::{self, Entry};
+use segmenter_models::{
+    Isa,
+    catalogue::{self, Entry},
+};
 
 use crate::fetch::{Allow, FetchLimits, FetchPolicy, Fetcher};
 
@@ -57,6 +60,12 @@ pub struct Model {
     /// What the network runs on
     #[arg(long, env = "SEGMENTER_DEVICE", value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: Device,
+    /// Whose operations run on the processor: `fast` are segmenter's own, `stock` burn's
+    #[arg(long, env = "SEGMENTER_KERNELS", value_name = "WHOSE", default_value = "fast", value_parser = parse_kernels)]
+    pub kernels: Kernels,
+    /// Vector instructions of the fast kernels: avx512, avx2 or portable [default: the best the processor has]
+    #[arg(long, env = "SEGMENTER_CPU", value_name = "NAME")]
+    pub cpu: Option<Isa>,
     /// Processor threads [default: as many as the machine or container has processors]
     #[arg(long, env = "SEGMENTER_THREADS", value_name = "N", value_parser = positive::<usize>)]
     pub threads: Option<usize>,
@@ -212,6 +221,15 @@ pub enum Device {
     Cpu,
 }
 
+/// Whose operations run on the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// segmenter's own.
+    Fast,
+    /// burn's, which the others are checked against.
+    Stock,
+}
+
 impl Serve {
     /// A fetcher within these limits.
     pub fn fetcher(&self) -> Fetcher {
@@ -229,6 +247,15 @@ impl Model {
     /// The model to answer with, `None` where the catalogue is empty.
     pub fn entry(&self) -> Option<&'static Entry> {
         self.entry.or_else(|| catalogue::CATALOGUE.first())
+    }
+
+    /// Where the network runs.
+    pub fn device(&self) -> segmenter_models::Device {
+        let (Device::Auto | Device::Cpu) = self.device;
+        match self.kernels {
+            Kernels::Fast => segmenter_models::Device::kernels(self.cpu.unwrap_or_else(Isa::best)),
+            Kernels::Stock => segmenter_models::Device::stock(),
+        }
     }
 
     /// Processor threads to use: by default what the machine has, or the container's quota allows.
@@ -262,6 +289,14 @@ fn parse_device(name: &str) -> Result<Device, String> {
         "cpu" => Ok(Device::Cpu),
         "gpu" => Err("this build has no GPU support, use auto or cpu".to_owned()),
         _ => Err("expected auto or cpu".to_owned()),
+    }
+}
+
+fn parse_kernels(name: &str) -> Result<Kernels, String> {
+    match name {
+        "fast" => Ok(Kernels::Fast),
+        "stock" => Ok(Kernels::Stock),
+        _ => Err("expected fast or stock".to_owned()),
     }
 }
 

@@ -490,7 +490,8 @@ impl Work for Forward {
             .iter()
             .map(|(input, selection)| (input, selection))
             .collect();
-        self.model.forward(&batch)
+        // On a thread of the pool, to which the kernels then hand their parts without waking anybody.
+        rayon::scope(|_| self.model.forward(&batch))
     }
 
     fn abandoned(&self) {

@@ -100,7 +100,10 @@ impl Map {
     /// If there is no such channel.
     pub fn plane(&self, map: usize, channel: usize) -> impl Iterator<Item = f32> + '_ {
         let [batch, channels, height, width] = self.shape;
-        assert!(map < batch && channel < channels, "no channel {channel} of {map}");
+        assert!(
+            map < batch && channel < channels,
+            "no channel {channel} of {map}"
+        );
         let start = (channel / LANES * batch + map) * height * width * LANES;
         let pixels = self.values[start..][..height * width * LANES].iter();
         pixels.skip(channel % LANES).step_by(LANES).copied()

@@ -38,7 +38,9 @@ impl Picture {
             let (green, blue) = rest.split_at(pixels);
             let to = &mut values[n * pixels * PIXEL..][..pixels * PIXEL];
             let colours = red.iter().zip(green).zip(blue);
-            for (to, ((&red, &green), &blue)) in to.as_chunks_mut::<PIXEL>().0.iter_mut().zip(colours) {
+            for (to, ((&red, &green), &blue)) in
+                to.as_chunks_mut::<PIXEL>().0.iter_mut().zip(colours)
+            {
                 *to = [red, green, blue, 0.0];
             }
         }
@@ -56,7 +58,7 @@ impl Picture {
     }
 
     /// As a map of three channels.
-    pub(crate) fn to_map(&self, context: &Arc<Context>) -> Map {
+    pub fn to_map(&self, context: &Arc<Context>) -> Map {
         let mut map = Map::any(context, self.shape());
         map.values.fill(0.0);
         let pixels = map.values.chunks_exact_mut(LANES);

@@ -14,9 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::Device;
 use segmenter_imaging::decode::{Exif, Options, decode};
-use segmenter_models::{Outcome, Selection, catalogue, load};
+use segmenter_models::{Device, Isa, Outcome, Selection, catalogue, load};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -24,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("expected: class_maps WEIGHTS OUT_DIR PICTURE...".into());
     };
     let entry = catalogue::find("deeplabv3_mnv2_pascal").ok_or("not in the catalogue")?;
-    let model = load(entry, &weights, &Device::flex())?;
+    let model = load(entry, &weights, &Device::kernels(Isa::best()))?;
 
     let options = Options {
         exif: Exif::Ignore,

@@ -18,6 +18,7 @@ pub mod prediction;
 pub mod semantic;
 pub mod weights;
 
-pub use burn::tensor::Device;
+pub use blocks::Device;
 pub use model::{Input, LoadError, Model, Output, load};
 pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};
+pub use segmenter_kernels::{Isa, IsaError};

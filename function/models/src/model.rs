@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use segmenter_imaging::Image;
 
 use crate::{
+    blocks::Device,
     catalogue::Entry,
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::Device;
 use segmenter_imaging::{
     Image,
     decode::{Options, decode},
@@ -69,7 +68,12 @@ fn finds_what_the_reference_finds() {
         );
         return;
     }
-    let model = segmenter_models::load(entry, &weights, &Device::flex()).unwrap();
+    let model = segmenter_models::load(
+        entry,
+        &weights,
+        &segmenter_models::Device::kernels(segmenter_models::Isa::best()),
+    )
+    .unwrap();
     let with_masks = Selection {
         threshold: 0.25,
         masks: true,
@@ -146,7 +150,12 @@ fn names_what_people_name() {
         );
         return;
     }
-    let model = segmenter_models::load(entry, &weights, &Device::flex()).unwrap();
+    let model = segmenter_models::load(
+        entry,
+        &weights,
+        &segmenter_models::Device::kernels(segmenter_models::Isa::best()),
+    )
+    .unwrap();
     let labels = read_json(&pictures.join("eval.json"));
     let results: Vec<(Vec<&str>, Vec<Detection>)> = labels
         .as_object()

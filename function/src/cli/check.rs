@@ -35,7 +35,7 @@ pub(super) fn run(check: &Check) -> anyhow::Result<()> {
     // That it was parsed is all that there is to check about it.
     line("configuration", "every setting can work");
     line("model", &format!("{}: {}", entry.name, entry.summary));
-    line("device", &device(model.threads()));
+    line("device", &device(model));
 
     for (name, address) in [("http", serve.listen.http), ("grpc", serve.listen.grpc)] {
         std::net::TcpListener::bind(address)
@@ -82,22 +82,11 @@ fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
-/// The processor, with the vector instructions that decide its speed.
-fn device(threads: usize) -> String {
-    #[cfg(target_arch = "x86_64")]
-    let vectors = if is_x86_feature_detected!("avx512f") {
-        "AVX-512"
-    } else if is_x86_feature_detected!("avx2") {
-        "AVX2"
-    } else {
-        "SSE2"
-    };
-    #[cfg(target_arch = "aarch64")]
-    let vectors = "NEON";
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let vectors = "no vector instructions that are used";
+/// Where the network runs, and on how much of it.
+fn device(model: &config::Model) -> String {
+    let threads = model.threads();
     let unit = if threads == 1 { "thread" } else { "threads" };
-    format!("processor, {vectors}, {threads} {unit}")
+    format!("{}, {threads} {unit}", model.device())
 }
 
 /// Any picture does: what is on it makes no difference to whether it works.

@@ -18,7 +18,7 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use segmenter_models::{Device, Model};
+use segmenter_models::Model;
 
 use crate::{config, download::DownloadError, logging, store::StoreError};
 
@@ -150,10 +150,7 @@ fn load_model(model: &config::Model, path: &Path) -> anyhow::Result<Box<dyn Mode
     let entry = model
         .entry()
         .context("this build has no models in its catalogue")?;
-    let device = match model.device {
-        config::Device::Auto | config::Device::Cpu => Device::flex(),
-    };
-    Ok(segmenter_models::load(entry, path, &device)?)
+    Ok(segmenter_models::load(entry, path, &model.device())?)
 }
 
 #[cfg(test)]

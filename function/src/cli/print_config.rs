@@ -6,6 +6,7 @@ use clap::{ArgMatches, Command, CommandFactory, parser::ValueSource};
 
 use super::Cli;
 use crate::{config::Serve, store::ModelDir};
+use segmenter_models::Isa;
 
 /// One setting a line, as `--flag value # origin`.
 pub(super) fn settings(serve: &Serve, matches: &ArgMatches) -> String {
@@ -45,6 +46,7 @@ fn derived(serve: &Serve, id: &str) -> String {
         "model_dir" => ModelDir::new(None)
             .map_or_else(|_| String::new(), |dir| dir.path().display().to_string()),
         "threshold" => entry.map_or_else(String::new, |entry| entry.threshold.to_string()),
+        "cpu" => Isa::best().to_string(),
         "threads" => serve.model.threads().to_string(),
         _ => String::new(),
     }

@@ -1,10 +1,19 @@
 //! Convolution with everything that follows it: folded batch norm, bias, residual, activation.
 
+use std::sync::Arc;
+
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, activation, module, ops::ConvOptions},
+    tensor::{Tensor, TensorData, activation, module, ops::ConvOptions},
 };
+use segmenter_kernels as kernels;
+pub use segmenter_kernels::{Activation, Geometry};
 
+use super::{
+    Device,
+    map::{Map, Values},
+    nearest,
+};
 use crate::weights::{WeightError, Weights};
 
 /// A 2-D convolution, its bias and the activation after it, as one step.
@@ -12,6 +21,18 @@ use crate::weights::{WeightError, Weights};
 /// Batch norm is folded into weight and bias when the weights are loaded.
 #[derive(Module, Debug)]
 pub struct Conv2d {
+    method: Method,
+}
+
+/// Who computes it.
+#[derive(Module, Debug)]
+enum Method {
+    Burn(Parameters),
+    Kernels(Packed),
+}
+
+#[derive(Module, Debug)]
+struct Parameters {
     /// `[out_channels, in_channels / groups, kernel_height, kernel_width]`.
     weight: Param<Tensor<4>>,
     /// `[out_channels]`.
@@ -22,108 +43,22 @@ pub struct Conv2d {
     activation: Activation,
 }
 
-/// How a convolution moves over its input. The same in both directions, but for the padding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Input channels.
-    pub inputs: usize,
-    /// Output channels.
-    pub outputs: usize,
-    /// Side of the square kernel, in pixels.
-    pub kernel: usize,
-    /// Step between outputs, in input pixels.
-    pub stride: usize,
-    /// Zero pixels before (top, left) and after (bottom, right) the input.
-    pub padding: [usize; 2],
-    /// Distance between kernel taps, in input pixels.
-    pub dilation: usize,
-    /// Channel groups; `inputs` for a depthwise convolution.
-    pub groups: usize,
+/// Weights in the kernels' order; nothing that burn could train.
+#[derive(Module, Debug)]
+struct Packed {
+    #[module(skip)]
+    conv: Arc<kernels::Conv>,
 }
 
-impl Geometry {
-    /// A dense kernel of an odd side, stride 1, padded so that the map keeps its size.
-    pub fn new(inputs: usize, outputs: usize, kernel: usize) -> Self {
-        Self {
-            inputs,
-            outputs,
-            kernel,
-            stride: 1,
-            padding: [kernel / 2; 2],
-            dilation: 1,
-            groups: 1,
-        }
-    }
-
-    /// One kernel a channel, otherwise as [`new`](Self::new).
-    pub fn depthwise(channels: usize, kernel: usize) -> Self {
-        Self {
-            groups: channels,
-            ..Self::new(channels, channels, kernel)
-        }
-    }
-
-    /// With this step between outputs.
-    pub fn stride(self, stride: usize) -> Self {
-        Self { stride, ..self }
-    }
-
-    /// With this distance between taps, padded so that a map at stride 1 keeps its size.
-    pub fn dilation(self, dilation: usize) -> Self {
-        Self {
-            dilation,
-            padding: [self.kernel / 2 * dilation; 2],
-            ..self
-        }
-    }
-
-    /// With this many zero pixels before and after.
-    pub fn padding(self, before: usize, after: usize) -> Self {
-        Self {
-            padding: [before, after],
-            ..self
-        }
-    }
-
-    /// Shape of the weight, `[out_channels, in_channels / groups, kernel, kernel]`.
-    pub fn weight_shape(&self) -> [usize; 4] {
-        [
-            self.outputs,
-            self.inputs / self.groups,
-            self.kernel,
-            self.kernel,
-        ]
-    }
-}
-
-/// What follows a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-    /// `x * relu6(x + 3) / 6`.
-    HardSwish,
-    /// `relu6(x + 3) / 6`.
-    HardSigmoid,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-}
-
-impl Activation {
-    /// Of every value.
-    pub(super) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Identity => x,
-            Self::Relu => activation::relu(x),
-            Self::Relu6 => x.clamp(0.0, 6.0),
-            Self::HardSwish => activation::hard_swish(x),
-            Self::HardSigmoid => activation::hard_sigmoid(x, 1.0 / 6.0, 0.5),
-            Self::Sigmoid => activation::sigmoid(x),
-        }
+/// Of every value.
+pub(super) fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> Tensor<D> {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => activation::relu(x),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::HardSwish => activation::hard_swish(x),
+        Activation::HardSigmoid => activation::hard_sigmoid(x, 1.0 / 6.0, 0.5),
+        Activation::Sigmoid => activation::sigmoid(x),
     }
 }
 
@@ -136,12 +71,21 @@ impl Conv2d {
         activation: Activation,
         device: &Device,
     ) -> Self {
-        Self {
-            weight: Param::from_data(TensorData::new(weight, geometry.weight_shape()), device),
-            bias: Param::from_data(TensorData::new(bias, [geometry.outputs]), device),
-            geometry,
-            activation,
-        }
+        let method = match device {
+            Device::Burn(device) => Method::Burn(Parameters {
+                weight: Param::from_data(TensorData::new(weight, geometry.weight_shape()), device),
+                bias: Param::from_data(TensorData::new(bias, [geometry.outputs]), device),
+                geometry,
+                activation,
+            }),
+            Device::Kernels(context) => {
+                let conv = kernels::Conv::new(context.isa, geometry, &weight, &bias, activation);
+                Method::Kernels(Packed {
+                    conv: Arc::new(conv),
+                })
+            }
+        };
+        Self { method }
     }
 
     /// Takes `{name}.weight` and `{name}.bias`.
@@ -198,16 +142,43 @@ impl Conv2d {
     }
 
     /// `activation(conv(x) + bias)`: `[batch, inputs, h, w]` to `[batch, outputs, h', w']`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.activation.apply(self.linear(x))
+    pub fn forward(&self, x: Map) -> Map {
+        Map(match (&self.method, &x.0) {
+            (Method::Burn(burn), x) => Values::Burn(burn.forward(x.tensor(), None)),
+            (Method::Kernels(Packed { conv }), Values::Picture(context, picture)) => {
+                conv.forward_picture(context, picture).into()
+            }
+            (Method::Kernels(Packed { conv }), x) => conv.forward(x.kernels(), None).into(),
+        })
     }
 
     /// `activation(conv(x) + bias + residual)`; `residual` has the shape of the result.
-    pub fn forward_with_residual(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
-        self.activation.apply(self.linear(x) + residual)
+    pub fn forward_with_residual(&self, x: Map, residual: Map) -> Map {
+        Map(match &self.method {
+            Method::Burn(burn) => {
+                Values::Burn(burn.forward(x.0.tensor(), Some(residual.0.tensor())))
+            }
+            Method::Kernels(Packed { conv }) => conv
+                .forward(x.0.kernels(), Some(residual.0.kernels()))
+                .into(),
+        })
     }
 
-    fn linear(&self, x: Tensor<4>) -> Tensor<4> {
+    /// [`forward`](Self::forward) on `x` with its sides doubled, every pixel repeated. The convolution must
+    /// be depthwise, of stride 1, and keep the size of its map.
+    pub fn forward_doubled(&self, x: Map) -> Map {
+        match &self.method {
+            Method::Burn(_) => {
+                let [_, _, height, width] = x.dims();
+                self.forward(nearest(x, [2 * height, 2 * width]))
+            }
+            Method::Kernels(Packed { conv }) => Map(conv.forward_doubled(x.0.kernels()).into()),
+        }
+    }
+}
+
+impl Parameters {
+    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
         let Geometry {
             stride,
             padding: [before, after],
@@ -215,11 +186,16 @@ impl Conv2d {
             groups,
             ..
         } = self.geometry;
-        module::conv2d(
+        let sum = module::conv2d(
             x,
             self.weight.val(),
             Some(self.bias.val()),
             ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [dilation; 2], groups),
-        )
+        );
+        let sum = match residual {
+            Some(residual) => sum + residual,
+            None => sum,
+        };
+        activate(self.activation, sum)
     }
 }

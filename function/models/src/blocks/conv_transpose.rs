@@ -1,23 +1,49 @@
 //! Transposed convolution.
 
+use std::sync::Arc;
+
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, module, ops::ConvTransposeOptions},
+    tensor::{Tensor, TensorData, module, ops::ConvTransposeOptions},
 };
+use segmenter_kernels as kernels;
 
-use super::Activation;
+use super::{
+    Activation, Device,
+    conv::activate,
+    map::{Map, Values},
+};
 use crate::weights::{WeightError, Weights};
 
 /// A transposed convolution that doubles the sides of its map (kernel and stride 2), its bias, and the
 /// activation after it.
 #[derive(Module, Debug)]
 pub struct ConvTranspose2d {
+    method: Method,
+}
+
+/// Who computes it.
+#[derive(Module, Debug)]
+enum Method {
+    Burn(Parameters),
+    Kernels(Packed),
+}
+
+#[derive(Module, Debug)]
+struct Parameters {
     /// `[in_channels, out_channels, 2, 2]`.
     weight: Param<Tensor<4>>,
     /// `[out_channels]`.
     bias: Param<Tensor<1>>,
     #[module(skip)]
     activation: Activation,
+}
+
+/// Weights in the kernels' order; nothing that burn could train.
+#[derive(Module, Debug)]
+struct Packed {
+    #[module(skip)]
+    conv: Arc<kernels::ConvTranspose>,
 }
 
 impl ConvTranspose2d {
@@ -32,17 +58,34 @@ impl ConvTranspose2d {
         let shape = [inputs, outputs, 2, 2];
         let weight = weights.take(&format!("{name}.weight"), &shape)?;
         let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
-        Ok(Self {
-            weight: Param::from_data(TensorData::new(weight, shape), device),
-            bias: Param::from_data(TensorData::new(bias, [outputs]), device),
-            activation,
-        })
+        let method = match device {
+            Device::Burn(device) => Method::Burn(Parameters {
+                weight: Param::from_data(TensorData::new(weight, shape), device),
+                bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+                activation,
+            }),
+            Device::Kernels(context) => {
+                let channels = [inputs, outputs];
+                let conv =
+                    kernels::ConvTranspose::new(context.isa, channels, &weight, &bias, activation);
+                Method::Kernels(Packed {
+                    conv: Arc::new(conv),
+                })
+            }
+        };
+        Ok(Self { method })
     }
 
     /// `[batch, inputs, h, w]` to `[batch, outputs, 2h, 2w]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvTransposeOptions::new([2; 2], [0; 2], [0; 2], [1; 2], 1);
-        let x = module::conv_transpose2d(x, self.weight.val(), Some(self.bias.val()), options);
-        self.activation.apply(x)
+    pub fn forward(&self, x: Map) -> Map {
+        Map(match &self.method {
+            Method::Burn(burn) => {
+                let options = ConvTransposeOptions::new([2; 2], [0; 2], [0; 2], [1; 2], 1);
+                let (weight, bias) = (burn.weight.val(), Some(burn.bias.val()));
+                let x = module::conv_transpose2d(x.0.tensor(), weight, bias, options);
+                Values::Burn(activate(burn.activation, x))
+            }
+            Method::Kernels(Packed { conv }) => conv.forward(x.0.kernels()).into(),
+        })
     }
 }

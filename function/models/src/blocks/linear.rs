@@ -2,15 +2,32 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, module},
+    tensor::{Tensor, TensorData, module},
 };
 
-use super::Activation;
+use super::{
+    Activation, Conv2d, Device, Geometry,
+    conv::activate,
+    map::{Map, Values},
+};
 use crate::weights::{WeightError, Weights};
 
-/// `activation(x · weightᵀ + bias)`.
+/// `activation(weight · x + bias)`, where `x` is all of a map, in the order `[channels, height, width]`.
 #[derive(Module, Debug)]
 pub struct Linear {
+    method: Method,
+}
+
+/// Who computes it.
+#[derive(Module, Debug)]
+enum Method {
+    Burn(Parameters),
+    /// As a convolution whose kernel covers the map.
+    Kernels(Conv2d),
+}
+
+#[derive(Module, Debug)]
+struct Parameters {
     /// `[inputs, outputs]`: transposed once at load, as burn multiplies it.
     weight: Param<Tensor<2>>,
     /// `[outputs]`.
@@ -19,30 +36,68 @@ pub struct Linear {
     activation: Activation,
 }
 
+/// What a fully connected layer takes and gives.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearShape {
+    /// Channels of the map.
+    pub channels: usize,
+    /// Its height, and its width.
+    pub side: usize,
+    /// Values that come out.
+    pub outputs: usize,
+}
+
 impl Linear {
-    /// Takes `{name}.weight` (`[outputs, inputs]`, torch's order) and `{name}.bias` (`[outputs]`).
+    /// Takes `{name}.weight` (`[outputs, channels * side * side]`, torch's order) and `{name}.bias`
+    /// (`[outputs]`).
     pub fn load(
         weights: &mut Weights,
         name: &str,
-        [inputs, outputs]: [usize; 2],
+        shape: LinearShape,
         activation: Activation,
         device: &Device,
     ) -> Result<Self, WeightError> {
+        let LinearShape {
+            channels,
+            side,
+            outputs,
+        } = shape;
+        let inputs = channels * side * side;
         let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
         let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
-        let transposed = (0..inputs * outputs)
-            .map(|i| weight[i % outputs * inputs + i / outputs])
-            .collect::<Vec<f32>>();
-        Ok(Self {
-            weight: Param::from_data(TensorData::new(transposed, [inputs, outputs]), device),
-            bias: Param::from_data(TensorData::new(bias, [outputs]), device),
-            activation,
-        })
+        let method = match device {
+            Device::Burn(device) => {
+                let transposed = (0..inputs * outputs)
+                    .map(|i| weight[i % outputs * inputs + i / outputs])
+                    .collect::<Vec<f32>>();
+                Method::Burn(Parameters {
+                    weight: Param::from_data(
+                        TensorData::new(transposed, [inputs, outputs]),
+                        device,
+                    ),
+                    bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+                    activation,
+                })
+            }
+            Device::Kernels(_) => {
+                let geometry = Geometry::new(channels, outputs, side).padding(0, 0);
+                Method::Kernels(Conv2d::new(weight, bias, geometry, activation, device))
+            }
+        };
+        Ok(Self { method })
     }
 
-    /// `[batch, inputs]` to `[batch, outputs]`.
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = module::linear(x, self.weight.val(), Some(self.bias.val()));
-        self.activation.apply(x)
+    /// `[batch, channels, side, side]` to `[batch, outputs, 1, 1]`.
+    pub fn forward(&self, x: Map) -> Map {
+        match &self.method {
+            Method::Burn(burn) => {
+                let x = x.0.tensor().flatten(1, 3);
+                let x = module::linear(x, burn.weight.val(), Some(burn.bias.val()));
+                let [batch, outputs] = x.dims();
+                let x = activate(burn.activation, x);
+                Map(Values::Burn(x.reshape([batch, outputs, 1, 1])))
+            }
+            Method::Kernels(conv) => conv.forward(x),
+        }
     }
 }

@@ -1,11 +1,8 @@
 //! Channels weighed by what the whole map holds.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
-use super::{Activation, Conv2d, Geometry, global_mean};
+use super::{Activation, Conv2d, Device, Geometry, Map, global_mean};
 use crate::weights::{WeightError, Weights};
 
 /// `x * scale(x)`, where `scale` is two fully connected layers on the mean of every channel.
@@ -46,8 +43,8 @@ impl SqueezeExcite {
     }
 
     /// `[batch, channels, h, w]` to the same shape.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, x: Map) -> Map {
         let scale = self.squeeze.forward(global_mean(x.clone()));
-        x * self.excite.forward(scale)
+        x.scale_channels(&self.excite.forward(scale))
     }
 }

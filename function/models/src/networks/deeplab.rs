@@ -2,17 +2,14 @@
 //!
 //! Chen et al., "Rethinking atrous convolution for semantic image segmentation", 2017.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use super::{
     mobilenet_v3::MobilenetV3,
     resnet::{Resnet, ResnetConfig},
 };
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, global_mean},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, global_mean},
     semantic::Segmenter,
     weights::{WeightError, Weights},
 };
@@ -110,7 +107,7 @@ impl Deeplab {
 
 impl Segmenter for Deeplab {
     /// `[batch, 3, h, w]` to logits `[batch, classes, h / s, w / s]` rounded up, `s` the output stride.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Map) -> Map {
         let features = match &self.backbone {
             Backbone::Resnet(backbone) => {
                 let [.., last] = backbone.forward(x);
@@ -175,16 +172,16 @@ impl Pyramid {
     }
 
     /// `[batch, channels, h, w]` to `[batch, CHANNELS, h, w]`.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, _, height, width] = x.dims();
-        let mut branches: Vec<Tensor<4>> = self
+    fn forward(&self, x: Map) -> Map {
+        let [_, _, height, width] = x.dims();
+        let mut branches: Vec<Map> = self
             .local
             .iter()
             .map(|conv| conv.forward(x.clone()))
             .collect();
         // Enlarging a single pixel is repeating it.
         let global = self.global.forward(global_mean(x));
-        branches.push(global.expand([batch, CHANNELS, height, width]));
-        self.project.forward(Tensor::cat(branches, 1))
+        branches.push(global.expand([height, width]));
+        self.project.forward(Map::concat(&branches))
     }
 }

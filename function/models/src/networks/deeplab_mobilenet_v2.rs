@@ -5,13 +5,10 @@
 //! mean. Inputs whose sides are `16 n + 1` pixels keep that form through every layer, so that
 //! TensorFlow's `SAME` padding, which may differ before and after, is here the same on both sides.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, global_mean},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, global_mean},
     semantic::Segmenter,
     weights::{WeightError, Weights},
 };
@@ -116,15 +113,16 @@ impl DeeplabMobilenetV2 {
 impl Segmenter for DeeplabMobilenetV2 {
     /// `[batch, 3, 16 n + 1, 16 m + 1]` in -1..1 to logits `[batch, classes, n + 1, m + 1]`, of which the
     /// corners lie on the corners of the input.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Map) -> Map {
         let mut x = self.stem.forward(x);
         for block in &self.blocks {
             x = block.forward(x);
         }
         let local = self.aspp.forward(x.clone());
         let global = self.image_pooling.forward(global_mean(x));
-        let global = global.expand(local.dims());
-        let features = self.projection.forward(Tensor::cat(vec![global, local], 1));
+        let [_, _, height, width] = local.dims();
+        let global = global.expand([height, width]);
+        let features = self.projection.forward(Map::concat(&[global, local]));
         self.classifier.forward(features)
     }
 }
@@ -141,7 +139,7 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Map) -> Map {
         let y = match &self.expand {
             Some(expand) => expand.forward(x.clone()),
             None => x.clone(),
@@ -160,11 +158,10 @@ impl InvertedResidual {
 mod tests {
     use std::{fs, path::PathBuf};
 
-    use burn::tensor::Device;
     use segmenter_imaging::decode::{Exif, Options, decode};
 
     use crate::{
-        catalogue,
+        Device, Isa, catalogue,
         networks::Network,
         prediction::{ClassMap, Outcome, Selection},
         semantic::{InputRule, regions},
@@ -216,7 +213,7 @@ mod tests {
             .format;
         let mut weights = Weights::read(&weights, format).unwrap();
         let model = Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side })
-            .build(&mut weights, &Device::flex())
+            .build(&mut weights, &Device::kernels(Isa::best()))
             .unwrap();
         weights.finish().unwrap();
 

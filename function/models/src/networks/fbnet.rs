@@ -1,17 +1,14 @@
 //! The blocks that FBNet is made of (Wan et al., "FBNetV2", 2020), as D2Go writes them.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, nearest},
+    blocks::{Activation, Conv2d, Device, Geometry, Map},
     weights::{WeightError, Weights},
 };
 
 /// Through all blocks, one after the other.
-pub(super) fn run(blocks: &[InvertedResidual], x: Tensor<4>) -> Tensor<4> {
+pub(super) fn run(blocks: &[InvertedResidual], x: Map) -> Map {
     blocks.iter().fold(x, |x, block| block.forward(x))
 }
 
@@ -142,16 +139,16 @@ impl InvertedResidual {
     }
 
     /// `[batch, inputs, h, w]` to `[batch, outputs, h / stride, w / stride]`, or `2h, 2w` if upsampled.
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut x = match &self.expand {
+    fn forward(&self, input: Map) -> Map {
+        let x = match &self.expand {
             Some(expand) => expand.forward(input.clone()),
             None => input.clone(),
         };
-        if self.upsampled {
-            let [_, _, height, width] = x.dims();
-            x = nearest(x, [2 * height, 2 * width]);
-        }
-        let x = self.depthwise.forward(x);
+        let x = if self.upsampled {
+            self.depthwise.forward_doubled(x)
+        } else {
+            self.depthwise.forward(x)
+        };
         if self.residual {
             self.project.forward_with_residual(x, input)
         } else {

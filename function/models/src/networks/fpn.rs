@@ -3,13 +3,10 @@
 //! Lin et al., "Feature pyramid networks for object detection", 2017, as torchvision has it
 //! (`torchvision/ops/feature_pyramid_network.py`).
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, max_pool, nearest},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, max_pool, nearest},
     weights::{WeightError, Weights},
 };
 
@@ -48,9 +45,9 @@ impl Fpn {
 
     /// Maps `[1, inputs[i], h, w]`, the finest first, to as many levels `[1, CHANNELS, h, w]` and one that
     /// is every second pixel of the last.
-    pub fn forward(&self, maps: [Tensor<4>; 4]) -> Vec<Tensor<4>> {
+    pub fn forward(&self, maps: [Map; 4]) -> Vec<Map> {
         let mut levels = Vec::with_capacity(5);
-        let mut coarser: Option<Tensor<4>> = None;
+        let mut coarser: Option<Map> = None;
         for (map, (lateral, output)) in maps
             .into_iter()
             .zip(self.lateral.iter().zip(&self.output))

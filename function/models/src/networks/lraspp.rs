@@ -2,14 +2,11 @@
 //!
 //! Howard et al., "Searching for MobileNetV3", 2019, section 6.4, as torchvision has it.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use super::mobilenet_v3::MobilenetV3;
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, bilinear, global_mean},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, bilinear, global_mean},
     semantic::Segmenter,
     weights::{WeightError, Weights},
 };
@@ -68,16 +65,16 @@ impl Lraspp {
 
 impl Segmenter for Lraspp {
     /// `[batch, 3, h, w]` to logits `[batch, classes, h / 8, w / 8]`, rounded up.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Map) -> Map {
         let maps = self.backbone.forward(x);
         let scale = self.scale.forward(global_mean(maps.high.clone()));
         let high = self
             .high_classifier
-            .forward(self.features.forward(maps.high) * scale);
+            .forward(self.features.forward(maps.high).scale_channels(&scale));
         let low = self.low_classifier.forward(maps.low);
         // torchvision enlarges before it classifies. A 1x1 convolution and an interpolation may change
         // places, and the classes are fewer than the channels.
         let [_, _, height, width] = low.dims();
-        low + bilinear(high, [height, width])
+        low.add(bilinear(high, [height, width]))
     }
 }

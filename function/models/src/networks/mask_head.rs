@@ -1,14 +1,11 @@
 //! The mask head of Mask R-CNN (He et al., 2017), as torchvision has it
 //! (`torchvision/models/detection/mask_rcnn.py`).
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use super::fpn::Fpn;
 use crate::{
-    blocks::{Activation, Conv2d, ConvTranspose2d, Geometry},
+    blocks::{Activation, Conv2d, ConvTranspose2d, Device, Geometry, Map},
     weights::{WeightError, Weights},
 };
 
@@ -55,7 +52,7 @@ impl MaskHead {
     }
 
     /// `[rois, 256, 14, 14]` to logits `[rois, classes, 28, 28]`.
-    pub fn forward(&self, rois: Tensor<4>) -> Tensor<4> {
+    pub fn forward(&self, rois: Map) -> Map {
         let x = self
             .convolutions
             .iter()

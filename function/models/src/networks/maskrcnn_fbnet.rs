@@ -4,17 +4,14 @@
 //! stage (a stride of 16), and heads of the same blocks, as D2Go's `mask_rcnn_fbnetv3a_C4` has them.
 //! D2Go runs it on 8-bit integers; here the same weights run as 32-bit floats.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 use segmenter_imaging::{Image, interpolate};
 
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
-        Activation, Conv2d, FeatureMap, Geometry, Linear, RoiAlign, from_host, global_mean,
-        softmax, to_host,
+        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, RoiAlign,
+        global_mean, roi_align, softmax,
     },
     classes::COCO,
     detection::{
@@ -138,22 +135,18 @@ impl MaskRcnnFbnet {
     fn detect(&self, input: &Input, selection: &Selection) -> Output {
         let [channels, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        let x = from_host(
-            input.samples.clone(),
-            [1, channels, height, width],
-            &self.device,
-        );
+        let x = Map::from_host(&input.samples, [1, channels, height, width], &self.device);
 
         let features = self.network.backbone(x);
         let [_, _, rows, columns] = features.dims();
         let (logits, deltas) = self.network.rpn(features.clone());
-        let features = FeatureMap::read(features, 1.0 / STRIDE as f32);
+        let features = FeatureMap::read(features, 1.0 / STRIDE as f32, &self.device);
         let level = Level {
             cells: &self.cells,
             strides: [STRIDE; 2],
             map: [rows, columns],
-            logits: &to_host(logits),
-            deltas: &to_host(deltas),
+            logits: &logits.to_host(),
+            deltas: &deltas.to_host(),
         };
         let proposals = proposals(&[level], picture, &PROPOSALS);
         let found = self.classify(&features, &proposals, picture, selection);
@@ -174,14 +167,14 @@ impl MaskRcnnFbnet {
             return Vec::new();
         }
         let rois: Vec<_> = proposals.iter().map(|&roi| (features, roi)).collect();
-        let pooled = BOX_POOL.forward(&rois, CHANNELS, &self.device);
+        let pooled = roi_align(&BOX_POOL, &rois, CHANNELS, &self.device);
         let (scores, deltas) = self.network.box_head(pooled);
-        let mut scores = to_host(scores);
+        let mut scores = scores.to_host();
         softmax(&mut scores, COCO.len() + 1);
         let predictions = Predictions {
             proposals,
             scores: &scores,
-            deltas: &to_host(deltas),
+            deltas: &deltas.to_host(),
         };
         detections(&predictions, picture, &DETECTIONS, selection)
     }
@@ -192,8 +185,8 @@ impl MaskRcnnFbnet {
             return Vec::new();
         }
         let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
-        let pooled = MASK_POOL.forward(&rois, CHANNELS, &self.device);
-        let logits = to_host(self.network.mask_head(pooled));
+        let pooled = roi_align(&MASK_POOL, &rois, CHANNELS, &self.device);
+        let logits = self.network.mask_head(pooled).to_host();
         class_masks(&logits, COCO.len(), found, MASK_SIDE)
     }
 }
@@ -296,7 +289,12 @@ impl Network {
         let mask_logits = pixelwise(mask_logits, 64, COCO.len())?;
 
         let mut linear = |name: &str, outputs| {
-            Linear::load(weights, name, [160, outputs], Activation::Identity, device)
+            let shape = LinearShape {
+                channels: 160,
+                side: 1,
+                outputs,
+            };
+            Linear::load(weights, name, shape, Activation::Identity, device)
         };
         let predictor = "roi_heads.box_predictor";
         Ok(Self {
@@ -314,12 +312,12 @@ impl Network {
     }
 
     /// `[1, 3, h, w]` to `[1, CHANNELS, h / 16, w / 16]`, rounded up.
-    fn backbone(&self, x: Tensor<4>) -> Tensor<4> {
+    fn backbone(&self, x: Map) -> Map {
         run(&self.trunk, self.stem.forward(x))
     }
 
     /// `[1, CHANNELS, h, w]` to logits `[1, ANCHORS, h, w]` and offsets `[1, ANCHORS * 4, h, w]`.
-    fn rpn(&self, features: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    fn rpn(&self, features: Map) -> (Map, Map) {
         let x = run(&self.rpn, features);
         (
             self.rpn_logits.forward(x.clone()),
@@ -328,8 +326,8 @@ impl Network {
     }
 
     /// `[rois, CHANNELS, 6, 6]` to logits `[rois, 81]`, background last, and offsets `[rois, 80 * 4]`.
-    fn box_head(&self, rois: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
-        let x = global_mean(run(&self.box_blocks, rois)).flatten(1, 3);
+    fn box_head(&self, rois: Map) -> (Map, Map) {
+        let x = global_mean(run(&self.box_blocks, rois));
         (
             self.box_scores.forward(x.clone()),
             self.box_deltas.forward(x),
@@ -337,18 +335,18 @@ impl Network {
     }
 
     /// `[rois, CHANNELS, 14, 14]` to logits `[rois, 80, 28, 28]`.
-    fn mask_head(&self, rois: Tensor<4>) -> Tensor<4> {
+    fn mask_head(&self, rois: Map) -> Map {
         self.mask_logits.forward(run(&self.mask_blocks, rois))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use segmenter_imaging::Image;
 
     use super::MaskRcnnFbnet;
     use crate::{
+        Device, Isa,
         model::{Model, Output},
         prediction::Selection,
         weights::seeded,
@@ -363,19 +361,22 @@ mod tests {
 
     #[test]
     fn any_picture_passes() {
-        let model = MaskRcnnFbnet::load(&mut seeded::weights(), &Device::flex()).unwrap();
-        for [width, height] in [[1, 1], [700, 2], [2, 700]] {
-            let samples = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
-            let image = Image::new(width, height, samples.collect()).unwrap();
-            let input = model.preprocess(&image);
-            let output = model.forward(&[(&input, &EVERYTHING)]).remove(0);
-            model.postprocess(output, [width, height], &EVERYTHING);
+        for device in seeded::devices() {
+            let model = MaskRcnnFbnet::load(&mut seeded::weights(), &device).unwrap();
+            for [width, height] in [[1, 1], [700, 2], [2, 700]] {
+                let samples = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
+                let image = Image::new(width, height, samples.collect()).unwrap();
+                let input = model.preprocess(&image);
+                let output = model.forward(&[(&input, &EVERYTHING)]).remove(0);
+                model.postprocess(output, [width, height], &EVERYTHING);
+            }
         }
     }
 
     #[test]
     fn masks_only_where_asked_for() {
-        let model = MaskRcnnFbnet::load(&mut seeded::weights(), &Device::flex()).unwrap();
+        let model =
+            MaskRcnnFbnet::load(&mut seeded::weights(), &Device::kernels(Isa::best())).unwrap();
         let image = Image::new(8, 8, vec![128; 192]).unwrap();
         let input = model.preprocess(&image);
         let without = Selection {

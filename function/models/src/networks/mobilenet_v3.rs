@@ -3,13 +3,10 @@
 //! Howard et al., "Searching for MobileNetV3", 2019, as torchvision has it for segmentation
 //! (`mobilenet_v3_large(dilated=True)`): the last stage is dilated instead of strided.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, SqueezeExcite},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, SqueezeExcite},
     weights::{WeightError, Weights},
 };
 
@@ -82,9 +79,9 @@ pub struct MobilenetV3 {
 /// What it makes of a picture of `[height, width]`.
 pub struct MobilenetV3Maps {
     /// `[batch, LOW_CHANNELS, height / 8, width / 8]`, rounded up.
-    pub low: Tensor<4>,
+    pub low: Map,
     /// `[batch, HIGH_CHANNELS, height / 16, width / 16]`, rounded up.
-    pub high: Tensor<4>,
+    pub high: Map,
 }
 
 impl MobilenetV3 {
@@ -122,7 +119,7 @@ impl MobilenetV3 {
     }
 
     /// `[batch, 3, height, width]` to its maps.
-    pub fn forward(&self, x: Tensor<4>) -> MobilenetV3Maps {
+    pub fn forward(&self, x: Map) -> MobilenetV3Maps {
         let (fine, coarse) = self.blocks.split_at(LOW + 1);
         let run =
             |x, blocks: &[InvertedResidual]| blocks.iter().fold(x, |x, block| block.forward(x));
@@ -189,7 +186,7 @@ impl InvertedResidual {
         })
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Map) -> Map {
         let mut y = match &self.expand {
             Some(expand) => expand.forward(x.clone()),
             None => x.clone(),

@@ -11,13 +11,12 @@ pub mod mobilenet_v3;
 pub mod rcnn_resnet50_fpn;
 pub mod resnet;
 
-use burn::tensor::Device;
-
 use self::{
     deeplab::Deeplab, deeplab_mobilenet_v2::DeeplabMobilenetV2, lraspp::Lraspp,
     maskrcnn_fbnet::MaskRcnnFbnet, rcnn_resnet50_fpn::RcnnResnet50Fpn, resnet::ResnetConfig,
 };
 use crate::{
+    blocks::Device,
     classes::VOC,
     model::Model,
     semantic::{InputRule, SemanticModel},

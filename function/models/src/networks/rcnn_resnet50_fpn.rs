@@ -3,10 +3,7 @@
 //! Ren et al., "Faster R-CNN", 2015, and He et al., "Mask R-CNN", 2017, with the numbers of torchvision's
 //! `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`. The latter is the former with a mask head.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 use segmenter_imaging::{Image, interpolate};
 
 use super::{
@@ -16,7 +13,8 @@ use super::{
 };
 use crate::{
     blocks::{
-        Activation, Conv2d, FeatureMap, Geometry, Linear, RoiAlign, from_host, softmax, to_host,
+        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, RoiAlign,
+        roi_align, softmax,
     },
     classes::COCO_BY_ID,
     detection::{
@@ -112,11 +110,8 @@ impl RcnnResnet50Fpn {
         let picture = [width as f32, height as f32];
         let padded = pad(input, MULTIPLE);
         let [_, padded_height, padded_width] = padded.shape;
-        let x = from_host(
-            padded.samples,
-            [1, 3, padded_height, padded_width],
-            &self.device,
-        );
+        let shape = [1, 3, padded_height, padded_width];
+        let x = Map::from_host(&padded.samples, shape, &self.device);
 
         let pyramid = self.network.pyramid(x);
         let rpn: Vec<RpnLevel> = pyramid
@@ -140,7 +135,7 @@ impl RcnnResnet50Fpn {
         let maps: Vec<FeatureMap> = pyramid
             .into_iter()
             .zip(POOLED_SCALES)
-            .map(|(map, scale)| FeatureMap::read(map, scale))
+            .map(|(map, scale)| FeatureMap::read(map, scale, &self.device))
             .collect();
         let found = self.classify(&maps, &proposals, picture, selection);
         let masks = match &self.network.mask_head {
@@ -164,14 +159,14 @@ impl RcnnResnet50Fpn {
             .iter()
             .map(|&roi| (&maps[level(roi)], roi))
             .collect();
-        let pooled = BOX_POOL.forward(&rois, Fpn::CHANNELS, &self.device);
+        let pooled = roi_align(&BOX_POOL, &rois, Fpn::CHANNELS, &self.device);
         let (logits, deltas) = self.network.box_head(pooled);
-        let mut scores = to_host(logits);
+        let mut scores = logits.to_host();
         softmax(&mut scores, CLASSES);
         let predictions = Predictions {
             proposals,
             scores: &scores,
-            deltas: &to_host(deltas),
+            deltas: &deltas.to_host(),
         };
         detections(&predictions, picture, &DETECTIONS, selection)
     }
@@ -185,8 +180,8 @@ impl RcnnResnet50Fpn {
             .iter()
             .map(|f| (&maps[level(f.bbox)], f.bbox))
             .collect();
-        let pooled = MASK_POOL.forward(&rois, Fpn::CHANNELS, &self.device);
-        class_masks(&to_host(head.forward(pooled)), CLASSES, found, MASK_SIDE)
+        let pooled = roi_align(&MASK_POOL, &rois, Fpn::CHANNELS, &self.device);
+        class_masks(&head.forward(pooled).to_host(), CLASSES, found, MASK_SIDE)
     }
 }
 
@@ -297,18 +292,27 @@ impl Network {
         let rpn_logits = conv("rpn.head.cls_logits", anchors, 1, Activation::Identity)?;
         let rpn_deltas = conv("rpn.head.bbox_pred", anchors * 4, 1, Activation::Identity)?;
 
-        let pooled = Fpn::CHANNELS * BOX_POOL.size * BOX_POOL.size;
-        let mut linear = |name: &str, inputs, outputs, activation| {
+        let mut linear = |name: &str, shape, activation| {
             let name = format!("roi_heads.{name}");
-            Linear::load(weights, &name, [inputs, outputs], activation, device)
+            Linear::load(weights, &name, shape, activation, device)
+        };
+        let pooled = LinearShape {
+            channels: Fpn::CHANNELS,
+            side: BOX_POOL.size,
+            outputs: BOX_CHANNELS,
+        };
+        let hidden = |outputs| LinearShape {
+            channels: BOX_CHANNELS,
+            side: 1,
+            outputs,
         };
         let box_layers = [
-            linear("box_head.fc6", pooled, BOX_CHANNELS, Activation::Relu)?,
-            linear("box_head.fc7", BOX_CHANNELS, BOX_CHANNELS, Activation::Relu)?,
+            linear("box_head.fc6", pooled, Activation::Relu)?,
+            linear("box_head.fc7", hidden(BOX_CHANNELS), Activation::Relu)?,
         ];
         let mut predictor = |name: &str, outputs| {
             let name = format!("box_predictor.{name}");
-            linear(&name, BOX_CHANNELS, outputs, Activation::Identity)
+            linear(&name, hidden(outputs), Activation::Identity)
         };
         Ok(Self {
             backbone,
@@ -326,27 +330,27 @@ impl Network {
     }
 
     /// `[1, 3, h, w]` to five levels `[1, 256, h / s, w / s]`, `s` = 4, 8, 16, 32, 64.
-    fn pyramid(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+    fn pyramid(&self, x: Map) -> Vec<Map> {
         self.fpn.forward(self.backbone.forward(x))
     }
 
     /// `[1, 256, h, w]` to what is read back of it.
-    fn rpn(&self, level: Tensor<4>) -> RpnLevel {
+    fn rpn(&self, level: Map) -> RpnLevel {
         let x = self.rpn.forward(level);
         let [_, _, height, width] = x.dims();
         RpnLevel {
             map: [height, width],
-            logits: to_host(self.rpn_logits.forward(x.clone())),
-            deltas: to_host(self.rpn_deltas.forward(x)),
+            logits: self.rpn_logits.forward(x.clone()).to_host(),
+            deltas: self.rpn_deltas.forward(x).to_host(),
         }
     }
 
-    /// `[rois, 256, 7, 7]` to logits `[rois, 91]`, background first, and offsets `[rois, 91 * 4]`.
-    fn box_head(&self, rois: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
+    /// `[rois, 256, 7, 7]` to logits `[rois, 91, 1, 1]`, background first, and offsets `[rois, 91 * 4, 1, 1]`.
+    fn box_head(&self, rois: Map) -> (Map, Map) {
         let x = self
             .box_layers
             .iter()
-            .fold(rois.flatten(1, 3), |x, layer| layer.forward(x));
+            .fold(rois, |x, layer| layer.forward(x));
         (
             self.box_scores.forward(x.clone()),
             self.box_deltas.forward(x),
@@ -356,12 +360,11 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tensor};
     use serde_json::Value;
 
     use super::{Input, MULTIPLE, RcnnResnet50Fpn, level, todays_name};
     use crate::{
-        blocks::to_host,
+        blocks::Map,
         detection::{iou, pad},
         model::{Model, Output},
         prediction::Selection,
@@ -394,9 +397,8 @@ mod tests {
         }
     }
 
-    fn assert_close<const D: usize>(actual: Tensor<D>, expected: &Value) {
-        let shape = actual.dims();
-        seeded::assert_close(&to_host(actual), &shape, expected, 1e-4);
+    fn assert_close(actual: &Map, expected: &Value) {
+        seeded::assert_close(&actual.to_host(), &actual.dims(), expected, 1e-4);
     }
 
     /// As `scripts/parity_rcnn.py` writes it.
@@ -449,29 +451,32 @@ mod tests {
     #[test]
     fn mask_rcnn_equals_torchvisions() {
         let expected = expected();
-        let device = Device::flex();
-        let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
+        for device in seeded::devices() {
+            let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
 
-        let padded = pad(&input(), MULTIPLE);
-        let picture = super::from_host(padded.samples, [1, 3, 256, 320], &device);
-        for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
-            assert_close(features.clone(), &expected["pyramid"][i]);
-            let rpn = model.network.rpn(features);
-            let [height, width] = rpn.map;
-            let (logits, deltas) = (&expected["logits"][i], &expected["deltas"][i]);
-            seeded::assert_close(&rpn.logits, &[1, 3, height, width], logits, 1e-4);
-            seeded::assert_close(&rpn.deltas, &[1, 12, height, width], deltas, 1e-4);
+            let padded = pad(&input(), MULTIPLE);
+            let picture = Map::from_host(&padded.samples, [1, 3, 256, 320], &device);
+            for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
+                assert_close(&features, &expected["pyramid"][i]);
+                let rpn = model.network.rpn(features);
+                let [height, width] = rpn.map;
+                let (logits, deltas) = (&expected["logits"][i], &expected["deltas"][i]);
+                seeded::assert_close(&rpn.logits, &[1, 3, height, width], logits, 1e-4);
+                seeded::assert_close(&rpn.deltas, &[1, 12, height, width], deltas, 1e-4);
+            }
+
+            let (masks, side) = assert_detections(&model, &expected).unwrap();
+            let count = expected["boxes"].as_array().unwrap().len();
+            seeded::assert_close(&masks, &[count, side, side], &expected["masks"], 1e-3);
         }
-
-        let (masks, side) = assert_detections(&model, &expected).unwrap();
-        let count = expected["boxes"].as_array().unwrap().len();
-        seeded::assert_close(&masks, &[count, side, side], &expected["masks"], 1e-3);
     }
 
     #[test]
     fn faster_rcnn_equals_torchvisions() {
-        let model = RcnnResnet50Fpn::load(&mut weights(), false, &Device::flex()).unwrap();
-        assert_eq!(assert_detections(&model, &expected()), None);
+        for device in seeded::devices() {
+            let model = RcnnResnet50Fpn::load(&mut weights(), false, &device).unwrap();
+            assert_eq!(assert_detections(&model, &expected()), None);
+        }
     }
 
     #[test]

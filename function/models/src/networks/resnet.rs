@@ -3,13 +3,10 @@
 //! He et al., "Deep residual learning for image recognition", 2015, as torchvision has it
 //! (`torchvision/models/resnet.py`): the stride is in the 3x3 convolution.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Geometry, max_pool},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, max_pool},
     weights::{WeightError, Weights},
 };
 
@@ -97,7 +94,7 @@ impl Resnet {
 
     /// `[batch, 3, h, w]` to the maps of the four stages, `[batch, CHANNELS[i], h / s, w / s]` rounded up,
     /// `s` = 4, 8, 16, 32 where no stride is replaced.
-    pub fn forward(&self, x: Tensor<4>) -> [Tensor<4>; 4] {
+    pub fn forward(&self, x: Map) -> [Map; 4] {
         let mut x = max_pool(self.stem.forward(x), 3, 2);
         std::array::from_fn(|stage| {
             for block in &self.stages[stage] {
@@ -169,7 +166,7 @@ impl Bottleneck {
     }
 
     /// `[batch, inputs, h, w]` to `[batch, outputs, h / stride, w / stride]`.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Map) -> Map {
         let y = self.spatial.forward(self.reduce.forward(x.clone()));
         let residual = match &self.projection {
             Some(projection) => projection.forward(x),
@@ -181,9 +178,7 @@ impl Bottleneck {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tensor, TensorData};
-
-    use super::{Resnet, ResnetConfig};
+    use super::{Map, Resnet, ResnetConfig};
     use crate::weights::seeded;
 
     /// Compared with `scripts/parity_resnet.py`.
@@ -191,22 +186,22 @@ mod tests {
     fn feature_maps_equal_torchvisions() {
         let expected: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/parity/resnet50.json")).unwrap();
-        let device = Device::flex();
-        let picture = TensorData::new(seeded::picture([96, 160]), [1, 3, 96, 160]);
-        let picture = Tensor::<4>::from_data(picture, &device);
-        for (name, replace_stride_with_dilation) in
-            [("strided", [false; 3]), ("dilated", [false, true, true])]
-        {
-            let config = ResnetConfig {
-                replace_stride_with_dilation,
-                ..ResnetConfig::RESNET_50
-            };
-            let network =
-                Resnet::load(&mut seeded::weights(), "backbone", &config, &device).unwrap();
-            for (stage, map) in network.forward(picture.clone()).into_iter().enumerate() {
-                let shape = map.dims();
-                let values: Vec<f32> = map.into_data().try_to_vec().unwrap();
-                seeded::assert_close(&values, &shape, &expected[name][stage], 1e-4);
+        let picture = seeded::picture([96, 160]);
+        for device in seeded::devices() {
+            for (name, replace_stride_with_dilation) in
+                [("strided", [false; 3]), ("dilated", [false, true, true])]
+            {
+                let config = ResnetConfig {
+                    replace_stride_with_dilation,
+                    ..ResnetConfig::RESNET_50
+                };
+                let network =
+                    Resnet::load(&mut seeded::weights(), "backbone", &config, &device).unwrap();
+                let picture = Map::from_host(&picture, [1, 3, 96, 160], &device);
+                for (stage, map) in network.forward(picture).into_iter().enumerate() {
+                    let expected = &expected[name][stage];
+                    seeded::assert_close(&map.to_host(), &map.dims(), expected, 1e-4);
+                }
             }
         }
     }

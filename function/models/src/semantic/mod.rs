@@ -8,7 +8,6 @@ mod class_map;
 mod input;
 mod regions;
 
-use burn::tensor::{Device, Tensor};
 use segmenter_imaging::Image;
 
 pub use class_map::class_map;
@@ -16,7 +15,7 @@ pub use input::InputRule;
 pub use regions::regions;
 
 use crate::{
-    blocks::{from_host, to_host},
+    blocks::{Device, Map},
     model::{Input, Model, Output},
     prediction::{Outcome, Prediction, Selection},
 };
@@ -24,7 +23,7 @@ use crate::{
 /// A network that scores every class at every place.
 pub trait Segmenter: Send + Sync {
     /// `[batch, 3, height, width]` to logits `[batch, classes, rows, columns]` on a coarser grid.
-    fn forward(&self, x: Tensor<4>) -> Tensor<4>;
+    fn forward(&self, x: Map) -> Map;
 }
 
 /// A network with its pre- and post-processing.
@@ -56,20 +55,20 @@ impl<N: Segmenter> Model for SemanticModel<N> {
             return Vec::new();
         };
         let [channels, height, width] = first.shape;
-        let samples = batch
-            .iter()
-            .flat_map(|(input, _)| &input.samples)
-            .copied()
-            .collect();
-        let x = from_host(
-            samples,
-            [batch.len(), channels, height, width],
-            &self.device,
-        );
+        let shape = [batch.len(), channels, height, width];
+        let x = match batch {
+            [(input, _)] => Map::from_host(&input.samples, shape, &self.device),
+            several => {
+                let samples = several.iter().flat_map(|(input, _)| &input.samples);
+                let samples: Vec<f32> = samples.copied().collect();
+                Map::from_host(&samples, shape, &self.device)
+            }
+        };
 
         let logits = self.network.forward(x);
         let [_, classes, rows, columns] = logits.dims();
-        to_host(logits)
+        logits
+            .to_host()
             .chunks_exact(classes * rows * columns)
             .map(|values| Output::Logits {
                 shape: [classes, rows, columns],
@@ -107,7 +106,6 @@ impl<N: Segmenter> Model for SemanticModel<N> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use segmenter_imaging::interpolate::Corners;
 
     use super::class_map;
@@ -138,24 +136,24 @@ mod tests {
         for (name, expected) in expected.as_object().unwrap() {
             println!("{name}");
             let entry = catalogue::find(name).unwrap();
-            let mut weights = seeded::weights();
-            let network = entry.network.build(&mut weights, &Device::flex()).unwrap();
-            let output = network.forward(&[(&input, &NOTHING)]).remove(0);
-            let Output::Logits { shape, values } = output else {
-                panic!("no logits");
-            };
-            let [classes, rows, columns] = shape;
-            seeded::assert_close(
-                &values,
-                &[1, classes, rows, columns],
-                &expected["logits"],
-                1e-4,
-            );
+            for device in seeded::devices() {
+                let network = entry
+                    .network
+                    .build(&mut seeded::weights(), &device)
+                    .unwrap();
+                let output = network.forward(&[(&input, &NOTHING)]).remove(0);
+                let Output::Logits { shape, values } = output else {
+                    panic!("no logits");
+                };
+                let [classes, rows, columns] = shape;
+                let logits = [1, classes, rows, columns];
+                seeded::assert_close(&values, &logits, &expected["logits"], 1e-4);
 
-            let size = [width as u32, height as u32];
-            let map = class_map(&values, shape, size, Corners::Free);
-            let shape = [height, width];
-            seeded::assert_close(&map.confidence, &shape, &expected["confidence"], 1e-3);
+                let size = [width as u32, height as u32];
+                let map = class_map(&values, shape, size, Corners::Free);
+                let shape = [height, width];
+                seeded::assert_close(&map.confidence, &shape, &expected["confidence"], 1e-3);
+            }
         }
     }
 }

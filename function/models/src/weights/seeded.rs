@@ -17,6 +17,13 @@
 use serde_json::Value;
 
 use super::Weights;
+use crate::{Device, Isa};
+
+/// burn's operations, and the kernels for every set of instructions that this machine has.
+pub(crate) fn devices() -> Vec<Device> {
+    let kernels = Isa::available().into_iter().map(Device::kernels);
+    std::iter::once(Device::stock()).chain(kernels).collect()
+}
 
 /// Weights for any network.
 pub(crate) fn weights() -> Weights {

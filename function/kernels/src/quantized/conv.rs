@@ -71,11 +71,12 @@ impl QuantizedConv {
             assert_eq!(geometry.groups, 1, "groups that are not depthwise");
             Method::Dense(Dense::new(isa, &geometry, values, input.zero_point))
         };
+        let reach = reach(values, geometry.outputs);
         Self {
             isa,
             geometry,
             input,
-            requantize: Requantize::new(input, scales, bias, activation, output),
+            requantize: Requantize::new(input, scales, &reach, bias, activation, output),
             method,
         }
     }
@@ -213,6 +214,13 @@ impl QuantizedConv {
     fn run(&self, dense: &Dense, x: &Source<'_>, [_, _, rows, columns]: [usize; 4], to: Output) {
         dense.forward(self.isa, &self.requantize, x, [rows, columns], to);
     }
+}
+
+/// The most that the sum of each output can be.
+fn reach(weight: &[i8], outputs: usize) -> Vec<f32> {
+    let of_output = weight.chunks(weight.len().div_ceil(outputs.max(1)).max(1));
+    let sizes = of_output.map(|weight| weight.iter().map(|w| f32::from(w.unsigned_abs())).sum());
+    sizes.map(|size: f32| size * f32::from(u8::MAX)).collect()
 }
 
 impl fmt::Debug for QuantizedConv {

@@ -113,7 +113,7 @@ impl IntegerTask for Quantize<'_> {
                     I::Real::mul(I::Real::load(x.add(2 * LANES)), inverse),
                     I::Real::mul(I::Real::load(x.add(3 * LANES)), inverse),
                 ];
-                I::store_four(y.as_mut_ptr(), values, &self.bounds);
+                I::store_four::<true>(y.as_mut_ptr(), values, &self.bounds);
             }
         }
         for (x, y) in x_rest.chunks(LANES).zip(y_rest.chunks_mut(LANES)) {

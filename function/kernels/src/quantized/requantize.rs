@@ -21,16 +21,19 @@ pub(super) struct Requantize {
     bias: Vec<f32>,
     bounds: Bounds,
     output: Quantization,
+    /// Whether there is no bias, and no upper bound to watch.
+    plain: bool,
 }
 
 impl Requantize {
-    /// `scales` are those of the weights.
+    /// `scales` are those of the weights, `reach` is the most that sums can be.
     ///
     /// # Panics
     /// If `activation` is not a clamp.
     pub(super) fn new(
         input: Quantization,
         scales: &[f32],
+        reach: &[f32],
         bias: Option<&[f32]>,
         activation: Activation,
         output: Quantization,
@@ -59,7 +62,11 @@ impl Requantize {
             Relu6 => output.quantize(6.0),
             _ => u8::MAX,
         };
+        // As integers of 32 bits they do not overflow, with some room for rounding.
+        let mut steps = reach.iter().zip(&multipliers).map(|(a, b)| a * b);
+        let small = steps.all(|steps| steps < (1 << 30) as f32);
         Self {
+            plain: bias.is_none() && high == u8::MAX && small,
             multipliers,
             bias: biases,
             bounds: Bounds {
@@ -80,31 +87,43 @@ impl Requantize {
     /// # Safety
     /// The block is there, and `P` pixels can be written at `y`.
     #[inline(always)]
-    #[expect(
-        clippy::needless_range_loop,
-        reason = "iterators would keep the sums in memory"
-    )]
     pub(super) unsafe fn bytes<I: Integers, const P: usize>(
         &self,
         sums: [I::Sums; P],
         block: usize,
         y: *mut u8,
     ) {
+        // A copy, which the compiler knows that no output is written to.
+        let bounds = self.bounds;
         // SAFETY: the caller's.
         unsafe {
-            let channel = self.channels::<I>(block);
-            for four in 0..P / 4 {
-                let p = four * 4;
-                let values = [
-                    channel.scale(sums[p]),
-                    channel.scale(sums[p + 1]),
-                    channel.scale(sums[p + 2]),
-                    channel.scale(sums[p + 3]),
-                ];
-                I::store_four(y.add(p * LANES), values, &self.bounds);
-            }
-            for p in P / 4 * 4..P {
-                I::store_bytes(y.add(p * LANES), channel.scale(sums[p]), &self.bounds);
+            let channels = self.channels::<I>(block);
+            if self.plain && P >= 4 {
+                for four in 0..P / 4 {
+                    let p = four * 4;
+                    let values = [
+                        channels.scale_unbiased(sums[p]),
+                        channels.scale_unbiased(sums[p + 1]),
+                        channels.scale_unbiased(sums[p + 2]),
+                        channels.scale_unbiased(sums[p + 3]),
+                    ];
+                    I::store_four::<false>(y.add(p * LANES), values, &bounds);
+                }
+            } else if P >= 4 {
+                for four in 0..P / 4 {
+                    let p = four * 4;
+                    let values = [
+                        channels.scale(sums[p]),
+                        channels.scale(sums[p + 1]),
+                        channels.scale(sums[p + 2]),
+                        channels.scale(sums[p + 3]),
+                    ];
+                    I::store_four::<true>(y.add(p * LANES), values, &bounds);
+                }
+            } else {
+                for (p, sums) in sums.into_iter().enumerate() {
+                    I::store_bytes(y.add(p * LANES), channels.scale(sums), &bounds);
+                }
             }
         }
     }
@@ -124,38 +143,39 @@ impl Requantize {
         at: usize,
         y_block: usize,
     ) {
+        let bounds = self.bounds;
         for (j, sums) in sums.iter().enumerate() {
             let at = at + j * y_block;
             let sums = &sums[..pixels];
             // SAFETY: the caller's.
             unsafe {
-                let channel = self.channels::<I>(block + j);
-                let scaled = |sums: &[i32; LANES]| channel.scale(I::load_sums(sums.as_ptr()));
+                let channels = self.channels::<I>(block + j);
+                let scaled = |sums: &[i32; LANES]| channels.scale(I::load_sums(sums.as_ptr()));
                 match to {
                     Output::Bytes(y) => {
                         let mut y = y.add(at);
                         let (fours, rest) = sums.as_chunks::<4>();
                         for [a, b, c, d] in fours {
                             let values = [scaled(a), scaled(b), scaled(c), scaled(d)];
-                            I::store_four(y, values, &self.bounds);
+                            I::store_four::<true>(y, values, &bounds);
                             y = y.add(4 * LANES);
                         }
                         for sums in rest {
-                            I::store_bytes(y, scaled(sums), &self.bounds);
+                            I::store_bytes(y, scaled(sums), &bounds);
                             y = y.add(LANES);
                         }
                     }
                     Output::Floats(y) => {
                         let step = I::Real::splat(self.output.scale);
                         for (p, sums) in sums.iter().enumerate() {
-                            let value = whole::<I>(scaled(sums), &self.bounds);
+                            let value = whole::<I>(scaled(sums), &bounds);
                             I::Real::store(y.add(at + p * LANES), I::Real::mul(value, step));
                         }
                     }
                     Output::Sum { y, residual, sum } => {
                         let zero_point = I::Real::splat(self.output.zero_point.into());
                         for (p, sums) in sums.iter().enumerate() {
-                            let value = whole::<I>(scaled(sums), &self.bounds);
+                            let value = whole::<I>(scaled(sums), &bounds);
                             let value = I::Real::add(value, zero_point);
                             let other = I::load_bytes(residual.add(at + p * LANES));
                             let value = (*sum).of::<I>(value, I::to_floats(other));
@@ -196,6 +216,14 @@ impl<I: Integers> Channels<I> {
     #[inline(always)]
     fn scale(&self, sums: I::Sums) -> Floats<I> {
         I::Real::mul(I::Real::add(I::to_floats(sums), self.bias), self.multiplier)
+    }
+}
+
+impl<I: Integers> Channels<I> {
+    /// As [`scale`](Self::scale) where the bias is zero.
+    #[inline(always)]
+    fn scale_unbiased(&self, sums: I::Sums) -> Floats<I> {
+        I::Real::mul(I::to_floats(sums), self.multiplier)
     }
 }
 

@@ -17,11 +17,13 @@ impl Integers for Wide {
     type Sums = Halves;
     /// Of the quads' halves.
     type Bytes = [Halves; 2];
+    /// Where they are.
+    type Pixels = *const u8;
     /// Where they are: as operands in memory they need no registers.
     type Weights = *const u8;
 
     const MOST_BLOCKS: usize = 2;
-    const TILE: usize = 4;
+    const TILE: [usize; 2] = [1, 4];
     const WIDE: bool = true;
 
     #[inline(always)]
@@ -67,18 +69,16 @@ impl Integers for Wide {
     }
 
     #[inline(always)]
-    unsafe fn transpose(from: *const u8) -> [Halves; 2] {
-        // SAFETY: the caller's.
+    unsafe fn load_pixels(from: *const u8) -> *const u8 {
+        from
+    }
+
+    #[inline(always)]
+    fn transpose(pixels: *const u8, _: *const u8, first: usize) -> [Halves; 2] {
+        // SAFETY: whoever called `load_pixels` has promised that they, and the next ones, can be read.
         unsafe {
-            let pair = |from: *const u8| {
-                let first = _mm_loadu_si128(from.cast());
-                let second = _mm_loadu_si128(from.add(16).cast());
-                [
-                    _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, second)),
-                    _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(first, second)),
-                ]
-            };
-            [pair(from), pair(from.add(32))]
+            let pixels = pixels.add(first * 16);
+            [pair(pixels), pair(pixels.add(32))]
         }
     }
 
@@ -159,5 +159,22 @@ impl Integers for Wide {
             let bytes = _mm_max_epu8(bytes, _mm_set1_epi8(bounds.low.cast_signed()));
             _mm_storeu_si128(to.cast(), bytes);
         }
+    }
+}
+
+/// Of two pixels, each channel's two.
+///
+/// # Safety
+/// The processor has AVX2, and they can be read.
+#[inline(always)]
+unsafe fn pair(from: *const u8) -> Halves {
+    // SAFETY: the caller's.
+    unsafe {
+        let first = _mm_loadu_si128(from.cast());
+        let second = _mm_loadu_si128(from.add(16).cast());
+        [
+            _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, second)),
+            _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(first, second)),
+        ]
     }
 }

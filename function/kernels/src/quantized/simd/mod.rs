@@ -26,14 +26,16 @@ pub(crate) trait Integers: Copy + 'static {
     type Sums: Copy;
     /// [`QUAD`] bytes without sign a lane.
     type Bytes: Copy;
+    /// [`QUAD`] pixels of sixteen channels.
+    type Pixels: Copy;
     /// [`QUAD`] weights with sign a lane.
     type Weights: Copy;
 
     /// How many blocks of output channels a tile of a convolution covers at the most.
     const MOST_BLOCKS: usize;
 
-    /// How many pixels a depthwise convolution works on at a time.
-    const TILE: usize;
+    /// How many rows and columns of outputs a depthwise convolution works on at a time.
+    const TILE: [usize; 2];
 
     /// Whether weights are packed as 16-bit integers, in the order of [`pack`].
     const WIDE: bool;
@@ -55,11 +57,14 @@ pub(crate) trait Integers: Copy + 'static {
     /// # Safety
     /// [`QUAD`] bytes can be read at `from`, aligned or not.
     unsafe fn splat(from: *const u8) -> Self::Bytes;
-    /// Of [`QUAD`] pixels of sixteen channels that lie side by side, each channel's four.
+    /// [`QUAD`] pixels of sixteen channels that lie side by side.
     ///
     /// # Safety
-    /// They can be read at `from`, aligned or not.
-    unsafe fn transpose(from: *const u8) -> Self::Bytes;
+    /// They can be read at `from`, and as long as the value is used; fastest where it is aligned to 64 bytes.
+    unsafe fn load_pixels(from: *const u8) -> Self::Pixels;
+    /// Of the [`QUAD`] pixels from number `first` of `pixels` on, each channel's four; `next` are those that
+    /// follow.
+    fn transpose(pixels: Self::Pixels, next: Self::Pixels, first: usize) -> Self::Bytes;
     /// `sums + bytes · weights`.
     fn dot(sums: Self::Sums, bytes: Self::Bytes, weights: Self::Weights) -> Self::Sums;
     /// `a + b`, the lowest 32 bits.
@@ -81,12 +86,17 @@ pub(crate) trait Integers: Copy + 'static {
     /// # Safety
     /// Sixteen bytes can be written at `to`.
     unsafe fn store_bytes(to: *mut u8, values: Floats<Self>, bounds: &Bounds);
-    /// As [`store_bytes`](Self::store_bytes), for four vectors of which one follows the other.
+    /// As [`store_bytes`](Self::store_bytes), for four vectors of which one follows the other. Not `CLAMPED`
+    /// are values within ±2^31 where the greatest byte is 255.
     ///
     /// # Safety
     /// 64 bytes can be written at `to`.
     #[inline(always)]
-    unsafe fn store_four(to: *mut u8, values: [Floats<Self>; 4], bounds: &Bounds) {
+    unsafe fn store_four<const CLAMPED: bool>(
+        to: *mut u8,
+        values: [Floats<Self>; 4],
+        bounds: &Bounds,
+    ) {
         // SAFETY: the caller's.
         unsafe {
             Self::store_bytes(to, values[0], bounds);

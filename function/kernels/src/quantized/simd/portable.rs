@@ -20,10 +20,12 @@ impl Integers for Plain {
     type Sums = Sums;
     /// `[2, LANES, 2]`, as the weights.
     type Bytes = [[i16; 2 * LANES]; 2];
+    /// Where they are.
+    type Pixels = *const u8;
     type Weights = [[i16; 2 * LANES]; 2];
 
     const MOST_BLOCKS: usize = 1;
-    const TILE: usize = 4;
+    const TILE: [usize; 2] = [1, 4];
     const WIDE: bool = true;
 
     #[inline(always)]
@@ -57,9 +59,14 @@ impl Integers for Plain {
     }
 
     #[inline(always)]
-    unsafe fn transpose(from: *const u8) -> Self::Bytes {
-        // SAFETY: the caller's.
-        let pixels = unsafe { from.cast::<[[u8; LANES]; 4]>().read() };
+    unsafe fn load_pixels(from: *const u8) -> *const u8 {
+        from
+    }
+
+    #[inline(always)]
+    fn transpose(pixels: *const u8, _: *const u8, first: usize) -> Self::Bytes {
+        // SAFETY: whoever called `load_pixels` has promised that they, and the next ones, can be read.
+        let pixels = unsafe { pixels.add(first * LANES).cast::<[[u8; LANES]; 4]>().read() };
         array::from_fn(|half| array::from_fn(|at| i16::from(pixels[half * 2 + at % 2][at / 2])))
     }
 

@@ -4,6 +4,8 @@
 //! they are multiplied with four neighbouring taps of a row of the kernel at a time. Rows of the input are
 //! copied first to lines with room for the padding on both sides, so that nothing has to be asked there.
 
+mod rows;
+
 use super::{
     Integers, QuantizedMap,
     requantize::Requantize,
@@ -95,9 +97,9 @@ impl Depthwise {
         let cost = all_rows * columns * kernel * quads;
         let most = rayon::current_num_threads() * TASKS_PER_THREAD;
         let band = all_rows.div_ceil((cost / TASK).clamp(1, most));
-        // Of one phase of the dilation; tiles may reach beyond the last output.
+        // Of one phase of the dilation; tiles may reach beyond the last output, and quads are read whole.
         let outputs = columns.div_ceil(dilation).next_multiple_of(TILE);
-        let phase = (outputs - 1) * stride + quads * QUAD;
+        let phase = (outputs - 1) * stride + (quads + 2) * QUAD;
         let input = if doubled {
             [2 * height, 2 * width]
         } else {
@@ -115,7 +117,9 @@ impl Depthwise {
             doubled,
             band,
             rows: all_rows,
-            phase: phase.max((input[1] + self.geometry.padding[0]).div_ceil(dilation)),
+            phase: phase
+                .max((input[1] + self.geometry.padding[0]).div_ceil(dilation))
+                .next_multiple_of(QUAD),
             arena: &arena,
             y: Shared::new(&mut y.values),
         };
@@ -185,48 +189,64 @@ impl IntegerTask for Run<'_> {
         } = self.depthwise.geometry;
         let (start, rows) = (index * self.band, self.output[0]);
         let end = self.rows.min(start + self.band);
-        // Rows that are under the kernel together, and the padding.
-        let count = (kernel - 1) * dilation + 2;
+        // Rows of outputs that are worked on together.
+        let pair = if dilation == 1 && matches!(kernel, 3 | 5) && stride <= 2 {
+            I::TILE[0]
+        } else {
+            1
+        };
+        // Of rows that are under the kernel together; one more is for the padding.
+        let count = (kernel - 1) * dilation + 1 + (pair - 1) * stride;
+        let count = count.next_power_of_two();
         let length = self.phase * dilation * LANES;
         let mut lines = Lines {
-            memory: self.arena.take(count * length),
+            memory: self.arena.take((count + 1) * length),
             copied: 0,
-            under: vec![std::ptr::null(); kernel],
+            under: vec![std::ptr::null(); kernel + (pair - 1) * stride],
         };
         lines.memory.fill(self.depthwise.zero_point);
-        for row in start..end {
-            let (plane, row_of_map) = (row / rows, row % rows);
-            // Rows of the map before this one lie under no kernel from here on.
-            let first = (row_of_map * stride).saturating_sub(padding[0]);
-            let first = if self.doubled { first / 2 } else { first };
-            if row_of_map == 0 {
-                lines.copied = 0;
-            }
-            for tap in 0..kernel {
-                let position = row_of_map * stride + tap * dilation;
-                let on_map = position.checked_sub(padding[0]);
-                let line = match on_map.filter(|&row| row < self.input[0]) {
-                    Some(row) => {
-                        let row = if self.doubled { row / 2 } else { row };
-                        lines.copied = lines.copied.max(first);
-                        while lines.copied <= row {
-                            let line = lines.copied % (count - 1) * length;
+        let mut row = start;
+        while row < end {
+            let plane = row / rows;
+            let first = plane * rows;
+            let last = end.min(first + rows);
+            lines.copied = 0;
+            while row < last {
+                // A pair, or what is left.
+                let pair = pair.min(last - row);
+                let origin = (row - first) * stride;
+                // Rows of the map before this one lie under no kernel from here on.
+                let unused = self.in_memory(origin.saturating_sub(padding[0]));
+                lines.copied = lines.copied.max(unused);
+                for tap in 0..kernel + (pair - 1) * stride {
+                    let on_map = (origin + tap * dilation).wrapping_sub(padding[0]);
+                    let mut line = count;
+                    if on_map < self.input[0] {
+                        let on_map = self.in_memory(on_map);
+                        while lines.copied <= on_map {
+                            let line = (lines.copied & (count - 1)) * length;
                             let line = &mut lines.memory[line..][..length];
                             self.copy(plane, lines.copied, line);
                             lines.copied += 1;
                         }
-                        row % (count - 1)
+                        line = on_map & (count - 1);
                     }
-                    None => count - 1,
-                };
-                lines.under[tap] = lines.memory[line * length..].as_ptr();
+                    lines.under[tap] = lines.memory[line * length..].as_ptr();
+                }
+                self.rows::<I>(&lines, plane / self.batch, row, pair);
+                row += pair;
             }
-            self.row::<I>(&lines, row, end);
         }
     }
 }
 
 impl Run<'_> {
+    /// The row of the map in memory for one of the input.
+    #[inline(always)]
+    fn in_memory(&self, row: usize) -> usize {
+        if self.doubled { row / 2 } else { row }
+    }
+
     /// A row of the map to a line.
     #[inline(always)]
     fn copy(&self, plane: usize, row: usize, line: &mut [u8]) {
@@ -240,8 +260,8 @@ impl Run<'_> {
         // What lies beyond the last output's taps is not needed.
         if self.doubled {
             let line = &mut line[padding[0]..];
-            for (to, pixel) in line.chunks_mut(2).zip(pixels) {
-                to.fill(*pixel);
+            for (to, pixel) in line.as_chunks_mut::<2>().0.iter_mut().zip(pixels) {
+                *to = [*pixel; 2];
             }
         } else if dilation == 1 {
             let line = &mut line[padding[0]..];
@@ -250,130 +270,6 @@ impl Run<'_> {
         } else {
             for (column, pixel) in (padding[0]..).zip(pixels) {
                 line[column % dilation * self.phase + column / dilation] = *pixel;
-            }
-        }
-    }
-
-    /// A row of outputs of sixteen channels; rows from `end` on are other tasks'.
-    #[inline(always)]
-    fn row<I: Integers>(&self, lines: &Lines, row: usize, end: usize) {
-        let Geometry {
-            kernel,
-            stride,
-            dilation,
-            ..
-        } = self.depthwise.geometry;
-        match (kernel, stride, dilation) {
-            (3, 1, 1) => self.columns::<I, 3, 1, 1>(lines, row, end),
-            (3, 2, 1) => self.columns::<I, 3, 1, 2>(lines, row, end),
-            (5, 1, 1) => self.columns::<I, 5, 2, 1>(lines, row, end),
-            (5, 2, 1) => self.columns::<I, 5, 2, 2>(lines, row, end),
-            _ => self.any::<I>(lines, row),
-        }
-    }
-
-    /// Of `K` rows of a kernel of `Q` quads.
-    #[inline(always)]
-    fn columns<I: Integers, const K: usize, const Q: usize, const S: usize>(
-        &self,
-        lines: &Lines,
-        row: usize,
-        end: usize,
-    ) {
-        let columns = self.output[1];
-        // Outputs up to here are this task's: a tile may write beyond its row, as the next row comes after.
-        let room = (end - row) * columns;
-        let mut column = 0;
-        while column < columns {
-            let left = columns - column;
-            // SAFETY: the tile's outputs are this task's, and lines are long enough for whole tiles.
-            unsafe {
-                if I::TILE >= 8 && left > 4 && column + 8 <= room {
-                    self.tile::<I, K, Q, S, 8>(lines, row, column);
-                    column += 8;
-                } else if left > 2 && column + 4 <= room {
-                    self.tile::<I, K, Q, S, 4>(lines, row, column);
-                    column += 4;
-                } else if left > 1 {
-                    self.tile::<I, K, Q, S, 2>(lines, row, column);
-                    column += 2;
-                } else {
-                    self.tile::<I, K, Q, S, 1>(lines, row, column);
-                    column += 1;
-                }
-            }
-        }
-    }
-
-    /// `P` outputs from `column` on.
-    ///
-    /// # Safety
-    /// They are this task's, and in the lines.
-    #[inline(always)]
-    unsafe fn tile<I: Integers, const K: usize, const Q: usize, const S: usize, const P: usize>(
-        &self,
-        lines: &Lines,
-        row: usize,
-        column: usize,
-    ) {
-        let block = row / self.output[0] / self.batch;
-        // SAFETY: the caller's.
-        unsafe {
-            let initial = I::load_sums(self.depthwise.initial.as_ptr().add(block * LANES));
-            let mut sums = [initial; P];
-            let mut w = self.depthwise.weights.as_ptr();
-            w = w.add(block * K * Q * const { quad_bytes(I::WIDE) });
-            for k in 0..K {
-                let x = (*lines.under.as_ptr().add(k)).add(column * S * LANES);
-                let first = I::load_weights(w);
-                let second = I::load_weights(w.add((Q - 1) * const { quad_bytes(I::WIDE) }));
-                w = w.add(Q * const { quad_bytes(I::WIDE) });
-                // The second quad of an output is the first of one further on.
-                let shift = QUAD / S;
-                for p in 0..P + (Q - 1) * shift {
-                    let bytes = I::transpose(x.add(p * S * LANES));
-                    if p < P {
-                        sums[p] = I::dot(sums[p], bytes, first);
-                    }
-                    if Q == 2 && p >= shift {
-                        sums[p - shift] = I::dot(sums[p - shift], bytes, second);
-                    }
-                }
-            }
-            let at = (row * self.output[1] + column) * LANES;
-            self.requantize.bytes::<I, P>(sums, block, self.y.at(at));
-        }
-    }
-
-    /// Of any kernel.
-    #[inline(always)]
-    fn any<I: Integers>(&self, lines: &Lines, row: usize) {
-        let Geometry {
-            kernel,
-            stride,
-            dilation,
-            ..
-        } = self.depthwise.geometry;
-        let block = row / self.output[0] / self.batch;
-        let quads = kernel.div_ceil(QUAD);
-        for column in 0..self.output[1] {
-            // Either of the two is 1.
-            let x = column % dilation * self.phase + column / dilation * stride;
-            // SAFETY: the lines have room for the whole quads of every output; the output is this task's.
-            unsafe {
-                let mut sums = I::load_sums(self.depthwise.initial.as_ptr().add(block * LANES));
-                let mut w = self.depthwise.weights.as_ptr();
-                w = w.add(block * kernel * quads * self.depthwise.quad);
-                for line in &lines.under {
-                    let mut x = line.add(x * LANES);
-                    for _ in 0..quads {
-                        sums = I::dot(sums, I::transpose(x), I::load_weights(w));
-                        x = x.add(QUAD * LANES);
-                        w = w.add(self.depthwise.quad);
-                    }
-                }
-                let at = (row * self.output[1] + column) * LANES;
-                self.requantize.bytes::<I, 1>([sums], block, self.y.at(at));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Maps put together.
 
+use std::sync::Arc;
+
 use crate::{
     activation::Activation,
     isa::Task,
@@ -16,7 +18,9 @@ impl Map {
     /// If the shapes differ.
     pub fn add(&mut self, other: &Self, activation: Activation) {
         assert_eq!(self.shape(), other.shape(), "shapes of a sum");
-        let isa = self.context.isa;
+        let context = Arc::clone(&self.context);
+        let _timed = context.timed(|| "add".to_owned(), self.shape(), 0);
+        let isa = context.isa;
         let rows = Rows::new(self.values.len() / LANES, LANES);
         let task = Add {
             other: &other.values,
@@ -35,7 +39,9 @@ impl Map {
     pub fn scale_channels(&mut self, factors: &Self) {
         let [batch, channels, height, width] = self.shape();
         assert_eq!(factors.shape(), [batch, channels, 1, 1], "shape of factors");
-        let isa = self.context.isa;
+        let context = Arc::clone(&self.context);
+        let _timed = context.timed(|| "scale channels".to_owned(), self.shape(), 0);
+        let isa = context.isa;
         let rows = Rows::of(self);
         let task = Scale {
             factors: &factors.values,
@@ -54,7 +60,9 @@ impl Map {
     pub fn expand(&self, [height, width]: [usize; 2]) -> Self {
         let [batch, channels, ..] = self.shape();
         assert_eq!(self.shape(), [batch, channels, 1, 1], "shape of a pixel");
-        let mut y = Self::any(&self.context, [batch, channels, height, width]);
+        let shape = [batch, channels, height, width];
+        let _timed = self.context.timed(|| "expand".to_owned(), shape, 0);
+        let mut y = Self::any(&self.context, shape);
         let rows = Rows::of(&y);
         let task = Expand {
             pixels: &self.values,
@@ -87,7 +95,9 @@ impl Map {
             channels += map.shape()[1];
         }
         let context = maps[0].context();
-        let mut y = Self::any(context, [batch, channels, height, width]);
+        let shape = [batch, channels, height, width];
+        let _timed = context.timed(|| "concatenate".to_owned(), shape, 0);
+        let mut y = Self::any(context, shape);
         let rows = Rows::of(&y);
         let task = Concat {
             sources,

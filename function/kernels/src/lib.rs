@@ -29,6 +29,7 @@ mod shared;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod trace;
 
 pub use activation::Activation;
 pub use arena::{Arena, Buffer, Element};
@@ -40,3 +41,4 @@ pub use pool::{global_mean, max_pool};
 pub use resize::{Corners, bilinear, nearest};
 pub use roi_align::{Roi, RoiAlign};
 pub use semantic::argmax_softmax;
+pub use trace::Span;

@@ -6,18 +6,21 @@ use crate::{
     arena::{Arena, Buffer},
     isa::Isa,
     simd::LANES,
+    trace::{Span, Timed, Trace},
 };
 
 /// What kernels run with: which instructions, and where their memory comes from.
 ///
 /// Kernels run on the threads of the rayon pool that they are called on; called from outside of one, on
 /// the global pool.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Context {
     /// The vector instructions.
     pub isa: Isa,
     /// Where maps and scratch memory come from and go back to.
     pub arena: Arena,
+    /// None where nobody wants to know.
+    trace: Option<Trace>,
 }
 
 impl Context {
@@ -26,7 +29,33 @@ impl Context {
         Arc::new(Self {
             isa,
             arena: Arena::default(),
+            trace: None,
         })
+    }
+
+    /// That notes every call of a kernel, for [`spans`](Self::spans).
+    pub fn traced(isa: Isa) -> Arc<Self> {
+        Arc::new(Self {
+            isa,
+            arena: Arena::default(),
+            trace: Some(Trace::default()),
+        })
+    }
+
+    /// The calls since this was last asked for; none where they are not traced.
+    pub fn spans(&self) -> Vec<Span> {
+        self.trace.as_ref().map_or_else(Vec::new, Trace::take)
+    }
+
+    /// To be held while a kernel makes `output` by so many multiplications.
+    pub(crate) fn timed(
+        &self,
+        kernel: impl FnOnce() -> String,
+        output: [usize; 4],
+        multiplications: usize,
+    ) -> Option<Timed<'_>> {
+        let trace = self.trace.as_ref()?;
+        Some(Timed::begin(trace, kernel(), output, multiplications))
     }
 }
 

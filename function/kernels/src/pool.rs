@@ -16,6 +16,9 @@ use crate::{
 /// # Panics
 /// If `kernel` is even or `stride` is 0.
 pub fn max_pool(x: &Map, kernel: usize, stride: usize) -> Map {
+    let _timed = x
+        .context()
+        .timed(|| format!("max pool {kernel}x{kernel}"), x.shape(), 0);
     assert!(kernel % 2 == 1, "a window of side {kernel} has no centre");
     assert!(stride > 0, "a window has to move");
     let [batch, channels, height, width] = x.shape();
@@ -110,6 +113,7 @@ impl Task for MaxPool<'_> {
 /// Sums are compensated (Kahan, "Further remarks on reducing truncation errors", 1965): the error of a
 /// mean does not grow with the map, as it would if millions of floats were summed one after the other.
 pub fn global_mean(x: &Map) -> Map {
+    let _timed = x.context().timed(|| "global mean".to_owned(), x.shape(), 0);
     let [batch, channels, height, width] = x.shape();
     let mut y = Map::any(x.context(), [batch, channels, 1, 1]);
     let pixels = height * width;

@@ -25,7 +25,9 @@ pub enum Corners {
 pub fn nearest(x: &Map, [height, width]: [usize; 2]) -> Map {
     let [batch, channels, rows, columns] = x.shape();
     assert!(rows > 0 && columns > 0, "nothing to repeat");
-    let mut y = Map::any(x.context(), [batch, channels, height, width]);
+    let shape = [batch, channels, height, width];
+    let _timed = x.context().timed(|| "nearest".to_owned(), shape, 0);
+    let mut y = Map::any(x.context(), shape);
     let task_rows = Rows::of(&y);
     let task = Nearest {
         x,
@@ -81,7 +83,9 @@ impl Task for Nearest<'_> {
 pub fn bilinear(x: &Map, [height, width]: [usize; 2]) -> Map {
     let [batch, channels, rows, columns] = x.shape();
     assert!(rows > 0 && columns > 0, "nothing to interpolate");
-    let mut y = Map::any(x.context(), [batch, channels, height, width]);
+    let shape = [batch, channels, height, width];
+    let _timed = x.context().timed(|| "bilinear".to_owned(), shape, 0);
+    let mut y = Map::any(x.context(), shape);
     let task_rows = Rows::of(&y);
     let task = Bilinear {
         x,

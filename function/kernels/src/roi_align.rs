@@ -62,7 +62,9 @@ impl RoiAlign {
             assert_eq!([batch, channels_of_map], [1, channels], "shape of a map");
             assert!(height > 0 && width > 0, "a map without pixels");
         }
-        let mut pooled = Map::any(context, [rois.len(), channels, self.size, self.size]);
+        let shape = [rois.len(), channels, self.size, self.size];
+        let _timed = context.timed(|| "regions".to_owned(), shape, 0);
+        let mut pooled = Map::any(context, shape);
         let regions: Vec<_> = rois.par_iter().map(|roi| self.region(roi)).collect();
         let blocks = pooled.blocks();
         let task = Pool {

@@ -26,6 +26,8 @@ pub fn argmax_softmax(
     assert_eq!(batch, 1, "batch of logits");
     assert!((1..=256).contains(&classes), "{classes} classes");
     assert!(rows > 0 && columns > 0, "nothing to enlarge");
+    let shape = [1, classes, height, width];
+    let _timed = logits.context().timed(|| "classes".to_owned(), shape, 0);
     let mut ids = vec![0; height * width];
     let mut confidence = vec![0.0; height * width];
     let task = Argmax {

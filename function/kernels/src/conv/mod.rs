@@ -16,6 +16,7 @@ use crate::{
     isa::Isa,
     map::{Context, Map},
     picture::Picture,
+    trace::Timed,
 };
 
 /// How a convolution moves over its input. The same in both directions, but for the padding.
@@ -114,6 +115,12 @@ impl Geometry {
         ]
     }
 
+    /// Multiplications of the definition for an output of this shape.
+    pub(crate) fn multiplications(&self, output: [usize; 4]) -> usize {
+        let per_output: usize = self.weight_shape()[1..].iter().product();
+        output.iter().product::<usize>() * per_output
+    }
+
     /// Whether outputs are the pixels of the input, one for one.
     fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.padding == [0; 2]
@@ -141,6 +148,27 @@ impl Geometry {
         } else {
             ([0, 0], 0)
         }
+    }
+}
+
+/// Kernel, channels, and what is not 1: `5x5 64->64 stride 2`.
+impl fmt::Display for Geometry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            dilation,
+            ..
+        } = self;
+        write!(f, "{kernel}x{kernel} {inputs}->{outputs}")?;
+        for (name, value) in [("stride", stride), ("dilation", dilation)] {
+            if *value != 1 {
+                write!(f, " {name} {value}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -203,7 +231,9 @@ impl Conv {
     /// If a shape is another.
     pub fn forward(&self, x: &Map, residual: Option<&Map>) -> Map {
         assert_eq!(x.shape()[1], self.geometry.inputs, "channels of the input");
-        let mut y = Map::any(x.context(), self.geometry.output_shape(x.shape()));
+        let shape = self.geometry.output_shape(x.shape());
+        let _timed = self.timed(x.context(), shape);
+        let mut y = Map::any(x.context(), shape);
         if let Some(residual) = residual {
             assert_eq!(residual.shape(), y.shape(), "shape of the residual");
         }
@@ -237,7 +267,9 @@ impl Conv {
         let shape = picture.shape();
         match &self.method {
             Method::Direct(direct) => {
-                let mut y = Map::any(context, self.geometry.output_shape(shape));
+                let shape = self.geometry.output_shape(shape);
+                let _timed = self.timed(context, shape);
+                let mut y = Map::any(context, shape);
                 direct.forward(self, &direct::Source::picture(picture), None, &mut y);
                 self.finish(y)
             }
@@ -257,9 +289,16 @@ impl Conv {
             panic!("not depthwise: {:?}", self.geometry);
         };
         let doubled = [batch, channels, 2 * height, 2 * width];
-        let mut y = Map::any(x.context(), self.geometry.output_shape(doubled));
+        let shape = self.geometry.output_shape(doubled);
+        let _timed = self.timed(x.context(), shape);
+        let mut y = Map::any(x.context(), shape);
         depthwise.forward(self, self.activation, x, true, &mut y);
         self.finish(y)
+    }
+
+    fn timed<'a>(&self, context: &'a Context, output: [usize; 4]) -> Option<Timed<'a>> {
+        let multiplications = self.geometry.multiplications(output);
+        context.timed(|| self.to_string(), output, multiplications)
     }
 
     /// What vectors do not do.
@@ -270,6 +309,18 @@ impl Conv {
                 .for_each(|x| *x = self.activation.of(*x));
         }
         y
+    }
+}
+
+/// In a few words: `winograd 3x3 64->64`.
+impl fmt::Display for Conv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self.method {
+            Method::Direct(_) => "direct",
+            Method::Winograd(_) => "winograd",
+            Method::Depthwise(_) => "depthwise",
+        };
+        write!(f, "{method} {}", self.geometry)
     }
 }
 

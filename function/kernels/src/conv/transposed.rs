@@ -62,6 +62,7 @@ impl ConvTranspose {
         let [batch, _, height, width] = x.shape();
         let four = self.pointwise.forward(x, None);
         let shape = [batch, self.outputs, 2 * height, 2 * width];
+        let _timed = x.context().timed(|| "interleave".to_owned(), shape, 0);
         let mut y = Map::any(x.context(), shape);
         let rows = Rows::of(&y);
         let task = Interleave {

@@ -36,6 +36,10 @@ const TILES: usize = 48;
 /// Channels under which the two changes of basis cost more than they save.
 const LEAST_CHANNELS: usize = 32;
 
+/// Dilation above which the maps that tiles are taken from are so small that most of a tile lies beside
+/// them, and so do many taps, which the direct way leaves out.
+const MOST_DILATION: usize = 4;
+
 /// A dense 3x3 convolution of stride 1.
 pub(super) struct Winograd {
     /// `[PLACES, groups, input blocks, LANES, blocks of the group, LANES]`.
@@ -58,6 +62,7 @@ impl Winograd {
         } = *geometry;
         (kernel, stride, groups) == (3, 1, 1)
             && padding == [dilation; 2]
+            && dilation <= MOST_DILATION
             && inputs.min(outputs) >= LEAST_CHANNELS
     }
 

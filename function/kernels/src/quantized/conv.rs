@@ -13,6 +13,7 @@ use crate::{
     Activation, Geometry,
     isa::Isa,
     map::{Context, Map},
+    trace::Timed,
 };
 
 /// Weights of 8 bits: `(values - zero point) * scale`, each output channel with its own scale.
@@ -103,6 +104,7 @@ impl QuantizedConv {
     pub fn forward(&self, x: &QuantizedMap) -> QuantizedMap {
         self.check(x);
         let shape = self.geometry.output_shape(x.shape());
+        let _timed = self.timed(x.context(), shape);
         let mut y = QuantizedMap::any(x.context(), shape, self.output());
         match &self.method {
             Method::Dense(dense) => {
@@ -131,6 +133,7 @@ impl QuantizedConv {
         };
         self.check(x);
         let shape = self.geometry.output_shape(x.shape());
+        let _timed = self.timed(x.context(), shape);
         assert_eq!(residual.shape(), shape, "shape of the residual");
         let mut y = QuantizedMap::any(x.context(), shape, sum);
         let to = Output::Sum {
@@ -152,6 +155,7 @@ impl QuantizedConv {
         };
         self.check(x);
         let shape = self.geometry.output_shape(x.shape());
+        let _timed = self.timed(x.context(), shape);
         let mut y = Map::any(x.context(), shape);
         let to = Output::Floats(y.values.as_mut_ptr());
         self.run(dense, &Source::map(x), shape, to);
@@ -179,6 +183,7 @@ impl QuantizedConv {
             "what the input stands for"
         );
         let shape = self.geometry.output_shape(shape);
+        let _timed = self.timed(context, shape);
         let mut y = QuantizedMap::any(context, shape, self.output());
         let to = Output::Bytes(y.values.as_mut_ptr());
         self.run(dense, &Source::picture(picture), shape, to);
@@ -200,9 +205,19 @@ impl QuantizedConv {
         let doubled = [batch, channels, 2 * height, 2 * width];
         let shape = self.geometry.output_shape(doubled);
         assert_eq!(shape, doubled, "keeps the size of its map");
+        let _timed = self.timed(x.context(), shape);
         let mut y = QuantizedMap::any(x.context(), shape, self.output());
         depthwise.forward(self.isa, &self.requantize, x, true, &mut y);
         y
+    }
+
+    fn timed<'a>(&self, context: &'a Context, output: [usize; 4]) -> Option<Timed<'a>> {
+        let multiplications = self.geometry.multiplications(output);
+        context.timed(
+            || format!("bytes {}", self.geometry),
+            output,
+            multiplications,
+        )
     }
 
     fn check(&self, x: &QuantizedMap) {

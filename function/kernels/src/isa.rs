@@ -58,6 +58,18 @@ impl Isa {
         }
     }
 
+    /// Whether networks of 8-bit integers run faster than those of floats: the set has instructions for
+    /// sums of products of bytes.
+    pub fn fast_integers(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => has_vnni(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => false,
+            Set::Portable => false,
+        }
+    }
+
     /// The most blocks of output channels that a tile of a convolution covers.
     pub(crate) fn most_blocks(self) -> usize {
         match self.0 {

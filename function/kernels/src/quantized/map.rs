@@ -62,16 +62,28 @@ impl QuantizedMap {
     /// Its bytes in the order `[batch, channels, height, width]`.
     pub fn to_planar(&self) -> Vec<u8> {
         let [batch, channels, height, width] = self.shape;
-        let pixels = height * width;
-        let mut planar = Vec::with_capacity(batch * channels * pixels);
-        for n in 0..batch {
+        let mut planar = Vec::with_capacity(batch * channels * height * width);
+        for map in 0..batch {
             for channel in 0..channels {
-                let image = (channel / LANES * batch + n) * pixels * LANES;
-                let image = &self.values[image..][..pixels * LANES];
-                planar.extend(image.iter().skip(channel % LANES).step_by(LANES));
+                planar.extend(self.plane(map, channel));
             }
         }
         planar
+    }
+
+    /// The bytes of one channel of one map, `[height, width]`.
+    ///
+    /// # Panics
+    /// If there is no such channel.
+    pub fn plane(&self, map: usize, channel: usize) -> impl Iterator<Item = u8> + '_ {
+        let [batch, channels, height, width] = self.shape;
+        assert!(
+            map < batch && channel < channels,
+            "no channel {channel} of {map}"
+        );
+        let start = (channel / LANES * batch + map) * height * width * LANES;
+        let pixels = self.values[start..][..height * width * LANES].iter();
+        pixels.skip(channel % LANES).step_by(LANES).copied()
     }
 
     /// `[batch, channels, height, width]`.

@@ -18,7 +18,7 @@ pub mod prediction;
 pub mod semantic;
 pub mod weights;
 
-pub use blocks::Device;
+pub use blocks::{Device, Precision};
 pub use model::{Input, LoadError, Model, Output, load};
 pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};
 pub use segmenter_kernels::{Isa, IsaError};

@@ -17,7 +17,7 @@ pub fn load(
     path: &Path,
     device: &Device,
 ) -> Result<Box<dyn Model>, LoadError> {
-    Weights::read(path, entry.weights.format)
+    Weights::read(path, entry.weights.format, device.precision())
         .and_then(|mut weights| {
             let model = entry.network.build(&mut weights, device)?;
             weights.finish()?;

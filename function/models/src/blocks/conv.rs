@@ -7,12 +7,14 @@ use burn::{
     tensor::{Tensor, TensorData, activation, module, ops::ConvOptions},
 };
 use segmenter_kernels as kernels;
+use segmenter_kernels::quantized::Quantization;
 pub use segmenter_kernels::{Activation, Geometry};
 
 use super::{
-    Device,
+    Device, Precision,
     map::{Map, Values},
     nearest,
+    quantized::{self, Quantized},
 };
 use crate::weights::{WeightError, Weights};
 
@@ -29,6 +31,7 @@ pub struct Conv2d {
 enum Method {
     Burn(Parameters),
     Kernels(Packed),
+    Quantized(Integers),
 }
 
 #[derive(Module, Debug)]
@@ -43,11 +46,31 @@ struct Parameters {
     activation: Activation,
 }
 
+/// Which tensors there are.
+pub(super) struct Tensors<'a> {
+    /// Of the layer.
+    pub(super) name: &'a str,
+    /// Shape of `{name}.weight`, whose values are in the order of [`Geometry::weight_shape`].
+    pub(super) weight: &'a [usize],
+    /// Whether there is a `{name}.bias`.
+    pub(super) bias: bool,
+}
+
 /// Weights in the kernels' order; nothing that burn could train.
 #[derive(Module, Debug)]
 struct Packed {
     #[module(skip)]
     conv: Arc<kernels::Conv>,
+}
+
+/// As [`Packed`], in 8-bit integers.
+#[derive(Module, Debug)]
+struct Integers {
+    #[module(skip)]
+    conv: Arc<Quantized>,
+    /// What the sum with a residual stands for.
+    #[module(skip)]
+    sum: Option<Quantization>,
 }
 
 /// Of every value.
@@ -63,7 +86,8 @@ pub(super) fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> 
 }
 
 impl Conv2d {
-    /// From values: `weight` in the order of [`Geometry::weight_shape`], `bias` one an output channel.
+    /// From values, to be calculated in floats: `weight` in the order of [`Geometry::weight_shape`], `bias` one
+    /// an output channel.
     pub fn new(
         weight: Vec<f32>,
         bias: Vec<f32>,
@@ -78,7 +102,7 @@ impl Conv2d {
                 geometry,
                 activation,
             }),
-            Device::Kernels(context) => {
+            Device::Kernels(context, _) => {
                 let conv = kernels::Conv::new(context.isa, geometry, &weight, &bias, activation);
                 Method::Kernels(Packed {
                     conv: Arc::new(conv),
@@ -88,7 +112,7 @@ impl Conv2d {
         Self { method }
     }
 
-    /// Takes `{name}.weight` and `{name}.bias`.
+    /// Takes `{name}.weight` and `{name}.bias`, and in integers what the output of `name` stands for.
     pub fn load(
         weights: &mut Weights,
         name: &str,
@@ -96,12 +120,15 @@ impl Conv2d {
         activation: Activation,
         device: &Device,
     ) -> Result<Self, WeightError> {
-        let weight = weights.take(&format!("{name}.weight"), &geometry.weight_shape())?;
-        let bias = weights.take(&format!("{name}.bias"), &[geometry.outputs])?;
-        Ok(Self::new(weight, bias, geometry, activation, device))
+        let tensors = Tensors {
+            name,
+            weight: &geometry.weight_shape(),
+            bias: true,
+        };
+        Self::load_tensors(weights, tensors, geometry, activation, device)
     }
 
-    /// Takes `{name}.weight`; the convolution has no bias.
+    /// As [`load`](Self::load), of a convolution that has no bias.
     pub fn load_without_bias(
         weights: &mut Weights,
         name: &str,
@@ -109,9 +136,53 @@ impl Conv2d {
         activation: Activation,
         device: &Device,
     ) -> Result<Self, WeightError> {
-        let weight = weights.take(&format!("{name}.weight"), &geometry.weight_shape())?;
-        let bias = vec![0.0; geometry.outputs];
+        let tensors = Tensors {
+            name,
+            weight: &geometry.weight_shape(),
+            bias: false,
+        };
+        Self::load_tensors(weights, tensors, geometry, activation, device)
+    }
+
+    /// As [`load`](Self::load), whatever shape the weight has in the file.
+    pub(super) fn load_tensors(
+        weights: &mut Weights,
+        Tensors { name, weight, bias }: Tensors<'_>,
+        geometry: Geometry,
+        activation: Activation,
+        device: &Device,
+    ) -> Result<Self, WeightError> {
+        let weight_name = format!("{name}.weight");
+        let take_bias = |weights: &mut Weights| {
+            bias.then(|| weights.take(&format!("{name}.bias"), &[geometry.outputs]))
+                .transpose()
+        };
+        if let Device::Kernels(context, Precision::Int8) = device {
+            let parameters = quantized::Parameters {
+                weight: weights.take_quantized(&weight_name, weight)?,
+                bias: take_bias(weights)?,
+            };
+            let output = weights.take_output(name)?;
+            let conv = Quantized::new(context.isa, geometry, parameters, activation, output);
+            return Ok(Self {
+                method: Method::Quantized(Integers {
+                    conv: Arc::new(conv),
+                    sum: None,
+                }),
+            });
+        }
+        let weight = weights.take(&weight_name, weight)?;
+        let bias = take_bias(weights)?.unwrap_or_else(|| vec![0.0; geometry.outputs]);
         Ok(Self::new(weight, bias, geometry, activation, device))
+    }
+
+    /// Makes it one that is run [with a residual](Self::forward_with_residual): in integers, takes what the
+    /// output of the addition `name` stands for.
+    pub fn load_addition(mut self, weights: &mut Weights, name: &str) -> Result<Self, WeightError> {
+        if let Method::Quantized(Integers { sum, .. }) = &mut self.method {
+            *sum = Some(weights.take_output(name)?);
+        }
+        Ok(self)
     }
 
     /// Takes `{conv}.weight` and the batch norm `{norm}.{weight,bias,running_mean,running_var}`, and
@@ -149,6 +220,7 @@ impl Conv2d {
                 conv.forward_picture(context, picture).into()
             }
             (Method::Kernels(Packed { conv }), x) => conv.forward(x.kernels(), None).into(),
+            (Method::Quantized(Integers { conv, .. }), x) => conv.forward(x),
         })
     }
 
@@ -161,6 +233,9 @@ impl Conv2d {
             Method::Kernels(Packed { conv }) => conv
                 .forward(x.0.kernels(), Some(residual.0.kernels()))
                 .into(),
+            Method::Quantized(Integers { conv, sum }) => {
+                conv.forward_with_residual(&x.0, &residual.0, *sum)
+            }
         })
     }
 
@@ -173,6 +248,7 @@ impl Conv2d {
                 self.forward(nearest(x, [2 * height, 2 * width]))
             }
             Method::Kernels(Packed { conv }) => Map(conv.forward_doubled(x.0.kernels()).into()),
+            Method::Quantized(Integers { conv, .. }) => Map(conv.forward_doubled(&x.0)),
         }
     }
 }

@@ -64,7 +64,7 @@ impl ConvTranspose2d {
                 bias: Param::from_data(TensorData::new(bias, [outputs]), device),
                 activation,
             }),
-            Device::Kernels(context) => {
+            Device::Kernels(context, _) => {
                 let channels = [inputs, outputs];
                 let conv =
                     kernels::ConvTranspose::new(context.isa, channels, &weight, &bias, activation);

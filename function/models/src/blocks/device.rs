@@ -10,7 +10,26 @@ pub enum Device {
     /// On burn's tensors, wherever these live.
     Burn(burn::tensor::Device),
     /// On this processor, with the kernels made for it.
-    Kernels(Arc<Context>),
+    Kernels(Arc<Context>, Precision),
+}
+
+/// What networks calculate with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 8-bit integers: convolutions and linear layers, and the maps between them.
+    Int8,
+}
+
+/// As it is written in settings.
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+        })
+    }
 }
 
 impl Device {
@@ -19,16 +38,30 @@ impl Device {
         Self::Burn(burn::tensor::Device::flex())
     }
 
-    /// The kernels, with these instructions.
+    /// The kernels, with these instructions, for floats.
     pub fn kernels(isa: Isa) -> Self {
-        Self::Kernels(Context::new(isa))
+        Self::Kernels(Context::new(isa), Precision::F32)
+    }
+
+    /// The kernels, with these instructions, for 8-bit integers. Networks that have no such weights cannot be
+    /// loaded on it.
+    pub fn integers(isa: Isa) -> Self {
+        Self::Kernels(Context::new(isa), Precision::Int8)
+    }
+
+    /// What networks calculate with.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Burn(_) => Precision::F32,
+            Self::Kernels(_, precision) => *precision,
+        }
     }
 
     /// What operations on host memory run with.
-    pub(super) fn host(&self) -> Arc<Context> {
+    pub(crate) fn host(&self) -> Arc<Context> {
         match self {
             Self::Burn(_) => Context::new(Isa::best()),
-            Self::Kernels(context) => Arc::clone(context),
+            Self::Kernels(context, _) => Arc::clone(context),
         }
     }
 }
@@ -38,7 +71,9 @@ impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Burn(_) => f.write_str("processor, stock kernels"),
-            Self::Kernels(context) => write!(f, "processor, fast kernels for {}", context.isa),
+            Self::Kernels(context, precision) => {
+                write!(f, "processor, fast {precision} kernels for {}", context.isa)
+            }
         }
     }
 }

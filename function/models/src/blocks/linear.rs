@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     Activation, Conv2d, Device, Geometry,
-    conv::activate,
+    conv::{Tensors, activate},
     map::{Map, Values},
 };
 use crate::weights::{WeightError, Weights};
@@ -49,7 +49,7 @@ pub struct LinearShape {
 
 impl Linear {
     /// Takes `{name}.weight` (`[outputs, channels * side * side]`, torch's order) and `{name}.bias`
-    /// (`[outputs]`).
+    /// (`[outputs]`), and in integers what the output of `name` stands for.
     pub fn load(
         weights: &mut Weights,
         name: &str,
@@ -63,10 +63,10 @@ impl Linear {
             outputs,
         } = shape;
         let inputs = channels * side * side;
-        let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
         let method = match device {
             Device::Burn(device) => {
+                let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
+                let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
                 let transposed = (0..inputs * outputs)
                     .map(|i| weight[i % outputs * inputs + i / outputs])
                     .collect::<Vec<f32>>();
@@ -79,9 +79,15 @@ impl Linear {
                     activation,
                 })
             }
-            Device::Kernels(_) => {
+            Device::Kernels(..) => {
+                let tensors = Tensors {
+                    name,
+                    weight: &[outputs, inputs],
+                    bias: true,
+                };
                 let geometry = Geometry::new(channels, outputs, side).padding(0, 0);
-                Method::Kernels(Conv2d::new(weight, bias, geometry, activation, device))
+                let conv = Conv2d::load_tensors(weights, tensors, geometry, activation, device)?;
+                Method::Kernels(conv)
             }
         };
         Ok(Self { method })

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
-use segmenter_kernels as kernels;
+use segmenter_kernels::{
+    self as kernels,
+    quantized::{QuantizedMap, QuantizedPicture},
+};
 
 use super::{Activation, Device};
 
-/// A batch of feature maps, `[batch, channels, height, width]`, 32-bit floats. Clones share their values.
+/// A batch of feature maps, `[batch, channels, height, width]`, 32-bit floats or bytes that stand for some.
+/// Clones share their values.
 #[derive(Clone, Debug)]
 pub struct Map(pub(super) Values);
 
@@ -18,6 +22,8 @@ pub(super) enum Values {
     Kernels(Arc<kernels::Map>),
     /// Three channels, as the first layer takes them.
     Picture(Arc<kernels::Context>, Arc<kernels::Picture>),
+    Quantized(Arc<QuantizedMap>),
+    QuantizedPicture(Arc<kernels::Context>, Arc<QuantizedPicture>),
 }
 
 impl Map {
@@ -28,7 +34,7 @@ impl Map {
                 TensorData::new(values.to_vec(), shape),
                 device,
             )),
-            Device::Kernels(context) => {
+            Device::Kernels(context, _) => {
                 let [batch, channels, height, width] = shape;
                 if channels == kernels::Picture::CHANNELS {
                     let size = [batch, height, width];
@@ -54,6 +60,32 @@ impl Map {
             }
             Values::Kernels(map) => map.to_planar(),
             Values::Picture(context, picture) => picture.to_map(context).to_planar(),
+            Values::Quantized(map) => map.dequantize().to_planar(),
+            Values::QuantizedPicture(..) => another_device(),
+        }
+    }
+
+    /// One channel of each of its maps, `[batch, height, width]`, where `channels` says which one. Waits for
+    /// the device.
+    pub fn planes_to_host(&self, channels: impl Iterator<Item = usize>) -> Vec<f32> {
+        let places = channels.enumerate();
+        match &self.0 {
+            Values::Kernels(map) => {
+                let planes = places.flat_map(|(n, channel)| map.plane(n, channel));
+                planes.collect()
+            }
+            Values::Quantized(map) => {
+                let quantization = map.quantization();
+                let planes = places.flat_map(|(n, channel)| map.plane(n, channel));
+                planes.map(|byte| quantization.dequantize(byte)).collect()
+            }
+            _ => {
+                let values = self.to_host();
+                let [_, all, height, width] = self.dims();
+                let pixels = height * width;
+                let plane = |(n, channel)| &values[(n * all + channel) * pixels..][..pixels];
+                places.flat_map(plane).copied().collect()
+            }
         }
     }
 
@@ -63,6 +95,8 @@ impl Map {
             Values::Burn(tensor) => tensor.dims(),
             Values::Kernels(map) => map.shape(),
             Values::Picture(_, picture) => picture.shape(),
+            Values::Quantized(map) => map.shape(),
+            Values::QuantizedPicture(_, picture) => picture.shape(),
         }
     }
 
@@ -124,14 +158,21 @@ impl Values {
     pub(super) fn tensor(&self) -> Tensor<4> {
         match self {
             Self::Burn(tensor) => tensor.clone(),
-            Self::Kernels(_) | Self::Picture(..) => another_device(),
+            _ => another_device(),
         }
     }
 
     pub(super) fn kernels(&self) -> &kernels::Map {
         match self {
             Self::Kernels(map) => map,
-            Self::Burn(_) | Self::Picture(..) => another_device(),
+            _ => another_device(),
+        }
+    }
+
+    pub(super) fn quantized(&self) -> &QuantizedMap {
+        match self {
+            Self::Quantized(map) => map,
+            _ => another_device(),
         }
     }
 
@@ -139,7 +180,7 @@ impl Values {
     fn unshared(&mut self) -> &mut kernels::Map {
         match self {
             Self::Kernels(map) => Arc::make_mut(map),
-            Self::Burn(_) | Self::Picture(..) => another_device(),
+            _ => another_device(),
         }
     }
 }
@@ -150,7 +191,14 @@ impl From<kernels::Map> for Values {
     }
 }
 
-/// A network is loaded on one device, and its pictures are brought to that.
+impl From<QuantizedMap> for Values {
+    fn from(map: QuantizedMap) -> Self {
+        Self::Quantized(Arc::new(map))
+    }
+}
+
+/// A network is loaded on one device, and its pictures are brought to that. Networks that load in integers have
+/// a [`QuantStub`](super::QuantStub) wherever floats come in.
 fn another_device() -> ! {
-    unreachable!("a map of another device, or a picture behind the first layer")
+    unreachable!("a map of another device or precision, or a picture behind the first layer")
 }

@@ -4,6 +4,9 @@
 //! other devices come in here and nowhere else. Each operation runs on burn's tensors or on the processor's
 //! own kernels, as the [`Device`] says that the network was loaded on. A [`Map`] is
 //! `[batch, channels, height, width]` in either.
+//!
+//! Networks whose weights are 8-bit integers can be calculated in these: a [`QuantStub`] makes bytes of a map,
+//! and what follows works on bytes. In floats it changes nothing.
 
 mod conv;
 mod conv_transpose;
@@ -11,6 +14,8 @@ mod device;
 mod linear;
 mod map;
 mod pool;
+mod quant_stub;
+mod quantized;
 mod roi_align;
 mod scale;
 mod softmax;
@@ -18,10 +23,11 @@ mod squeeze_excite;
 
 pub use conv::{Activation, Conv2d, Geometry};
 pub use conv_transpose::ConvTranspose2d;
-pub use device::Device;
+pub use device::{Device, Precision};
 pub use linear::{Linear, LinearShape};
 pub use map::Map;
 pub use pool::{global_mean, max_pool};
+pub use quant_stub::QuantStub;
 pub use roi_align::{FeatureMap, RoiAlign, roi_align};
 pub use scale::{bilinear, nearest};
 pub use softmax::{sigmoid, softmax};

@@ -27,6 +27,7 @@ pub fn max_pool(x: Map, kernel: usize, stride: usize) -> Map {
 pub fn global_mean(x: Map) -> Map {
     Map(match x.0 {
         Values::Burn(x) => Values::Burn(module::adaptive_avg_pool2d(x, [1, 1])),
+        Values::Quantized(x) => x.global_mean().into(),
         x => kernels::global_mean(x.kernels()).into(),
     })
 }

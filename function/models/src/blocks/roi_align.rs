@@ -22,6 +22,7 @@ impl FeatureMap {
     pub fn read(map: Map, scale: f32, device: &Device) -> Self {
         let map = match map.0 {
             Values::Kernels(map) => map,
+            Values::Quantized(map) => Arc::new(map.dequantize()),
             _ => {
                 let planar = kernels::Map::from_planar(&device.host(), &map.to_host(), map.dims());
                 Arc::new(planar)
@@ -32,7 +33,7 @@ impl FeatureMap {
 }
 
 /// Takes the regions `[x0, y0, x1, y1]`, in pixels of the picture, each from its map. All maps have the same
-/// channels, as many as `channels`. Result: `[rois, channels, size, size]`.
+/// channels, as many as `channels`. Result: `[rois, channels, size, size]`, floats.
 ///
 /// Every device's regions are taken in host memory: they are a sliver of the time on a processor, and their
 /// places are known there first.
@@ -53,7 +54,7 @@ pub fn roi_align(
     let pooled = how.forward(&device.host(), &rois, channels);
     match device {
         Device::Burn(_) => Map::from_host(&pooled.to_planar(), pooled.shape(), device),
-        Device::Kernels(_) => Map(pooled.into()),
+        Device::Kernels(..) => Map(pooled.into()),
     }
 }
 

@@ -4,7 +4,7 @@ use segmenter_imaging::paste::paste;
 
 use super::{Found, clip};
 use crate::{
-    blocks::sigmoid,
+    blocks::{Map, sigmoid},
     model::Output,
     prediction::{Detection, Outcome, Prediction},
 };
@@ -25,13 +25,10 @@ pub fn output(found: &[Found], masks: Option<(Vec<f32>, usize)>) -> Output {
 
 /// Of the mask logits `[found, classes, side, side]`, each finding's own class as probabilities:
 /// `[found, side, side]`.
-pub fn class_masks(logits: &[f32], classes: usize, found: &[Found], side: usize) -> Vec<f32> {
-    let pixels = side * side;
-    let of_class = |(i, f): (usize, &Found)| {
-        let mask = (i * classes + f.class as usize) * pixels;
-        logits[mask..][..pixels].iter().copied().map(sigmoid)
-    };
-    found.iter().enumerate().flat_map(of_class).collect()
+pub fn class_masks(logits: &Map, found: &[Found]) -> Vec<f32> {
+    let mut masks = logits.planes_to_host(found.iter().map(|f| f.class as usize));
+    masks.iter_mut().for_each(|x| *x = sigmoid(*x));
+    masks
 }
 
 /// The findings on the picture of `[width, height]` that was resized by `scale` (`[x, y]`, pixels of the

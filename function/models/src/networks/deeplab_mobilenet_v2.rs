@@ -161,7 +161,9 @@ mod tests {
     use segmenter_imaging::decode::{Exif, Options, decode};
 
     use crate::{
-        Device, Isa, catalogue,
+        Device, Isa,
+        blocks::Precision,
+        catalogue,
         networks::Network,
         prediction::{ClassMap, Outcome, Selection},
         semantic::{InputRule, regions},
@@ -211,7 +213,7 @@ mod tests {
             .unwrap()
             .weights
             .format;
-        let mut weights = Weights::read(&weights, format).unwrap();
+        let mut weights = Weights::read(&weights, format, Precision::F32).unwrap();
         let model = Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side })
             .build(&mut weights, &Device::kernels(Isa::best()))
             .unwrap();

@@ -117,6 +117,17 @@ impl InvertedResidual {
                 Conv2d::load(weights, &name, geometry, Activation::Relu, device)
             })
             .transpose()?;
+        let mut project = Conv2d::load(
+            weights,
+            &format!("{name}.pwl.conv"),
+            Geometry::new(hidden, outputs, 1),
+            Activation::Identity,
+            device,
+        )?;
+        let residual = inputs == outputs && stride == 1 && !upsampled;
+        if residual {
+            project = project.load_addition(weights, &format!("{name}.res_conn"))?;
+        }
         Ok(Self {
             expand,
             depthwise: Conv2d::load_without_bias(
@@ -126,15 +137,9 @@ impl InvertedResidual {
                 Activation::Identity,
                 device,
             )?,
-            project: Conv2d::load(
-                weights,
-                &format!("{name}.pwl.conv"),
-                Geometry::new(hidden, outputs, 1),
-                Activation::Identity,
-                device,
-            )?,
+            project,
             upsampled,
-            residual: inputs == outputs && stride == 1 && !upsampled,
+            residual,
         })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! He et al., "Mask R-CNN", 2017, with the backbone of Dai et al., "FBNetV3", 2020, cut at its fourth
 //! stage (a stride of 16), and heads of the same blocks, as D2Go's `mask_rcnn_fbnetv3a_C4` has them.
-//! D2Go runs it on 8-bit integers; here the same weights run as 32-bit floats.
+//! D2Go calculates it in 8-bit integers, here it can be that or the same weights as 32-bit floats. Between its
+//! parts there are floats in either.
 
 use burn::module::Module;
 use segmenter_imaging::{Image, interpolate};
@@ -10,8 +11,8 @@ use segmenter_imaging::{Image, interpolate};
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
-        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, RoiAlign,
-        global_mean, roi_align, softmax,
+        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, Precision,
+        QuantStub, RoiAlign, global_mean, roi_align, softmax,
     },
     classes::COCO,
     detection::{
@@ -118,16 +119,23 @@ pub struct MaskRcnnFbnet {
 impl MaskRcnnFbnet {
     /// Takes the tensors of D2Go's export.
     pub fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
-        // The scales of its 8-bit activations, and a copy of the class ids.
-        weights.ignore(|name| name.contains("quant_stubs") || name == "coco_idx");
+        // A copy of the class ids, and what only 8-bit integers need.
+        weights.ignore(|name| {
+            let stub = device.precision() == Precision::F32 && name.contains("quant_stubs");
+            stub || name == "coco_idx"
+        });
         let channels = |values: Vec<f32>| [values[0], values[1], values[2]];
         let cells = "proposal_generator.anchor_generator.cell_anchors.0";
         let cells = weights.take(cells, &[ANCHORS, 4])?.as_chunks().0.to_vec();
+        let network = Network::load(weights, device)?;
+        if device.precision() == Precision::Int8 {
+            network.run_all(device);
+        }
         Ok(Self {
             mean: channels(weights.take("pixel_mean", &[3, 1, 1])?),
             deviation: channels(weights.take("pixel_std", &[3, 1, 1])?),
             cells,
-            network: Network::load(weights, device)?,
+            network,
             device: device.clone(),
         })
     }
@@ -186,8 +194,7 @@ impl MaskRcnnFbnet {
         }
         let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
         let pooled = roi_align(&MASK_POOL, &rois, CHANNELS, &self.device);
-        let logits = self.network.mask_head(pooled).to_host();
-        class_masks(&logits, COCO.len(), found, MASK_SIDE)
+        class_masks(&self.network.mask_head(pooled), found)
     }
 }
 
@@ -232,14 +239,19 @@ impl Model for MaskRcnnFbnet {
 /// All that has weights.
 #[derive(Module, Debug)]
 struct Network {
+    input: QuantStub,
     stem: Conv2d,
     trunk: Vec<InvertedResidual>,
+    rpn_input: QuantStub,
     rpn: Vec<InvertedResidual>,
     rpn_logits: Conv2d,
     rpn_deltas: Conv2d,
+    box_input: QuantStub,
     box_blocks: Vec<InvertedResidual>,
+    box_mean: QuantStub,
     box_scores: Linear,
     box_deltas: Linear,
+    mask_input: QuantStub,
     mask_blocks: Vec<InvertedResidual>,
     mask_logits: Conv2d,
 }
@@ -288,6 +300,17 @@ impl Network {
         let mask_logits = "roi_heads.mask_head.predictor.mask_fcn_logits";
         let mask_logits = pixelwise(mask_logits, 64, COCO.len())?;
 
+        let mut stub = |name: &str| {
+            let name = format!("{name}.quant_stubs.stubs.0");
+            QuantStub::load(weights, &name, device)
+        };
+        let input = stub("backbone")?;
+        let rpn_input = stub("proposal_generator.rpn_head")?;
+        let box_input = stub("roi_heads.box_head")?;
+        let predictor = "roi_heads.box_predictor";
+        let box_mean = stub(predictor)?;
+        let mask_input = stub("roi_heads.mask_head")?;
+
         let mut linear = |name: &str, outputs| {
             let shape = LinearShape {
                 channels: 160,
@@ -296,29 +319,44 @@ impl Network {
             };
             Linear::load(weights, name, shape, Activation::Identity, device)
         };
-        let predictor = "roi_heads.box_predictor";
         Ok(Self {
+            input,
             stem,
             trunk,
+            rpn_input,
             rpn,
             rpn_logits,
             rpn_deltas,
+            box_input,
             box_blocks,
+            box_mean,
             box_scores: linear(&format!("{predictor}.cls_score"), COCO.len() + 1)?,
             box_deltas: linear(&format!("{predictor}.bbox_pred"), COCO.len() * 4)?,
+            mask_input,
             mask_blocks,
             mask_logits,
         })
     }
 
+    /// Runs every layer on as little as it takes, so that those in integers have packed their weights.
+    fn run_all(&self, device: &Device) {
+        let zeros = |shape: [usize; 4]| {
+            let values = vec![0.0; shape.iter().product()];
+            Map::from_host(&values, shape, device)
+        };
+        self.rpn(self.backbone(zeros([1, 3, STRIDE, STRIDE])));
+        self.box_head(zeros([1, CHANNELS, BOX_POOL.size, BOX_POOL.size]));
+        self.mask_head(zeros([1, CHANNELS, MASK_POOL.size, MASK_POOL.size]));
+    }
+
     /// `[1, 3, h, w]` to `[1, CHANNELS, h / 16, w / 16]`, rounded up.
     fn backbone(&self, x: Map) -> Map {
-        run(&self.trunk, self.stem.forward(x))
+        run(&self.trunk, self.stem.forward(self.input.forward(x)))
     }
 
     /// `[1, CHANNELS, h, w]` to logits `[1, ANCHORS, h, w]` and offsets `[1, ANCHORS * 4, h, w]`.
     fn rpn(&self, features: Map) -> (Map, Map) {
-        let x = run(&self.rpn, features);
+        let x = run(&self.rpn, self.rpn_input.forward(features));
         (
             self.rpn_logits.forward(x.clone()),
             self.rpn_deltas.forward(x),
@@ -327,7 +365,8 @@ impl Network {
 
     /// `[rois, CHANNELS, 6, 6]` to logits `[rois, 81]`, background last, and offsets `[rois, 80 * 4]`.
     fn box_head(&self, rois: Map) -> (Map, Map) {
-        let x = global_mean(run(&self.box_blocks, rois));
+        let x = global_mean(run(&self.box_blocks, self.box_input.forward(rois)));
+        let x = self.box_mean.forward(x);
         (
             self.box_scores.forward(x.clone()),
             self.box_deltas.forward(x),
@@ -336,7 +375,8 @@ impl Network {
 
     /// `[rois, CHANNELS, 14, 14]` to logits `[rois, 80, 28, 28]`.
     fn mask_head(&self, rois: Map) -> Map {
-        self.mask_logits.forward(run(&self.mask_blocks, rois))
+        let x = run(&self.mask_blocks, self.mask_input.forward(rois));
+        self.mask_logits.forward(x)
     }
 }
 

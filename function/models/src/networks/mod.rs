@@ -15,8 +15,10 @@ use self::{
     deeplab::Deeplab, deeplab_mobilenet_v2::DeeplabMobilenetV2, lraspp::Lraspp,
     maskrcnn_fbnet::MaskRcnnFbnet, rcnn_resnet50_fpn::RcnnResnet50Fpn, resnet::ResnetConfig,
 };
+use segmenter_kernels::Isa;
+
 use crate::{
-    blocks::Device,
+    blocks::{Device, Precision},
     classes::VOC,
     model::Model,
     semantic::{InputRule, SemanticModel},
@@ -45,6 +47,20 @@ pub enum Network {
 }
 
 impl Network {
+    /// Whether its weights are 8-bit integers that it can be calculated in.
+    pub fn has_integers(self) -> bool {
+        matches!(self, Self::MaskRcnnFbnet)
+    }
+
+    /// What it is best calculated with: integers where it can be and these instructions are fast with them.
+    pub fn precision(self, isa: Isa) -> Precision {
+        if self.has_integers() && isa.fast_integers() {
+            Precision::Int8
+        } else {
+            Precision::F32
+        }
+    }
+
     /// Builds it from its weights, on this device.
     pub fn build(
         self,

@@ -181,7 +181,7 @@ impl RcnnResnet50Fpn {
             .map(|f| (&maps[level(f.bbox)], f.bbox))
             .collect();
         let pooled = roi_align(&MASK_POOL, &rois, Fpn::CHANNELS, &self.device);
-        class_masks(&head.forward(pooled).to_host(), CLASSES, found, MASK_SIDE)
+        class_masks(&head.forward(pooled), found)
     }
 }
 

@@ -11,7 +11,8 @@ pub(super) struct Archive<R> {
     zip: ZipArchive<R>,
     root: String,
     /// Bytes that may still be read. In a sound archive no two entries share a byte, so together they
-    /// are no longer than the file; the check keeps a small file from claiming to hold much.
+    /// are no longer than the file; the check keeps a small file from claiming to hold much. Code is
+    /// compressed, but what is read of it is little beside the tensors.
     left: u64,
 }
 

@@ -1,8 +1,8 @@
 //! Weight files made by code, for tests.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 
-use zip::{ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 /// Writes the opcodes of a pickle.
 #[derive(Default)]
@@ -99,15 +99,42 @@ impl Pickler {
     }
 }
 
-/// A zip archive of the entries, under `name/`.
+/// A zip archive of the entries, under `name/`, of which code is compressed.
 pub(super) fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in entries {
-        zip.start_file(format!("name/{name}"), SimpleFileOptions::default())
-            .unwrap();
+        let method = if name.starts_with("code/") {
+            CompressionMethod::Deflated
+        } else {
+            CompressionMethod::Stored
+        };
+        let options = SimpleFileOptions::default().compression_method(method);
+        zip.start_file(format!("name/{name}"), options).unwrap();
         zip.write_all(bytes).unwrap();
     }
     zip.finish().unwrap().into_inner()
+}
+
+/// The archive with other bytes for some of its entries.
+pub(super) fn replace(file: &[u8], others: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipArchive::new(Cursor::new(file)).unwrap();
+    let entries: Vec<_> = (0..zip.len())
+        .map(|index| {
+            let mut entry = zip.by_index(index).unwrap();
+            let name = entry.name().unwrap()["name/".len()..].to_owned();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            (name, bytes)
+        })
+        .collect();
+    let entries: Vec<(&str, &[u8])> = entries
+        .iter()
+        .map(|(name, bytes)| {
+            let other = others.iter().find(|(other, _)| other == name);
+            (name.as_str(), other.map_or(&bytes[..], |(_, bytes)| bytes))
+        })
+        .collect();
+    archive(&entries)
 }
 
 /// Numbers as little-endian bytes.

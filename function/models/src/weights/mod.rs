@@ -5,6 +5,7 @@
 //! expected and what was found.
 
 mod archive;
+mod code;
 mod elements;
 #[cfg(test)]
 mod fixture;
@@ -26,16 +27,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::catalogue::WeightsFormat;
+use segmenter_kernels::quantized::Quantization;
+
+use crate::{blocks::Precision, catalogue::WeightsFormat};
 
 /// The tensors a network is built from, taken out one by one by name.
 pub struct Weights {
     source: Source,
+    /// What the bytes stand for that layers and additions answer, by their names.
+    outputs: BTreeMap<String, Quantization>,
 }
 
 enum Source {
     /// What a file held and nobody has taken yet.
-    Read(BTreeMap<String, Tensor>),
+    Read(BTreeMap<String, Held>),
     /// Made when asked for.
     Generated(Box<Generator>),
 }
@@ -43,7 +48,7 @@ enum Source {
 /// Makes the values of the tensor with this name and shape, in row-major order.
 type Generator = dyn FnMut(&str, &[usize]) -> Vec<f32> + Send;
 
-/// One tensor as 32-bit floats (dequantised, where the file holds integers).
+/// One tensor as 32-bit floats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Lengths of the axes, outermost first.
@@ -52,30 +57,97 @@ pub struct Tensor {
     pub values: Vec<f32>,
 }
 
+/// One tensor of 8-bit integers, `(value - zero point) * scale`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantizedTensor {
+    /// Lengths of the axes, outermost first.
+    pub shape: Vec<usize>,
+    /// In row-major order.
+    pub values: Vec<i8>,
+    /// One for each index of the first axis.
+    pub scales: Vec<f32>,
+    /// As many.
+    pub zero_points: Vec<f32>,
+}
+
+impl QuantizedTensor {
+    /// What it stands for.
+    fn dequantized(self) -> Tensor {
+        let per_channel = self.values.len() / self.scales.len().max(1);
+        let channels = self.values.chunks(per_channel.max(1));
+        let of_channel = self.scales.iter().zip(&self.zero_points);
+        let values = channels
+            .zip(of_channel)
+            .flat_map(|(channel, (scale, zero_point))| {
+                channel
+                    .iter()
+                    .map(move |&value| (f32::from(value) - zero_point) * scale)
+            });
+        Tensor {
+            values: values.collect(),
+            shape: self.shape,
+        }
+    }
+}
+
+/// A tensor as its file has it.
+#[derive(Clone, Debug, PartialEq)]
+enum Held {
+    Floats(Tensor),
+    Integers(QuantizedTensor),
+}
+
+impl Held {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Floats(tensor) => &tensor.shape,
+            Self::Integers(tensor) => &tensor.shape,
+        }
+    }
+}
+
+/// What bytes with this scale and zero point stand for; `None` unless the scale is a finite number of 32 bits
+/// above zero and the zero point a byte.
+fn quantization(scale: f64, zero_point: i64) -> Option<Quantization> {
+    let scale = scale as f32;
+    let zero_point = u8::try_from(zero_point).ok()?;
+    (scale.is_finite() && scale > 0.0).then_some(Quantization { scale, zero_point })
+}
+
 impl Weights {
-    /// Reads a file.
-    pub fn read(path: &Path, format: WeightsFormat) -> Result<Self, WeightError> {
+    /// Reads a file, as far as calculating in this precision takes it.
+    pub fn read(
+        path: &Path,
+        format: WeightsFormat,
+        precision: Precision,
+    ) -> Result<Self, WeightError> {
         let open = |source| WeightError::Open {
             path: path.to_owned(),
             source,
         };
-        let tensors = match format {
+        Ok(match format {
             // Small, with hundreds of entries: read at once rather than sought in.
             WeightsFormat::TorchScript => {
-                torchscript::read(Cursor::new(std::fs::read(path).map_err(open)?))?
+                let file = Cursor::new(std::fs::read(path).map_err(open)?);
+                let torchscript::Network { tensors, outputs } = torchscript::read(file, precision)?;
+                Self {
+                    source: Source::Read(tensors.into_iter().collect()),
+                    outputs: outputs.into_iter().collect(),
+                }
             }
-            WeightsFormat::StateDict => {
-                state_dict::read(BufReader::new(File::open(path).map_err(open)?))?
-            }
-            WeightsFormat::TfLite => tflite::read(&std::fs::read(path).map_err(open)?)?,
-        };
-        Ok(Self::new(tensors))
+            WeightsFormat::StateDict => Self::new(state_dict::read(BufReader::new(
+                File::open(path).map_err(open)?,
+            ))?),
+            WeightsFormat::TfLite => Self::new(tflite::read(&std::fs::read(path).map_err(open)?)?),
+        })
     }
 
     /// The tensors of a file.
     pub fn new(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        let held = |(name, tensor)| (name, Held::Floats(tensor));
         Self {
-            source: Source::Read(tensors.into_iter().collect()),
+            source: Source::Read(tensors.into_iter().map(held).collect()),
+            outputs: BTreeMap::new(),
         }
     }
 
@@ -84,27 +156,85 @@ impl Weights {
     pub fn generated(generator: impl FnMut(&str, &[usize]) -> Vec<f32> + Send + 'static) -> Self {
         Self {
             source: Source::Generated(Box::new(generator)),
+            outputs: BTreeMap::new(),
         }
     }
 
     /// Takes the tensor `name` out; an error unless it is there with exactly this shape.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightError> {
-        let tensor = match &mut self.source {
-            Source::Generated(generator) => return Ok(generator(name, shape)),
-            Source::Read(tensors) => tensors.remove(name),
+        Ok(match self.take_held(name, shape)? {
+            Held::Floats(tensor) => tensor.values,
+            Held::Integers(tensor) => tensor.dequantized().values,
+        })
+    }
+
+    /// Takes the tensor `name` out as the 8-bit integers that it is; an error unless it is there with exactly
+    /// this shape, as such, and without zero points.
+    pub fn take_quantized(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<QuantizedTensor, WeightError> {
+        let unfit = |what| WeightError::Precision {
+            name: name.to_owned(),
+            what,
         };
-        let tensor = tensor.ok_or_else(|| WeightError::Missing {
+        match self.take_held(name, shape)? {
+            Held::Integers(tensor) if tensor.zero_points.iter().any(|&zero| zero != 0.0) => {
+                Err(unfit("its zero is not the integer 0"))
+            }
+            Held::Integers(tensor) => Ok(tensor),
+            Held::Floats(_) => Err(unfit("it is of floats")),
+        }
+    }
+
+    fn take_held(&mut self, name: &str, shape: &[usize]) -> Result<Held, WeightError> {
+        let held = match &mut self.source {
+            Source::Read(tensors) => tensors.remove(name),
+            Source::Generated(generator) => Some(Held::Floats(Tensor {
+                shape: shape.to_vec(),
+                values: generator(name, shape),
+            })),
+        };
+        let held = held.ok_or_else(|| WeightError::Missing {
             tensor: name.to_owned(),
             expected: shape.to_vec(),
         })?;
-        if tensor.shape != shape {
+        if held.shape() != shape {
             return Err(WeightError::Shape {
                 tensor: name.to_owned(),
                 expected: shape.to_vec(),
-                found: tensor.shape,
+                found: held.shape().to_vec(),
             });
         }
-        Ok(tensor.values)
+        Ok(held)
+    }
+
+    /// Takes what the bytes stand for that the layer or addition `name` answers.
+    pub fn take_output(&mut self, name: &str) -> Result<Quantization, WeightError> {
+        self.outputs
+            .remove(name)
+            .ok_or_else(|| WeightError::Precision {
+                name: name.to_owned(),
+                what: "nothing says what its output stands for",
+            })
+    }
+
+    /// Takes `{name}.scale` and `{name}.zero_point`, tensors of one value.
+    pub fn take_quantization(&mut self, name: &str) -> Result<Quantization, WeightError> {
+        let mut value = |field: &str| {
+            let values = self.take(&format!("{name}.{field}"), &[1])?;
+            Ok::<_, WeightError>(values.first().map_or(f64::NAN, |&value| value.into()))
+        };
+        let (scale, zero_point) = (value("scale")?, value("zero_point")?);
+        // A conversion of a float saturates; what is not a whole number is none of a byte's.
+        let whole = zero_point.fract() == 0.0;
+        quantization(scale, if whole { zero_point as i64 } else { -1 }).ok_or_else(|| {
+            WeightError::Precision {
+                name: name.to_owned(),
+                what: "scale and zero point are not of bytes",
+            }
+        })
     }
 
     /// Calls every tensor of a file by the name that `new_name` gives for its name, where a network has
@@ -190,6 +320,14 @@ pub enum WeightError {
         /// The shape it has.
         found: Vec<usize>,
     },
+    /// The network is to be calculated in 8-bit integers, and something is not what that takes.
+    #[error("{name} cannot be calculated in 8-bit integers: {what}")]
+    Precision {
+        /// The tensor or the layer.
+        name: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The file has tensors that the network has no place for.
     #[error("{count} tensors have no place in this network, the first is {tensor}")]
     Unexpected {
@@ -207,7 +345,8 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         for format in [WeightsFormat::TorchScript, WeightsFormat::StateDict] {
-            let error = Weights::read(Path::new("/no/such/file.pth"), format).unwrap_err();
+            let error =
+                Weights::read(Path::new("/no/such/file.pth"), format, Precision::F32).unwrap_err();
             assert_eq!(error.to_string(), "cannot open /no/such/file.pth");
         }
     }

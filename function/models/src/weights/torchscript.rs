@@ -2,22 +2,27 @@
 //!
 //! The archive's `data.pkl` holds the tree of modules. A quantised layer is the tuple that its
 //! `__getstate__` returned (`torch/ao/nn/quantized/modules/conv.py` and `linear.py`), in which the
-//! weight is 8-bit integers with a scale and a zero point for each output channel. The archive's code
-//! is not read; the scales of additions and of linear layers' outputs stand only there, those of
-//! convolutions' outputs in the tuple, after the bias.
+//! weight is 8-bit integers with a scale and a zero point for each output channel. What the output of a
+//! convolution stands for is in the tuple, after the bias; for additions and linear layers it stands only
+//! in the archive's [`code`](super::code).
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     io::{Read, Seek},
 };
 
+use segmenter_kernels::quantized::Quantization;
+
 use super::{
-    Tensor, WeightError,
+    Held, QuantizedTensor, WeightError,
     archive::Archive,
+    code::{Class, Code},
     elements::Element,
     pickle::{Id, Node, Pickle},
+    quantization,
     views::{Storage, View, check_total, malformed},
 };
+use crate::blocks::Precision;
 
 /// How deep modules may lie in each other.
 const MAX_DEPTH: usize = 64;
@@ -26,31 +31,46 @@ const MAX_PATH: usize = 512;
 /// The most tensors of a network.
 const MAX_TENSORS: usize = 1 << 16;
 
-/// The tensors of the network by the paths of their modules: parameters and buffers as they are,
-/// weights of quantised layers dequantised.
+/// What a file holds of a network, by the paths of its modules.
 ///
 /// What only wraps the network (`model.model...`) is not part of the paths.
-pub(super) fn read(file: impl Read + Seek) -> Result<Vec<(String, Tensor)>, WeightError> {
+#[derive(Debug)]
+pub(super) struct Network {
+    /// Parameters and buffers, and weights of quantised layers.
+    pub(super) tensors: Vec<(String, Held)>,
+    /// What the bytes stand for that layers and additions answer; empty unless that was asked for.
+    pub(super) outputs: Vec<(String, Quantization)>,
+}
+
+/// Reads an archive, as far as calculating in this precision takes it.
+pub(super) fn read(file: impl Read + Seek, precision: Precision) -> Result<Network, WeightError> {
     let mut archive = Archive::open(file)?;
     let data = archive.read("data.pkl")?;
     let pickle = Pickle::parse(&data)?;
-    let mut tree = Tree {
-        pickle: &pickle,
-        attributes_left: pickle.nodes().len(),
-        tensors: Vec::new(),
-    };
+    let mut tree = Tree::new(&pickle);
     tree.module("", pickle.root(), 0)?;
     let storages = read_storages(&pickle, &mut archive)?;
     let views = tree.tensors.iter().flat_map(|(_, stored)| stored.views());
     check_total(views, storages.values().map(Vec::len).sum())?;
-    tree.tensors
-        .into_iter()
-        .map(|(path, stored)| {
-            let tensor = stored.tensor(&storages).map_err(|e| e.within(&path))?;
-            let name = path.trim_start_matches("model.").to_owned();
-            Ok((name, tensor))
-        })
-        .collect()
+    let unwrapped = |path: &str| path.trim_start_matches("model.").to_owned();
+
+    let tensors = tree.tensors.iter().map(|(path, stored)| {
+        let held = stored.held(&storages).map_err(|e| e.within(path))?;
+        Ok((unwrapped(path), held))
+    });
+    let tensors = tensors.collect::<Result<_, WeightError>>()?;
+    let outputs = match precision {
+        Precision::F32 => Vec::new(),
+        Precision::Int8 => {
+            let mut code = Code::new(&mut archive);
+            let outputs = tree.layers.iter().map(|(path, layer)| {
+                let output = layer.output(&mut code).map_err(|e| e.within(path))?;
+                Ok((unwrapped(path), output))
+            });
+            outputs.collect::<Result<_, WeightError>>()?
+        }
+    };
+    Ok(Network { tensors, outputs })
 }
 
 /// The contents of the archive's storages, by their keys.
@@ -141,34 +161,48 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// The tensor as floats. Scales are rounded to 32 bits before they are multiplied with, as torch
-    /// does.
-    fn tensor(&self, storages: &Storages<'_>) -> Result<Tensor, WeightError> {
-        let read = |view: &View<'_>| {
+    fn held(&self, storages: &Storages<'_>) -> Result<Held, WeightError> {
+        let bytes = |view: &View<'_>| {
             let key = view.storage.key;
             // `read_storages` has read every storage of the pickle.
-            view.tensor(storages.get(key).map_or(&[], Vec::as_slice))
+            storages.get(key).map_or(&[][..], Vec::as_slice)
         };
-        match self {
-            Self::Plain(view) => read(view),
+        let floats = |view: &View<'_>| view.tensor(bytes(view));
+        Ok(match self {
+            Self::Plain(view) => Held::Floats(floats(view)?),
             Self::PerChannel {
                 q,
                 scales,
                 zero_points,
-            } => {
-                let mut tensor = read(q)?;
-                let scales = read(scales)?.values;
-                let zero_points = read(zero_points)?.values;
-                let per_channel = q.len().checked_div(scales.len()).unwrap_or(0).max(1);
-                let channels = tensor.values.chunks_exact_mut(per_channel);
-                for (channel, (scale, zero_point)) in channels.zip(scales.iter().zip(zero_points)) {
-                    for value in channel {
-                        *value = (*value - zero_point) * scale;
-                    }
-                }
-                Ok(tensor)
-            }
-        }
+            } => Held::Integers(QuantizedTensor {
+                shape: q.shape.clone(),
+                values: q.bytes(bytes(q))?.iter().map(|b| b.cast_signed()).collect(),
+                scales: floats(scales)?.values,
+                zero_points: floats(zero_points)?.values,
+            }),
+        })
+    }
+}
+
+/// A quantised layer or addition, for what its output stands for.
+struct Layer<'a> {
+    class: Class<'a>,
+    /// What is called in its code.
+    operation: &'static str,
+    /// Scale and zero point, where they are in the tree.
+    state: Option<(f64, i64)>,
+}
+
+impl Layer<'_> {
+    fn output(&self, code: &mut Code<'_, impl Read + Seek>) -> Result<Quantization, WeightError> {
+        let Some((scale, zero_point)) = self.state else {
+            return code.output(self.class, self.operation);
+        };
+        quantization(scale, zero_point).ok_or_else(|| {
+            malformed(format!(
+                "bytes with scale {scale} and zero point {zero_point}"
+            ))
+        })
     }
 }
 
@@ -179,9 +213,19 @@ struct Tree<'p, 'a> {
     /// not so that the walk is longer than the file.
     attributes_left: usize,
     tensors: Vec<(String, Stored<'a>)>,
+    layers: Vec<(String, Layer<'a>)>,
 }
 
-impl<'a> Tree<'_, 'a> {
+impl<'p, 'a> Tree<'p, 'a> {
+    fn new(pickle: &'p Pickle<'a>) -> Self {
+        Self {
+            pickle,
+            attributes_left: pickle.nodes().len(),
+            tensors: Vec::new(),
+            layers: Vec::new(),
+        }
+    }
+
     /// Collects the tensors of the module at `id` and of those in it.
     fn module(&mut self, path: &str, id: Id, depth: usize) -> Result<(), WeightError> {
         if depth > MAX_DEPTH || path.len() > MAX_PATH {
@@ -201,13 +245,18 @@ impl<'a> Tree<'_, 'a> {
                 pickle.describe(id)
             )));
         };
+        let (module, name) = pickle.global(*constructor).unwrap_or_default();
+        let class = Class { module, name };
         if let Some(attributes) = pickle.dict(*state) {
+            if let Some(operation) = class.operation() {
+                self.output(path, class, operation, None);
+            }
             return self.attributes(path, attributes, depth);
         }
-        let class = pickle.global(*constructor).map_or("", |(_, name)| name);
-        let packed = match (class, pickle.tuple(*state)) {
-            ("Conv2d" | "ConvReLU2d", Some(state)) => state.get(10..12),
-            ("LinearPackedParams", Some(state)) => state.get(0..2),
+        let state = pickle.tuple(*state).unwrap_or_default();
+        let packed = match name {
+            "Conv2d" | "ConvReLU2d" => state.get(10..12),
+            "LinearPackedParams" => state.get(0..2),
             _ => None,
         };
         let Some(&[weight, bias]) = packed else {
@@ -216,8 +265,34 @@ impl<'a> Tree<'_, 'a> {
                 pickle.describe(id)
             )));
         };
+        if let Some(operation) = class.operation() {
+            self.output(path, class, operation, state.get(12..14));
+        }
         self.layer(path, weight, bias)
             .map_err(|error| error.within(path))
+    }
+
+    /// Notes a layer, and the scale and the zero point of its output where its state has them.
+    fn output(
+        &mut self,
+        path: &str,
+        class: Class<'a>,
+        operation: &'static str,
+        state: Option<&[Id]>,
+    ) {
+        let state = state.and_then(|state| match *state {
+            [scale, zero_point] => match *self.pickle.node(scale) {
+                Node::Float(scale) => Some((scale, self.pickle.int(zero_point)?)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let layer = Layer {
+            class,
+            operation,
+            state,
+        };
+        self.layers.push((path.to_owned(), layer));
     }
 
     fn attributes(
@@ -294,12 +369,13 @@ mod tests {
 
     use super::*;
     use crate::weights::{
+        Tensor,
         fixture::{self, Pickler, archive, floats},
         safetensors,
     };
 
-    fn read(file: &[u8]) -> Result<Vec<(String, Tensor)>, WeightError> {
-        super::read(Cursor::new(file))
+    fn read(file: &[u8]) -> Result<Network, WeightError> {
+        super::read(Cursor::new(file), Precision::Int8)
     }
 
     /// An attribute `name` that is a module; what follows is its state.
@@ -310,7 +386,7 @@ mod tests {
             .op(b")\x81")
     }
 
-    /// A wrapped network of a mean, a convolution and a linear layer without a bias.
+    /// A wrapped network of a mean, a convolution, an addition and a linear layer without a bias.
     fn network(conv_class: &str) -> Vec<u8> {
         let pickler = Pickler::new()
             .global("__torch__", "Wrapper")
@@ -327,6 +403,7 @@ mod tests {
             .op(b"G\x3f\xe0\0\0\0\0\0\0") // 0.5
             .int(64)
             .op(b"\x88tb");
+        let pickler = module(pickler, "sum", "TorchAdd").op(b"}b");
         let pickler = module(pickler, "score", "Linear").op(b"}(");
         let pickler = module(pickler, "_packed_params", "LinearPackedParams")
             .op(b"(")
@@ -342,23 +419,81 @@ mod tests {
             ("data/2", &[0.5f64, 2.].map(f64::to_le_bytes).concat()),
             ("data/3", &[0i64, -1].map(i64::to_le_bytes).concat()),
             ("data/4", &floats(&[0.25, 0.75])),
+            ("code/__torch__/a/___torch_mangle_3.py", CODE.as_bytes()),
         ])
     }
 
+    const CODE: &str = "\
+class TorchAdd(Module):
+  def forward(self: __torch__.TorchAdd, x: Tensor, y: Tensor) -> Tensor:
+    return ops.quantized.add(x, y, 0.25, 7)
+class Linear(Module):
+  def forward(self: __torch__.Linear, x: Tensor) -> Tensor:
+    Xq = ops.quantized.linear(x, self._packed_params._packed_params, 2., 9)
+    return Xq
+";
+
     #[test]
-    fn layers_are_dequantised_by_channel_and_named_by_their_modules() {
-        let tensors = read(&network("ConvReLU2d")).unwrap();
+    fn integers_are_kept_and_layers_named_by_their_modules() {
+        let Network { tensors, outputs } = read(&network("ConvReLU2d")).unwrap();
+        let plain = |shape: &[usize], values: &[f32]| {
+            Held::Floats(Tensor {
+                shape: shape.to_vec(),
+                values: values.to_vec(),
+            })
+        };
+        let integers = |shape: &[usize]| {
+            Held::Integers(QuantizedTensor {
+                shape: shape.to_vec(),
+                values: vec![1, 2, 3, -1],
+                scales: vec![0.5, 2.],
+                zero_points: vec![0., -1.],
+            })
+        };
         let expected = [
-            ("mean", vec![2, 1], vec![7., 8.]),
-            ("conv.weight", vec![2, 1, 1, 2], vec![0.5, 1., 8., 0.]),
-            ("conv.bias", vec![2], vec![0.25, 0.75]),
-            ("score.weight", vec![2, 2], vec![0.5, 1., 8., 0.]),
+            ("mean", plain(&[2, 1], &[7., 8.])),
+            ("conv.weight", integers(&[2, 1, 1, 2])),
+            ("conv.bias", plain(&[2], &[0.25, 0.75])),
+            ("score.weight", integers(&[2, 2])),
         ];
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|(name, shape, values)| (name.to_owned(), Tensor { shape, values }))
+        assert_eq!(
+            tensors,
+            expected.map(|(name, held)| (name.to_owned(), held))
+        );
+        let outputs: Vec<_> = outputs
+            .iter()
+            .map(|(name, output)| (name.as_str(), output.scale, output.zero_point))
             .collect();
-        assert_eq!(tensors, expected);
+        assert_eq!(
+            outputs,
+            [("conv", 0.5, 64), ("sum", 0.25, 7), ("score", 2., 9)]
+        );
+    }
+
+    #[test]
+    fn floats_need_no_code() {
+        let network = network("Conv2d");
+        let Network { tensors, outputs } =
+            super::read(Cursor::new(&network), Precision::F32).unwrap();
+        assert_eq!(tensors, read(&network).unwrap().tensors);
+        assert_eq!(outputs, []);
+    }
+
+    #[test]
+    fn code_that_says_nothing_names_the_module() {
+        for (class, missing) in [
+            ("class TorchAdd", "class TorchMul"),
+            ("quantized.add", "quantized.mul"),
+            ("0.25, 7", "0.25, 700"),
+        ] {
+            let code = CODE.replace(class, missing);
+            let path = "code/__torch__/a/___torch_mangle_3.py";
+            let entry = [(path, code.as_bytes())];
+            let damaged = fixture::replace(&network("Conv2d"), &entry);
+            let error = read(&damaged).unwrap_err().to_string();
+            assert!(error.contains("model.sum"), "{error}");
+            assert!(error.contains("___torch_mangle_3.TorchAdd"), "{error}");
+        }
     }
 
     #[test]
@@ -413,6 +548,7 @@ mod tests {
         };
         let mut found: HashMap<_, _> = read(&std::fs::read(file).unwrap())
             .unwrap()
+            .tensors
             .into_iter()
             .collect();
         let expected = safetensors::read(&std::fs::read(expected).unwrap()).unwrap();
@@ -422,7 +558,11 @@ mod tests {
                 .trim_start_matches("buffer:")
                 .trim_start_matches("model.")
                 .replace("._packed_params.", ".");
-            let found = found.remove(&name).unwrap_or_else(|| panic!("no {name}"));
+            let found = match found.remove(&name) {
+                Some(Held::Floats(tensor)) => tensor,
+                Some(Held::Integers(tensor)) => tensor.dequantized(),
+                None => panic!("no {name}"),
+            };
             assert_eq!(found.shape, expected.shape, "{name}");
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             assert!(bits(&found.values) == bits(&expected.values), "{name}");
@@ -430,5 +570,29 @@ mod tests {
         // What the expected file leaves out: the ids of the classes.
         let rest: Vec<_> = found.into_keys().collect();
         assert_eq!(rest, ["coco_idx"]);
+    }
+
+    /// What is read of code is right where the same numbers stand elsewhere, too.
+    #[test]
+    fn code_says_of_convolutions_what_their_state_says() {
+        let Some(file) = shared("weights/d2go_mask_rcnn_fbnetv3a_c4_int8.pt") else {
+            return;
+        };
+        let mut archive = Archive::open(std::fs::File::open(file).unwrap()).unwrap();
+        let data = archive.read("data.pkl").unwrap();
+        let pickle = Pickle::parse(&data).unwrap();
+        let mut tree = Tree::new(&pickle);
+        tree.module("", pickle.root(), 0).unwrap();
+        let mut code = Code::new(&mut archive);
+        let mut compared = 0;
+        for (path, layer) in &tree.layers {
+            if let Some((scale, zero_point)) = layer.state {
+                let stated = quantization(scale, zero_point).unwrap();
+                let output = code.output(layer.class, layer.operation).unwrap();
+                assert_eq!(output, stated, "{path}");
+                compared += 1;
+            }
+        }
+        assert_eq!((compared, tree.layers.len()), (84, 84 + 18 + 2));
     }
 }

@@ -1,72 +1,34 @@
 //! From coarse logits to the class of every pixel.
 
-use rayon::prelude::*;
-use segmenter_imaging::interpolate::{Corners, Tap, taps};
+use segmenter_imaging::interpolate::Corners;
+use segmenter_kernels as kernels;
 
-use crate::prediction::ClassMap;
+use crate::{Device, prediction::ClassMap};
 
-/// Enlarges `logits`, `[classes, rows, columns]`, bilinearly to `[width, height]` and takes the most probable class of every
-/// pixel, the first of equals, with its softmax probability.
+/// Enlarges `logits`, `[classes, rows, columns]`, bilinearly to `[width, height]` and takes the most probable
+/// class of every pixel, the first of equals, with its softmax probability.
 ///
-/// Row by row, so that the enlarged logits never exist as a whole.
+/// On the processor, wherever the network ran: its logits are in host memory by then.
 pub fn class_map(
     logits: &[f32],
     [classes, rows, columns]: [usize; 3],
     [width, height]: [u32; 2],
     corners: Corners,
+    device: &Device,
 ) -> ClassMap {
-    // Classes innermost, `[rows, columns, classes]`, as they are compared for each pixel.
-    let mut scores = vec![0.0; logits.len()];
-    for (class, plane) in logits.chunks_exact(rows * columns).enumerate() {
-        for (place, &logit) in plane.iter().enumerate() {
-            scores[place * classes + class] = logit;
-        }
-    }
-    let row_taps = taps(rows as u32, height, corners);
-    let column_taps = taps(columns as u32, width, corners);
-
-    let pixels = row_taps.len() * column_taps.len();
-    let mut map = ClassMap {
+    let logits = kernels::Map::from_planar(&device.host(), logits, [1, classes, rows, columns]);
+    let corners = match corners {
+        Corners::Aligned => kernels::Corners::Aligned,
+        Corners::Free => kernels::Corners::Free,
+    };
+    let size = [height as usize, width as usize];
+    let (classes, confidence) = kernels::argmax_softmax(&logits, size, corners);
+    ClassMap {
         width,
         height,
-        classes: vec![0; pixels],
-        confidence: vec![0.0; pixels],
-    };
-    map.classes
-        .par_chunks_exact_mut(column_taps.len())
-        .zip(map.confidence.par_chunks_exact_mut(column_taps.len()))
-        .zip(&row_taps)
-        .for_each_init(
-            || (vec![0.0; columns * classes], vec![0.0; classes]),
-            |(row, pixel), ((ids, confidences), tap)| {
-                let line = |index: usize| &scores[index * columns * classes..][..columns * classes];
-                blend(tap, line(tap.low), line(tap.high), row);
-                for ((id, confidence), tap) in ids.iter_mut().zip(confidences).zip(&column_taps) {
-                    let place = |index: usize| &row[index * classes..][..classes];
-                    blend(tap, place(tap.low), place(tap.high), pixel);
-                    let (best, greatest) = first_greatest(pixel);
-                    *id = best as u8;
-                    *confidence = 1.0 / pixel.iter().map(|v| (v - greatest).exp()).sum::<f32>();
-                }
-            },
-        );
-    map
-}
-
-fn blend(tap: &Tap, low: &[f32], high: &[f32], out: &mut [f32]) {
-    for ((out, &low), &high) in out.iter_mut().zip(low).zip(high) {
-        *out = tap.blend(low, high);
+        classes,
+        confidence,
     }
-}
-
-fn first_greatest(values: &[f32]) -> (usize, f32) {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, &value) in values.iter().enumerate() {
-        if value > best.1 {
-            best = (index, value);
-        }
-    }
-    best
 }
 
 #[cfg(test)]
@@ -74,12 +36,13 @@ mod tests {
     use segmenter_imaging::interpolate::Corners;
 
     use super::class_map;
+    use crate::Device;
 
     #[test]
     fn the_most_probable_class_wins() {
         // Two classes on a grid of one row: class 1 grows to the right, from -1 to 1 over 5 pixels.
         let logits = [0.0, 0.0, -1.0, 1.0];
-        let map = class_map(&logits, [2, 1, 2], [5, 2], Corners::Aligned);
+        let map = class_map(&logits, [2, 1, 2], [5, 2], Corners::Aligned, &Device::stock());
         assert_eq!((map.width, map.height), (5, 2));
         // In the middle both are 0: the first of equals.
         assert_eq!(map.classes, [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);

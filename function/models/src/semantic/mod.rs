@@ -95,6 +95,7 @@ impl<N: Segmenter> Model for SemanticModel<N> {
                 shape,
                 self.input.map_size(picture_size),
                 self.input.corners(),
+                &self.device,
             )),
         }
     }
@@ -150,7 +151,7 @@ mod tests {
                 seeded::assert_close(&values, &logits, &expected["logits"], 1e-4);
 
                 let size = [width as u32, height as u32];
-                let map = class_map(&values, shape, size, Corners::Free);
+                let map = class_map(&values, shape, size, Corners::Free, &device);
                 let shape = [height, width];
                 seeded::assert_close(&map.confidence, &shape, &expected["confidence"], 1e-3);
             }

@@ -63,6 +63,10 @@ pub struct Model {
     /// Whose operations run on the processor: `fast` are segmenter's own, `stock` burn's
     #[arg(long, env = "SEGMENTER_KERNELS", value_name = "WHOSE", default_value = "fast", value_parser = parse_kernels)]
     pub kernels: Kernels,
+    /// What the network calculates with: f32, int8, which finds a little less, or auto, which is int8 where the
+    /// model has such weights and the processor is fast with them
+    #[arg(long, env = "SEGMENTER_PRECISION", value_name = "NUMBERS", default_value = "f32", value_parser = parse_precision)]
+    pub precision: Precision,
     /// Vector instructions of the fast kernels: avx512, avx2 or portable [default: the best the processor has]
     #[arg(long, env = "SEGMENTER_CPU", value_name = "NAME")]
     pub cpu: Option<Isa>,
@@ -230,6 +234,35 @@ pub enum Kernels {
     Stock,
 }
 
+/// What a network calculates with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 8-bit integers where the model has such weights and the processor is fast with them, else floats.
+    Auto,
+    /// 8-bit integers.
+    Int8,
+    /// 32-bit floats.
+    F32,
+}
+
+/// Settings that do not work together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The model has no weights of 8-bit integers.
+    #[error(
+        "{model} has no 8-bit weights, use --precision f32 or auto; models that have: {others}"
+    )]
+    NoIntegers {
+        /// Its name.
+        model: &'static str,
+        /// Those that have, by name.
+        others: String,
+    },
+    /// burn's operations are of floats.
+    #[error("stock kernels calculate with floats only, use --precision f32 or --kernels fast")]
+    StockIntegers,
+}
+
 impl Serve {
     /// A fetcher within these limits.
     pub fn fetcher(&self) -> Fetcher {
@@ -249,13 +282,40 @@ impl Model {
         self.entry.or_else(|| catalogue::CATALOGUE.first())
     }
 
-    /// Where the network runs.
-    pub fn device(&self) -> segmenter_models::Device {
+    /// Where the network runs, and what it calculates with.
+    ///
+    /// # Errors
+    /// If what was asked for by name cannot be.
+    pub fn device(&self) -> Result<segmenter_models::Device, DeviceError> {
+        use segmenter_models::Precision::{F32, Int8};
+
         let (Device::Auto | Device::Cpu) = self.device;
-        match self.kernels {
-            Kernels::Fast => segmenter_models::Device::kernels(self.cpu.unwrap_or_else(Isa::best)),
-            Kernels::Stock => segmenter_models::Device::stock(),
-        }
+        let isa = self.cpu.unwrap_or_else(Isa::best);
+        let entry = self.entry();
+        let has_integers = entry.is_some_and(|entry| entry.network.has_integers());
+        let precision = match (self.precision, self.kernels) {
+            (Precision::F32, _) | (Precision::Auto, Kernels::Stock) => F32,
+            (Precision::Auto, Kernels::Fast) => {
+                entry.map_or(F32, |entry| entry.network.fastest_precision(isa))
+            }
+            (Precision::Int8, _) if !has_integers => {
+                let with = catalogue::CATALOGUE
+                    .iter()
+                    .filter(|entry| entry.network.has_integers());
+                let names: Vec<_> = with.map(|entry| entry.name).collect();
+                return Err(DeviceError::NoIntegers {
+                    model: entry.map_or("", |entry| entry.name),
+                    others: names.join(", "),
+                });
+            }
+            (Precision::Int8, Kernels::Stock) => return Err(DeviceError::StockIntegers),
+            (Precision::Int8, Kernels::Fast) => Int8,
+        };
+        Ok(match (self.kernels, precision) {
+            (Kernels::Fast, Int8) => segmenter_models::Device::integers(isa),
+            (Kernels::Fast, F32) => segmenter_models::Device::kernels(isa),
+            (Kernels::Stock, _) => segmenter_models::Device::stock(),
+        })
     }
 
     /// Processor threads to use: by default what the machine has, or the container's quota allows.
@@ -297,6 +357,15 @@ fn parse_kernels(name: &str) -> Result<Kernels, String> {
         "fast" => Ok(Kernels::Fast),
         "stock" => Ok(Kernels::Stock),
         _ => Err("expected fast or stock".to_owned()),
+    }
+}
+
+fn parse_precision(name: &str) -> Result<Precision, String> {
+    match name {
+        "auto" => Ok(Precision::Auto),
+        "int8" => Ok(Precision::Int8),
+        "f32" => Ok(Precision::F32),
+        _ => Err("expected auto, int8 or f32".to_owned()),
     }
 }
 
@@ -412,6 +481,7 @@ mod tests {
             ("--threshold=1.5", "from 0 to 1"),
             ("--threshold=NaN", "from 0 to 1"),
             ("--device=gpu", "no GPU support"),
+            ("--precision=fp16", "auto, int8 or f32"),
             ("--sha256=abcd", "64 hex digits"),
             ("--cors=example.com", "https://example.com"),
             ("--model=nonesuch", "no such model"),
@@ -420,5 +490,40 @@ mod tests {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(advice), "{argument}: {error}");
         }
+    }
+
+    #[test]
+    fn integers_are_chosen_where_they_are_there_and_fast() {
+        use segmenter_models::Precision::{F32, Int8};
+
+        let precision = |arguments: &[&str]| {
+            let serve = parse(arguments).unwrap();
+            serve.model.device().map(|device| device.precision())
+        };
+        let best = if Isa::best().fast_integers() {
+            Int8
+        } else {
+            F32
+        };
+        assert_eq!(precision(&[]), Ok(F32));
+        assert_eq!(precision(&["--precision=auto"]), Ok(best));
+        assert_eq!(precision(&["--cpu=portable", "--precision=int8"]), Ok(Int8));
+        let floats = [
+            "--kernels=stock",
+            "--model=deeplabv3_resnet50",
+            "--cpu=portable",
+        ];
+        for floats in floats {
+            assert_eq!(
+                precision(&["--precision=auto", floats]),
+                Ok(F32),
+                "{floats}"
+            );
+        }
+        let stock = precision(&["--kernels=stock", "--precision=int8"]);
+        assert_eq!(stock, Err(DeviceError::StockIntegers));
+        let none = precision(&["--model=deeplabv3_resnet50", "--precision=int8"]);
+        let error = none.unwrap_err().to_string();
+        assert!(error.contains("maskrcnn_fbnetv3a_c4"), "{error}");
     }
 }

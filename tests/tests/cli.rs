@@ -33,6 +33,17 @@ fn what_cannot_work_ends_with_64_and_a_sentence() {
             "--fetch-allow",
         ),
         (&["serve", "--model", "nonesuch"], None, "nonesuch"),
+        (
+            &[
+                "serve",
+                "--model",
+                "deeplabv3_resnet50",
+                "--precision",
+                "int8",
+            ],
+            None,
+            "maskrcnn_fbnetv3a_c4",
+        ),
         (&["serve"], Some(("SEGMENTER_DEADLINE", "soon")), "soon"),
         (&["serve", "--such-a-flag"], None, "--such-a-flag"),
         (&["serve", "--log-level", "="], None, "--log-level"),

@@ -35,7 +35,7 @@ pub(super) fn run(check: &Check) -> anyhow::Result<()> {
     // That it was parsed is all that there is to check about it.
     line("configuration", "every setting can work");
     line("model", &format!("{}: {}", entry.name, entry.summary));
-    line("device", &device(model));
+    line("device", &device(model)?);
 
     for (name, address) in [("http", serve.listen.http), ("grpc", serve.listen.grpc)] {
         std::net::TcpListener::bind(address)
@@ -83,10 +83,10 @@ fn ms(time: Duration) -> String {
 }
 
 /// Where the network runs, and on how much of it.
-fn device(model: &config::Model) -> String {
+fn device(model: &config::Model) -> anyhow::Result<String> {
     let threads = model.threads();
     let unit = if threads == 1 { "thread" } else { "threads" };
-    format!("{}, {threads} {unit}", model.device())
+    Ok(format!("{}, {threads} {unit}", super::device(model)?))
 }
 
 /// Any picture does: what is on it makes no difference to whether it works.

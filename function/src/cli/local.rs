@@ -22,6 +22,8 @@ pub(super) async fn segmenter(
     picture: PictureLimits,
     places: usize,
 ) -> anyhow::Result<Segmenter> {
+    // Before anything is downloaded for it.
+    super::device(model)?;
     let path = pull::locate(model).await?;
     let loaded = {
         let model = model.clone();

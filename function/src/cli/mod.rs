@@ -145,12 +145,18 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
+/// Where the network of a model runs.
+fn device(model: &config::Model) -> Result<segmenter_models::Device, BadConfiguration> {
+    let device = model.device();
+    device.map_err(|error| BadConfiguration(error.to_string()))
+}
+
 /// Builds the network of a model with the weights at `path`.
 fn load_model(model: &config::Model, path: &Path) -> anyhow::Result<Box<dyn Model>> {
     let entry = model
         .entry()
         .context("this build has no models in its catalogue")?;
-    Ok(segmenter_models::load(entry, path, &model.device())?)
+    Ok(segmenter_models::load(entry, path, &device(model)?)?)
 }
 
 #[cfg(test)]

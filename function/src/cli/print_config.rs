@@ -19,13 +19,16 @@ pub(super) fn settings(serve: &Serve, matches: &ArgMatches) -> String {
     };
     for argument in arguments.filter(|argument| argument.get_env().is_some()) {
         let id = argument.get_id().as_str();
-        let value = matches.get_raw(id).map_or_else(
+        let mut value = matches.get_raw(id).map_or_else(
             || derived(serve, id),
             |values| {
                 let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
                 values.join(",")
             },
         );
+        if let ("precision", Ok(device)) = (id, serve.model.device()) {
+            value = device.precision().to_string();
+        }
         let origin = match matches.value_source(id) {
             Some(ValueSource::CommandLine) => "command line",
             Some(ValueSource::EnvVariable) => "environment",

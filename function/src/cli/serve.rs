@@ -115,6 +115,7 @@ fn segmenter(serve: &Serve) -> anyhow::Result<Segmenter> {
         .model
         .entry()
         .context("this build has no models in its catalogue")?;
+    super::device(&serve.model)?;
     let metrics = Metrics::new()?.with_process()?;
     let segmenter = Segmenter::new(
         entry,
@@ -145,6 +146,7 @@ async fn load(
     pending: Pending,
 ) -> anyhow::Result<()> {
     let path = pull::locate(model).await?;
+    let precision = super::device(model)?.precision();
     let (send, loaded) = oneshot::channel();
     let model = model.clone();
     thread::Builder::new()
@@ -160,9 +162,9 @@ async fn load(
     segmenter.install(loaded, "cpu").await?;
     pending.warm_up.release();
     let warm_up_ms = started.elapsed().as_secs_f64() * 1e3 - load_ms;
-    let model = segmenter.entry().name;
     tracing::info!(
-        model,
+        model = segmenter.entry().name,
+        %precision,
         load_ms = load_ms.round(),
         warm_up_ms = warm_up_ms.round(),
         "the model is loaded and warm"

@@ -52,8 +52,8 @@ impl Network {
         matches!(self, Self::MaskRcnnFbnet)
     }
 
-    /// What it is best calculated with: integers where it can be and these instructions are fast with them.
-    pub fn precision(self, isa: Isa) -> Precision {
+    /// What it is calculated with soonest: integers where it can be and these instructions are fast with them.
+    pub fn fastest_precision(self, isa: Isa) -> Precision {
         if self.has_integers() && isa.fast_integers() {
             Precision::Int8
         } else {

@@ -4,10 +4,28 @@ use super::{Detection, Detections};
 
 /// Reference detections with a lower score are not asked for.
 const LEAST_SCORE: f64 = 0.3;
-/// The same object has at least this intersection over union with the reference's.
-const LEAST_IOU: f64 = 0.95;
-/// And its score is at most this far away.
-const SCORE_TOLERANCE: f64 = 0.03;
+
+/// How far away a detection may be from the reference's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tolerance {
+    /// The least intersection over union of the boxes.
+    pub(super) iou: f64,
+    /// The greatest difference of the scores.
+    pub(super) score: f64,
+}
+
+impl Tolerance {
+    /// Of what is calculated in floats.
+    pub(super) const FLOAT: Self = Self {
+        iou: 0.95,
+        score: 0.03,
+    };
+    /// Of what is calculated in 8-bit integers, where the smallest difference of a picture grows.
+    pub(super) const INT8: Self = Self {
+        iou: 0.9,
+        score: 0.05,
+    };
+}
 
 /// How many detections of a reference were found.
 #[derive(Debug)]
@@ -23,7 +41,7 @@ pub(super) struct Fidelity {
 impl Fidelity {
     /// Matches one to one, the most certain of the reference first, each with the free detection of its
     /// label that overlaps best.
-    pub(super) fn of(ours: &Detections, reference: &Detections) -> Self {
+    pub(super) fn of(ours: &Detections, reference: &Detections, tolerance: Tolerance) -> Self {
         let mut fidelity = Self {
             found: 0,
             total: 0,
@@ -40,7 +58,7 @@ impl Fidelity {
             let mut free: Vec<&Detection> = ours.get(name).into_iter().flatten().collect();
             fidelity.total += wanted.len();
             for detection in wanted {
-                match best_match(detection, &free) {
+                match best_match(detection, &free, tolerance) {
                     Some(index) => {
                         free.swap_remove(index);
                         fidelity.found += 1;
@@ -53,13 +71,13 @@ impl Fidelity {
     }
 }
 
-fn best_match(wanted: &Detection, free: &[&Detection]) -> Option<usize> {
+fn best_match(wanted: &Detection, free: &[&Detection], tolerance: Tolerance) -> Option<usize> {
     free.iter()
         .enumerate()
         .filter(|(_, ours)| ours.label == wanted.label)
-        .filter(|(_, ours)| (ours.score - wanted.score).abs() <= SCORE_TOLERANCE)
+        .filter(|(_, ours)| (ours.score - wanted.score).abs() <= tolerance.score)
         .map(|(index, ours)| (index, iou(&ours.bbox, &wanted.bbox)))
-        .filter(|(_, iou)| *iou >= LEAST_IOU)
+        .filter(|(_, iou)| *iou >= tolerance.iou)
         .max_by(|(_, a), (_, b)| a.total_cmp(b))
         .map(|(index, _)| index)
 }
@@ -97,7 +115,7 @@ fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
 mod tests {
     use std::collections::HashMap;
 
-    use super::{Detection, Fidelity, iou};
+    use super::{Detection, Fidelity, Tolerance, iou};
 
     fn detection(label: &str, score: f64, bbox: [f64; 4]) -> Detection {
         Detection {
@@ -137,10 +155,10 @@ mod tests {
                 detection("bird", 0.70, bbox),
             ],
         )]);
-        let fidelity = Fidelity::of(&ours, &reference);
+        let fidelity = Fidelity::of(&ours, &reference, Tolerance::FLOAT);
         assert_eq!((fidelity.found, fidelity.total), (1, 4));
         assert_eq!(fidelity.missed.len(), 3);
-        let own = Fidelity::of(&reference, &reference);
+        let own = Fidelity::of(&reference, &reference, Tolerance::FLOAT);
         assert_eq!((own.found, own.total), (4, 4));
     }
 }

@@ -8,10 +8,10 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use segmenter_imaging::decode::{Exif, Options, decode};
-use segmenter_models::{Device, Isa, Outcome, Prediction, Selection, catalogue};
+use segmenter_models::{Device, Isa, Outcome, Prediction, Selection, catalogue, networks::Network};
 use serde::Serialize;
 
 use crate::protocol::{Answer, Hello};
@@ -77,15 +77,27 @@ pub(crate) fn word(value: &impl ValueEnum) -> String {
 }
 
 /// What the network runs on.
-fn device(kernels: Kernels) -> Device {
-    match kernels {
-        Kernels::Stock => Device::stock(),
-        Kernels::Fast => Device::kernels(Isa::best()),
+fn device(contestant: &Contestant) -> anyhow::Result<Device> {
+    let isa = Isa::best();
+    Ok(match (contestant.kernels, contestant.precision) {
+        (Kernels::Stock, Precision::F32) => Device::stock(),
+        (Kernels::Stock, Precision::Int8) => bail!("burn has no convolutions of integers"),
+        (Kernels::Fast, Precision::F32) => Device::kernels(isa),
+        (Kernels::Fast, Precision::Int8) => Device::integers(isa),
+    })
+}
+
+/// Where the network is fastest.
+pub(crate) fn best_device(network: Network) -> Device {
+    let isa = Isa::best();
+    match network.fastest_precision(isa) {
+        segmenter_models::Precision::F32 => Device::kernels(isa),
+        segmenter_models::Precision::Int8 => Device::integers(isa),
     }
 }
 
 /// Everything that a detector finds.
-const EVERYTHING: Selection = Selection {
+pub(crate) const EVERYTHING: Selection = Selection {
     threshold: 0.0,
     max_detections: 100,
     classes: None,
@@ -97,9 +109,9 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(contestant.threads)
         .build_global()?;
-    let device = device(contestant.kernels);
     let name = &contestant.model;
     let entry = catalogue::find(name).with_context(|| format!("{name} is not in the catalogue"))?;
+    let device = device(contestant)?;
     let model = segmenter_models::load(entry, &contestant.weights, &device)?;
     say(&Hello {
         version: format!("segmenter {} ({device})", env!("CARGO_PKG_VERSION")),

@@ -125,6 +125,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         weights: Weights::Shared("weights/d2go_mask_rcnn_fbnetv3a_c4_int8.pt"),
         contestants: &[
             ours(&[Preprocess, Forward]),
+            integers(&[Preprocess, Forward]),
             stock(&[Preprocess, Forward]),
             D2GO_INT8,
             D2GO_FLOAT,
@@ -247,6 +248,18 @@ const fn ours(timed: &'static [Step]) -> Contestant {
         kind: Kind::Ours {
             kernels: Kernels::Fast,
             precision: Precision::F32,
+            timed,
+        },
+    }
+}
+
+/// The same network in 8-bit integers.
+const fn integers(timed: &'static [Step]) -> Contestant {
+    Contestant {
+        name: "segmenter, int8",
+        kind: Kind::Ours {
+            kernels: Kernels::Fast,
+            precision: Precision::Int8,
             timed,
         },
     }

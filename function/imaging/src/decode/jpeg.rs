@@ -35,7 +35,8 @@ use self::{
     error::JpegError,
     frame::Frame,
     markers::Markers,
-    scan::{Scan, ScanComponent},
+    render::Renderer,
+    scan::{Room, Scan, ScanComponent},
     tables::{Quantisation, Tables},
 };
 use super::{DecodeError, Limits};
@@ -70,7 +71,7 @@ pub(super) fn decode(
     }
     let mut picture = Picture::new(frame, &header);
     picture.read_scan(&mut markers, &mut header.tables)?;
-    if picture.is_complete {
+    if picture.pixels.is_some() {
         // Further scans would change nothing.
         markers.find_end()?;
     } else {
@@ -184,28 +185,25 @@ impl Header {
 struct Picture {
     frame: Frame,
     colour_space: ColourSpace,
-    /// By component.
+    /// By component; empty before the first scan that is not all of the picture.
     coefficients: Vec<Vec<Block>>,
+    /// RGB, after a scan that is all of the picture.
+    pixels: Option<Vec<u8>>,
     /// By component: the table that was defined when its first scan began (T.81 B.2.4.1).
     quantisation: Vec<Option<Quantisation>>,
     /// How many blocks the scans passed over.
     passed: usize,
-    /// Whether the last scan was all of the picture.
-    is_complete: bool,
 }
 
 impl Picture {
     /// Without coefficients, at the first scan.
     fn new(frame: Frame, header: &Header) -> Self {
-        let components = frame.components.iter();
         Self {
             colour_space: ColourSpace::guess(&frame, header.has_jfif, header.adobe_transform),
-            coefficients: components
-                .map(|component| vec![[0; 64]; component.blocks(&frame)])
-                .collect(),
+            coefficients: Vec::new(),
+            pixels: None,
             quantisation: vec![None; frame.components.len()],
             passed: 0,
-            is_complete: false,
             frame,
         }
     }
@@ -217,13 +215,13 @@ impl Picture {
         tables: &mut Tables,
     ) -> Result<(), JpegError> {
         let scan = Scan::parse(markers.segment()?, &self.frame)?;
+        let is_first = self.passed == 0;
         self.passed = self.passed.saturating_add(scan.blocks(&self.frame));
         if self.passed / MAX_PASSES > self.frame.blocks() {
             return Err(JpegError::TooManyScans);
         }
         if !self.frame.is_progressive {
             tables.complete_huffman();
-            self.is_complete = scan.components.len() == self.frame.components.len();
         }
         for &ScanComponent { index, .. } in &scan.components {
             let slot = self.frame.components[index].quantisation;
@@ -232,20 +230,79 @@ impl Picture {
             self.quantisation[index].get_or_insert(table);
         }
         let mut bits = Bits::new(markers.rest());
-        scan.decode(&mut bits, &self.frame, tables, &mut self.coefficients)?;
+        let is_whole = scan.components.len() == self.frame.components.len();
+        if is_whole && is_first && !self.frame.is_progressive {
+            self.render_scan(&scan, &mut bits, tables)?;
+        } else {
+            let rows = self.frame.mcus_high;
+            if self.coefficients.is_empty() {
+                self.coefficients = no_coefficients(&self.frame, rows);
+            }
+            let room = Room {
+                coefficients: &mut self.coefficients,
+                rows,
+                clear: &mut |_| {},
+            };
+            scan.decode(&mut bits, &self.frame, tables, room)?;
+        }
         markers.skip(bits.position());
         Ok(())
     }
 
-    /// The pixels, RGB. Components without a scan count as 0.
-    fn render(self) -> Result<Vec<u8>, JpegError> {
-        let quantisation = self.quantisation.into_iter();
-        let quantisation: Vec<_> = quantisation.map(|table| table.unwrap_or([0; 64])).collect();
-        render::render(
-            &self.frame,
-            self.coefficients,
-            &quantisation,
-            self.colour_space,
-        )
+    /// Makes the pixels of a scan that is all of the picture while it is read.
+    fn render_scan(
+        &mut self,
+        scan: &Scan,
+        bits: &mut Bits<'_>,
+        tables: &Tables,
+    ) -> Result<(), JpegError> {
+        let mut renderer = self.renderer()?;
+        let rows = Renderer::strip(&self.frame);
+        let room = Room {
+            coefficients: &mut no_coefficients(&self.frame, rows),
+            rows,
+            clear: &mut |coefficients| {
+                let strip: Vec<&[Block]> = coefficients.iter().map(Vec::as_slice).collect();
+                renderer.add(&strip);
+                for blocks in coefficients {
+                    blocks.fill([0; 64]);
+                }
+            },
+        };
+        scan.decode(bits, &self.frame, tables, room)?;
+        self.pixels = Some(renderer.pixels());
+        Ok(())
     }
+
+    /// The pixels, RGB. Components without a scan count as 0.
+    fn render(mut self) -> Result<Vec<u8>, JpegError> {
+        if let Some(pixels) = self.pixels.take() {
+            return Ok(pixels);
+        }
+        let mut renderer = self.renderer()?;
+        let rows = Renderer::strip(&self.frame);
+        for start in (0..self.frame.mcus_high).step_by(rows) {
+            let components = self.frame.components.iter();
+            let strip: Vec<&[Block]> = components
+                .zip(&self.coefficients)
+                .map(|(component, blocks)| &blocks[component.blocks_of_rows(start)..])
+                .collect();
+            renderer.add(&strip);
+        }
+        Ok(renderer.pixels())
+    }
+
+    fn renderer(&self) -> Result<Renderer<'_>, JpegError> {
+        let quantisation = self.quantisation.iter();
+        let quantisation = quantisation.map(|table| table.unwrap_or([0; 64])).collect();
+        Renderer::new(&self.frame, quantisation, self.colour_space)
+    }
+}
+
+/// By component, the coefficients of so many rows of MCUs: zeros.
+fn no_coefficients(frame: &Frame, mcus_high: usize) -> Vec<Vec<Block>> {
+    let components = frame.components.iter();
+    components
+        .map(|component| vec![[0; 64]; component.blocks_of_rows(mcus_high)])
+        .collect()
 }

@@ -130,7 +130,12 @@ impl Frame {
 impl Component {
     /// Blocks with those that fill up the last MCUs.
     pub(super) fn blocks(&self, frame: &Frame) -> usize {
-        self.stride * frame.mcus_high * self.vertical
+        self.blocks_of_rows(frame.mcus_high)
+    }
+
+    /// Blocks of so many rows of MCUs.
+    pub(super) fn blocks_of_rows(&self, mcus_high: usize) -> usize {
+        self.stride * self.vertical * mcus_high
     }
 }
 

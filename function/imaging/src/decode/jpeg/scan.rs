@@ -111,19 +111,19 @@ impl Scan {
             .sum()
     }
 
-    /// Reads the scan's data into the coefficients, which are by component of the frame.
+    /// Reads the scan's data into the room.
     pub(super) fn decode(
         &self,
         bits: &mut Bits<'_>,
         frame: &Frame,
         tables: &Tables,
-        coefficients: &mut [Vec<Block>],
+        room: Room<'_>,
     ) -> Result<(), JpegError> {
         let walk = Walk {
             scan: self,
             frame,
             interval: tables.restart_interval,
-            coefficients,
+            room,
         };
         let tables_of = |class| self.tables(tables, class);
         let band = self.spectral_start..=self.spectral_end;
@@ -178,16 +178,26 @@ pub(super) trait BlockDecoder {
     fn decode(&mut self, bits: &mut Bits<'_>, component: usize, block: &mut Block);
 }
 
+/// Where the coefficients of a scan go.
+pub(super) struct Room<'a> {
+    /// By component of the frame.
+    pub(super) coefficients: &'a mut [Vec<Block>],
+    /// For so many rows of MCUs.
+    pub(super) rows: usize,
+    /// Takes the coefficients away when there are so many, and at the end.
+    pub(super) clear: &'a mut dyn FnMut(&mut [Vec<Block>]),
+}
+
 /// A walk over the blocks of a scan.
-struct Walk<'a> {
+struct Walk<'a, 'r> {
     scan: &'a Scan,
     frame: &'a Frame,
     /// MCUs between restart markers, 0 for none.
     interval: usize,
-    coefficients: &'a mut [Vec<Block>],
+    room: Room<'r>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn run(self, bits: &mut Bits<'_>, decoder: impl BlockDecoder) {
         let mut mcus = Mcus {
             bits,
@@ -197,18 +207,26 @@ impl Walk<'_> {
             next_restart: 0,
             is_exhausted: false,
         };
+        let Room {
+            coefficients,
+            rows,
+            clear,
+        } = self.room;
         if let [component] = self.scan.components[..] {
-            let blocks = &mut self.coefficients[component.index];
-            let component = &self.frame.components[component.index];
-            for row in blocks
-                .chunks_mut(component.stride)
-                .take(component.blocks_high)
-            {
-                for block in &mut row[..component.blocks_wide] {
+            let index = component.index;
+            let component = &self.frame.components[index];
+            let rows = rows * component.vertical;
+            for y in 0..component.blocks_high {
+                let start = y % rows * component.stride;
+                let row = &mut coefficients[index][start..][..component.blocks_wide];
+                for block in row {
                     if mcus.begin() {
                         mcus.decoder.decode(mcus.bits, 0, block);
                         mcus.end();
                     }
+                }
+                if (y + 1).is_multiple_of(rows) || y + 1 == component.blocks_high {
+                    clear(coefficients);
                 }
             }
             return;
@@ -220,9 +238,9 @@ impl Walk<'_> {
                 }
                 for (place, scanned) in self.scan.components.iter().enumerate() {
                     let component = &self.frame.components[scanned.index];
-                    let blocks = &mut self.coefficients[scanned.index];
-                    let first =
-                        row * component.vertical * component.stride + column * component.horizontal;
+                    let blocks = &mut coefficients[scanned.index];
+                    let first = row % rows * component.vertical * component.stride
+                        + column * component.horizontal;
                     for y in 0..component.vertical {
                         let start = first + y * component.stride;
                         for block in &mut blocks[start..start + component.horizontal] {
@@ -231,6 +249,9 @@ impl Walk<'_> {
                     }
                 }
                 mcus.end();
+            }
+            if (row + 1).is_multiple_of(rows) || row + 1 == self.frame.mcus_high {
+                clear(coefficients);
             }
         }
     }

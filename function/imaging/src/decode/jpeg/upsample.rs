@@ -6,7 +6,7 @@ use super::{
     frame::{Component, Frame},
 };
 
-/// The samples of a component.
+/// The samples of a component, or some rows of them.
 #[derive(Debug)]
 pub(super) struct Plane {
     /// In samples of the picture.
@@ -15,13 +15,15 @@ pub(super) struct Plane {
     pub(super) height: usize,
     /// Samples between the starts of two rows.
     pub(super) stride: usize,
+    /// The row that the samples begin with.
+    pub(super) first: usize,
     pub(super) samples: Vec<u8>,
 }
 
 impl Plane {
     /// A row, without the samples that fill up the last block.
     fn row(&self, y: usize) -> &[u8] {
-        &self.samples[y * self.stride..][..self.width]
+        &self.samples[(y - self.first) * self.stride..][..self.width]
     }
 }
 
@@ -176,6 +178,7 @@ mod tests {
             width,
             height,
             stride,
+            first: 0,
             samples,
         }
     }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod chart;
+mod layers;
 mod machine;
 mod ours;
 mod process;
@@ -90,8 +91,8 @@ struct Arguments {
     /// Where weights and exported networks are kept [default: segmenter/bench in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Measure each layer against the processor's peak
-    #[arg(long, hide = true)]
+    /// Instead, show what the time of our networks goes to, kernel by kernel, against the processor's peak
+    #[arg(long)]
     layers: bool,
 }
 
@@ -110,9 +111,6 @@ fn main() -> anyhow::Result<()> {
     if arguments.list {
         list();
         return Ok(());
-    }
-    if arguments.layers {
-        bail!("layers are not measured one by one yet");
     }
     measure(arguments)
 }
@@ -136,6 +134,9 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let folder = shared.join("images/coco-val");
     let pictures = jpegs(&folder);
     let paths: Vec<PathBuf> = pictures.iter().map(|(name, _)| folder.join(name)).collect();
+    if arguments.layers {
+        return layers::print(&setting(arguments, shared)?, &paths);
+    }
     let machine = Machine::look();
     let mut notes = Notes::default();
     if machine.load > QUIET {

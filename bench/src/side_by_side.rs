@@ -65,7 +65,11 @@ fn runnable(workload: &Workload, setting: &Setting, notes: &mut Notes) -> Vec<&'
 }
 
 /// Makes weights and exported networks where they are missing; an error says why that cannot be.
-fn provide(workload: &Workload, contestant: &Contestant, setting: &Setting) -> Result<(), String> {
+pub(crate) fn provide(
+    workload: &Workload,
+    contestant: &Contestant,
+    setting: &Setting,
+) -> Result<(), String> {
     let (model, cache) = (workload.model, &setting.cache);
     let onnx = match contestant.kind {
         Kind::Peer { arguments, .. } => arguments.iter().any(|a| matches!(a, Argument::Onnx)),
@@ -127,7 +131,7 @@ fn rounds(
 }
 
 /// What a contestant is given to warm up, and what then.
-fn items(
+pub(crate) fn items(
     workload: &Workload,
     setting: &Setting,
     pictures: &[PathBuf],
@@ -198,16 +202,21 @@ pub(crate) fn start(
     Process::start(&words, &setting.cache.log(&log))
 }
 
+/// The file that all contestants load.
+pub(crate) fn weights(workload: &Workload, setting: &Setting) -> PathBuf {
+    match workload.weights {
+        Weights::Shared(file) => setting.shared.join(file),
+        Weights::Seeded => setting.cache.weights(workload.model),
+    }
+}
+
 fn command(
     workload: &Workload,
     contestant: &Contestant,
     setting: &Setting,
 ) -> anyhow::Result<Vec<String>> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let weights = match workload.weights {
-        Weights::Shared(file) => text(&setting.shared.join(file)),
-        Weights::Seeded => text(&setting.cache.weights(workload.model)),
-    };
+    let weights = text(&weights(workload, setting));
     let threads = setting.threads.to_string();
     let model = workload.model.to_owned();
     Ok(match contestant.kind {
@@ -366,7 +375,8 @@ mod tests {
 
     #[test]
     fn ratios_are_of_the_same_round() {
-        let contestants: Vec<_> = WORKLOADS[0].contestants.iter().take(2).collect();
+        let all = WORKLOADS[0].contestants;
+        let contestants: Vec<_> = all.first().into_iter().chain(all.last()).collect();
         let shown = |rounds: Vec<Round>| (String::new(), rounds);
         let lines = lines(
             &contestants,

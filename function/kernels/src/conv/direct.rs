@@ -16,9 +16,9 @@ use crate::{
     simd::{LANES, Simd},
 };
 
-/// Bytes of weights that are gone through for a band of pixels before the next input channels: they stay
-/// in the second-level cache, with room for the pixels.
-const WEIGHTS_AT_ONCE: usize = 160 << 10;
+/// Bytes of weights that are gone through for a band of pixels before the next input channels: they stay in
+/// the first-level cache.
+const WEIGHTS_AT_ONCE: usize = 28 << 10;
 
 /// Bytes of input that a task works on: as many as stay in the second-level cache while it goes through
 /// the output channels.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use segmenter_kernels::{Context, Isa};
+use segmenter_kernels::{Context, Isa, Span};
 
 /// Where networks run, and with whose operations.
 #[derive(Clone, Debug)]
@@ -47,6 +47,25 @@ impl Device {
     /// loaded on it.
     pub fn integers(isa: Isa) -> Self {
         Self::Kernels(Context::new(isa), Precision::Int8)
+    }
+
+    /// As this one, noting every call of a kernel for [`spans`](Self::spans).
+    #[must_use]
+    pub fn traced(self) -> Self {
+        match self {
+            Self::Burn(device) => Self::Burn(device),
+            Self::Kernels(context, precision) => {
+                Self::Kernels(Context::traced(context.isa), precision)
+            }
+        }
+    }
+
+    /// The calls of kernels since this was last asked for; none of a device that is not traced.
+    pub fn spans(&self) -> Vec<Span> {
+        match self {
+            Self::Burn(_) => Vec::new(),
+            Self::Kernels(context, _) => context.spans(),
+        }
     }
 
     /// What networks calculate with.

@@ -39,7 +39,7 @@ use crate::{
 
 /// The server's, as our contestant stands for it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: segmenter_allocator::Allocator = segmenter_allocator::Allocator;
 
 /// Measures segmenter beside its peers.
 #[derive(Debug, Parser)]
@@ -104,6 +104,7 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
+    segmenter_allocator::give_back_soon();
     let arguments = Arguments::parse();
     if let Some(Command::Contestant(contestant)) = &arguments.command {
         return ours::run(contestant);

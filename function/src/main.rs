@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back under changing loads of large pictures better than the C library's allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: segmenter_allocator::Allocator = segmenter_allocator::Allocator;
 
 fn main() -> ExitCode {
+    segmenter_allocator::give_back_soon();
     segmenter::cli::run()
 }

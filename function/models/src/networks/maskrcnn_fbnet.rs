@@ -67,6 +67,10 @@ const MASK_POOL: RoiAlign = RoiAlign {
     ..BOX_POOL
 };
 
+/// How many findings go through the mask head together. In floats each takes 2 MB there, and from this many on the
+/// processors are busy.
+const MASK_BATCH: usize = 16;
+
 /// The block after the stem: its convolution widens nothing, so it has no expansion.
 const TRUNK_0: &[Block] = &[Block::new(16, 3, 16).without_expansion()];
 const TRUNK_1: &[Block] = &[Block::new(64, 5, 32).stride(2), Block::new(64, 5, 32)];
@@ -189,12 +193,12 @@ impl MaskRcnnFbnet {
 
     /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.
     fn masks(&self, features: &FeatureMap, found: &[Found]) -> Vec<f32> {
-        if found.is_empty() {
-            return Vec::new();
-        }
-        let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
-        let pooled = roi_align(&MASK_POOL, &rois, CHANNELS, &self.device);
-        class_masks(&self.network.mask_head(pooled), found)
+        let batches = found.chunks(MASK_BATCH).flat_map(|found| {
+            let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
+            let pooled = roi_align(&MASK_POOL, &rois, CHANNELS, &self.device);
+            class_masks(&self.network.mask_head(pooled), found)
+        });
+        batches.collect()
     }
 }
 

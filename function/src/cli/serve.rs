@@ -1,11 +1,17 @@
 //! `segmenter serve`: both servers, from the first port bound to the last request answered.
 
-use std::{io, sync::Arc, thread, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use clap::ArgMatches;
 use futures_util::future;
-use tokio::{signal::unix, sync::oneshot};
+use segmenter_models::{Model, Precision};
+use tokio::{signal::unix, sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{BadConfiguration, print_config, pull};
@@ -56,6 +62,8 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
         warm_up: segmenter.readiness().latch("warm-up"),
     };
 
+    // What takes longest begins first; all else is made meanwhile.
+    let loading = tokio::spawn(load(serve.model.clone()));
     let listeners = (
         listen::bind(serve.listen.http).await?,
         listen::bind(serve.listen.grpc).await?,
@@ -78,7 +86,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     tracing::info!(http = %addresses.0, grpc = %addresses.1, "listening");
 
     tokio::select! {
-        loaded = load(&serve.model, &segmenter, pending) => loaded?,
+        installed = install(loading, &segmenter, pending) => installed?,
         _ = signals.received() => return Ok(()),
     }
     tracing::info!("ready in {} ms", started.elapsed().as_millis());
@@ -138,35 +146,49 @@ struct Pending {
     warm_up: Latch,
 }
 
-/// Finds the model's weights, loads them on a thread of its own, so that probes are answered
-/// meanwhile, and installs the model.
-async fn load(
-    model: &config::Model,
-    segmenter: &Segmenter,
-    pending: Pending,
-) -> anyhow::Result<()> {
-    let path = pull::locate(model).await?;
-    let precision = super::device(model)?.precision();
+/// A model, what it calculates with, and how long it took to find, to verify and to load.
+struct Loaded {
+    model: Box<dyn Model>,
+    precision: Precision,
+    took: Duration,
+}
+
+/// Finds the model's weights and loads them on a thread of its own, so that probes are answered meanwhile.
+async fn load(model: config::Model) -> anyhow::Result<Loaded> {
+    let started = Instant::now();
+    let path = pull::locate(&model).await?;
+    let precision = super::device(&model)?.precision();
     let (send, loaded) = oneshot::channel();
-    let model = model.clone();
     thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
             // Nobody listens any more where a signal has ended the start.
             let _ = send.send(super::load_model(&model, &path));
         })?;
-    let started = Instant::now();
-    let loaded = loaded.await.context("loading the model failed")??;
+    let model = loaded.await.context("loading the model failed")??;
+    Ok(Loaded {
+        model,
+        precision,
+        took: started.elapsed(),
+    })
+}
+
+/// Installs the model that is being loaded.
+async fn install(
+    loading: JoinHandle<anyhow::Result<Loaded>>,
+    segmenter: &Segmenter,
+    pending: Pending,
+) -> anyhow::Result<()> {
+    let loaded = loading.await.context("loading the model failed")??;
     pending.model.release();
-    let load_ms = started.elapsed().as_secs_f64() * 1e3;
-    segmenter.install(loaded, "cpu").await?;
+    let started = Instant::now();
+    segmenter.install(loaded.model, "cpu").await?;
     pending.warm_up.release();
-    let warm_up_ms = started.elapsed().as_secs_f64() * 1e3 - load_ms;
     tracing::info!(
         model = segmenter.entry().name,
-        %precision,
-        load_ms = load_ms.round(),
-        warm_up_ms = warm_up_ms.round(),
+        precision = %loaded.precision,
+        load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
+        warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
         "the model is loaded and warm"
     );
     Ok(())

@@ -17,6 +17,10 @@ pub use mimalloc::MiMalloc as Allocator;
 /// How long freed memory is kept for what is allocated next, in milliseconds: longer than from one step of
 /// a picture to the next, shorter than from one large picture to another. mimalloc's own second is long
 /// enough for the memory of many of them to add up.
+///
+/// Pictures that come further apart pay for new pages: one of 640 x 480 is decoded in 2.9 ms where it took 2.0.
+/// After 100 ms none does, and the peak under pictures of many sizes was 392 MB instead of 306, in floats
+/// (`MIMALLOC_PURGE_DELAY=10` and `=100`, before this was set here).
 const DELAY_MS: c_long = 10;
 
 /// `mi_option_purge_delay` of `mimalloc.h`, which the bindings have no name for.

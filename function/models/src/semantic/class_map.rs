@@ -42,7 +42,13 @@ mod tests {
     fn the_most_probable_class_wins() {
         // Two classes on a grid of one row: class 1 grows to the right, from -1 to 1 over 5 pixels.
         let logits = [0.0, 0.0, -1.0, 1.0];
-        let map = class_map(&logits, [2, 1, 2], [5, 2], Corners::Aligned, &Device::stock());
+        let map = class_map(
+            &logits,
+            [2, 1, 2],
+            [5, 2],
+            Corners::Aligned,
+            &Device::stock(),
+        );
         assert_eq!((map.width, map.height), (5, 2));
         // In the middle both are 0: the first of equals.
         assert_eq!(map.classes, [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]);

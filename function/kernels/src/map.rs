@@ -152,22 +152,6 @@ impl Map {
     pub(crate) fn blocks(&self) -> usize {
         self.shape[1].div_ceil(LANES)
     }
-
-    /// Pixels of one block: of all maps of the batch.
-    pub(crate) fn pixels(&self) -> usize {
-        self.shape[0] * self.shape[2] * self.shape[3]
-    }
-
-    /// Seen as a batch of other maps with the same pixels.
-    ///
-    /// # Panics
-    /// If the pixels are not as many.
-    #[must_use]
-    pub fn reshaped(mut self, [batch, height, width]: [usize; 3]) -> Self {
-        assert_eq!(self.pixels(), batch * height * width);
-        self.shape = [batch, self.shape[1], height, width];
-        self
-    }
 }
 
 /// A copy in memory of its own.

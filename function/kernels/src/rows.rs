@@ -8,6 +8,15 @@ use crate::{map::Map, simd::LANES};
 /// which starting a task is little.
 const LEAST: usize = 1 << 14;
 
+/// How many tasks a convolution of so many vector multiplications is worth: each takes some microseconds at the
+/// least, and each thread gets a few, so that one that falls behind is helped.
+pub(crate) fn tasks(multiplications: usize) -> usize {
+    const LEAST_MULTIPLICATIONS: usize = 1 << 14;
+    const OF_A_THREAD: usize = 4;
+    let most = rayon::current_num_threads() * OF_A_THREAD;
+    (multiplications / LEAST_MULTIPLICATIONS).clamp(1, most)
+}
+
 /// Rows that lie one below the other in memory, of all images of all blocks, divided into tasks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows {

@@ -5,15 +5,10 @@ use crate::{
     Activation,
     isa::Task,
     map::Map,
+    rows::tasks,
     shared::Shared,
     simd::{LANES, Simd},
 };
-
-/// Vector multiplications that are worth a task of their own, some microseconds.
-const TASK: usize = 1 << 14;
-
-/// Tasks for each thread, so that one that falls behind is helped.
-const TASKS_PER_THREAD: usize = 4;
 
 /// A depthwise convolution.
 pub(super) struct Depthwise {
@@ -91,8 +86,7 @@ impl Depthwise {
             geometry.kernel
         };
         let cost = all_rows * columns * kernel * kernel;
-        let most = rayon::current_num_threads() * TASKS_PER_THREAD;
-        let band = all_rows.div_ceil((cost / TASK).clamp(1, most));
+        let band = all_rows.div_ceil(tasks(cost));
         let isa = y.context().isa;
         let task = Run {
             depthwise: self,

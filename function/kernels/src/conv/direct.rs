@@ -12,6 +12,7 @@ use crate::{
     isa::{Isa, Task},
     map::Map,
     picture::{PIXEL, Picture},
+    rows::tasks,
     shared::Shared,
     simd::{LANES, Simd},
 };
@@ -23,12 +24,6 @@ const WEIGHTS_AT_ONCE: usize = 28 << 10;
 /// Bytes of input that a task works on: as many as stay in the second-level cache while it goes through
 /// the output channels.
 const INPUT_AT_ONCE: usize = 256 << 10;
-
-/// Vector multiplications that are worth a task of their own, some microseconds.
-const TASK: usize = 1 << 14;
-
-/// Tasks for each thread, so that one that falls behind is helped.
-const TASKS_PER_THREAD: usize = 4;
 
 /// A dense convolution.
 pub(super) struct Direct {
@@ -151,7 +146,7 @@ impl Direct {
             ([batch * rows_of_map, columns], [batch * rows_of_map, 1])
         };
         let cost = pixels * self.weights.len() / LANES;
-        let wanted = (cost / TASK).clamp(1, rayon::current_num_threads() * TASKS_PER_THREAD);
+        let wanted = tasks(cost);
         // A fully connected layer reads each input once, and far more weights: these should be read rarely.
         let input = if geometry.covers([height, width]) {
             size_of_val(x.values) / (height * width)

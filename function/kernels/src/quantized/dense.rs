@@ -16,18 +16,13 @@ use crate::{
     conv::{Columns, groups, stretches},
     isa::{IntegerTask, Isa},
     picture::PIXEL,
+    rows::tasks,
     simd::LANES,
 };
 
 /// Bytes of input that a task works on: as many as stay in the second-level cache while it goes through
 /// the output channels.
 const INPUT_AT_ONCE: usize = 256 << 10;
-
-/// Vector multiplications that are worth a task of their own, some microseconds.
-const TASK: usize = 1 << 14;
-
-/// Tasks for each thread, so that one that falls behind is helped.
-const TASKS_PER_THREAD: usize = 4;
 
 /// Quads of a block of input channels.
 const QUADS: usize = LANES / QUAD;
@@ -163,8 +158,7 @@ impl Dense {
         }
         let pixels = rows * columns;
         let cost = pixels * self.weights.len() / self.quad;
-        let threads = rayon::current_num_threads();
-        let wanted = (cost / TASK).clamp(1, threads * TASKS_PER_THREAD);
+        let wanted = tasks(cost);
         let bands = wanted.max(x.values.len() / INPUT_AT_ONCE);
         // Bands of whole rows, or of whole tiles where there is only one.
         let (unit, units) = if self.pointwise {

@@ -105,16 +105,4 @@ impl QuantizedMap {
     pub(super) fn blocks(&self) -> usize {
         self.shape[1].div_ceil(LANES)
     }
-
-    /// Seen as a batch of other maps with the same pixels.
-    ///
-    /// # Panics
-    /// If the pixels are not as many.
-    #[must_use]
-    pub fn reshaped(mut self, [batch, height, width]: [usize; 3]) -> Self {
-        let pixels = self.shape[0] * self.shape[2] * self.shape[3];
-        assert_eq!(pixels, batch * height * width);
-        self.shape = [batch, self.shape[1], height, width];
-        self
-    }
 }

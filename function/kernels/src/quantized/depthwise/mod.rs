@@ -15,15 +15,10 @@ use crate::{
     Geometry,
     arena::{Arena, Buffer},
     isa::{IntegerTask, Isa},
+    rows::tasks,
     shared::Shared,
     simd::LANES,
 };
-
-/// Vector multiplications that are worth a task of their own, some microseconds.
-const TASK: usize = 1 << 14;
-
-/// Tasks for each thread, so that one that falls behind is helped.
-const TASKS_PER_THREAD: usize = 4;
 
 /// The most pixels that are worked on at a time.
 const TILE: usize = 8;
@@ -95,8 +90,7 @@ impl Depthwise {
         }
         let quads = kernel.div_ceil(QUAD);
         let cost = all_rows * columns * kernel * quads;
-        let most = rayon::current_num_threads() * TASKS_PER_THREAD;
-        let band = all_rows.div_ceil((cost / TASK).clamp(1, most));
+        let band = all_rows.div_ceil(tasks(cost));
         // Of one phase of the dilation; tiles may reach beyond the last output, and quads are read whole.
         let outputs = columns.div_ceil(dilation).next_multiple_of(TILE);
         let phase = (outputs - 1) * stride + (quads + 2) * QUAD;

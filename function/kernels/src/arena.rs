@@ -3,10 +3,11 @@
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
     fmt,
-    ops::{Deref, DerefMut},
+    marker::PhantomData,
+    ops::{Deref, DerefMut, Range},
     ptr::NonNull,
     slice,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// A cache line, and a vector of the widest instructions.
@@ -14,52 +15,133 @@ const ALIGNMENT: usize = 64;
 
 /// Keeps the memory of dropped [`Buffer`]s for the next ones.
 ///
-/// A network that runs again and again on inputs of one shape asks for the same lengths in the same
-/// order, so that from its second run on nothing is allocated. Where no kept memory is long enough, the
-/// longest is given back for what is allocated: with inputs of many shapes, what is kept stays about as
-/// much as the largest of them takes.
+/// A buffer lies in the first gap that is long enough, and what is dropped becomes a gap again, or part of those
+/// beside it. So what is kept stays about as much as was ever in use at a time, and a network that runs again on
+/// an input of some size allocates nothing.
 #[derive(Clone, Default)]
 pub struct Arena {
-    kept: Arc<Mutex<Vec<Memory>>>,
+    chunks: Arc<Mutex<Chunks>>,
 }
 
 impl Arena {
     /// `length` values that were anything, aligned to a cache line.
     pub fn take<T: Element>(&self, length: usize) -> Buffer<T> {
-        let bytes = length * size_of::<T>();
+        // Nothing, too, has a place of its own.
+        let bytes = length
+            .checked_mul(size_of::<T>())
+            .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT));
+        #[expect(clippy::expect_used, reason = "as `vec![0; length]` would panic")]
+        let span = self.lock().take(bytes.expect("capacity overflow"));
         Buffer {
-            memory: Some(self.take_bytes(bytes)),
+            span,
             length,
             arena: self.clone(),
-            element: std::marker::PhantomData,
+            element: PhantomData,
         }
     }
 
-    fn take_bytes(&self, bytes: usize) -> Memory {
-        let mut kept = self.lock();
-        let by_length = |&index: &usize| kept[index].bytes();
-        let fits = (0..kept.len()).filter(|&index| kept[index].bytes() >= bytes);
-        let chosen = fits
-            .min_by_key(by_length)
-            .or_else(|| (0..kept.len()).max_by_key(by_length));
-        let memory = chosen.map(|index| kept.swap_remove(index));
-        drop(kept);
-        match memory {
-            Some(memory) if memory.bytes() >= bytes => memory,
-            too_short => {
-                drop(too_short);
-                Memory::new(bytes)
-            }
-        }
-    }
-
-    /// Bytes that are kept for later.
+    /// Bytes that are kept, in use or not.
     pub fn kept(&self) -> usize {
-        self.lock().iter().map(Memory::bytes).sum()
+        self.lock().bytes()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Memory>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Chunks> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All memory of an arena.
+#[derive(Default)]
+struct Chunks {
+    chunks: Vec<Chunk>,
+    /// Buffers that are in use.
+    buffers: usize,
+}
+
+impl Chunks {
+    fn take(&mut self, bytes: usize) -> Span {
+        self.buffers += 1;
+        loop {
+            if let Some(span) = self.chunks.iter_mut().find_map(|chunk| chunk.take(bytes)) {
+                return span;
+            }
+            // A part of what there is, so that there are few chunks and little of them is too much.
+            self.chunks.push(Chunk::new(bytes.max(self.bytes() / 4)));
+        }
+    }
+
+    fn give_back(&mut self, span: Span) {
+        self.buffers -= 1;
+        if let Some(chunk) = self.chunks.iter_mut().find(|chunk| chunk.holds(span)) {
+            chunk.give_back(span);
+        }
+        // Nothing is in use: from now on one chunk can be as long as all of them, with fewer gaps between.
+        if self.buffers == 0 && self.chunks.len() > 1 {
+            let bytes = self.bytes();
+            self.chunks.clear();
+            self.chunks.push(Chunk::new(bytes));
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.memory.bytes()).sum()
+    }
+}
+
+/// A piece of memory that buffers lie in.
+struct Chunk {
+    memory: Memory,
+    /// Where in it nothing lies, in order, no two side by side.
+    gaps: Vec<Range<usize>>,
+}
+
+impl Chunk {
+    fn new(bytes: usize) -> Self {
+        let memory = Memory::new(bytes);
+        Self {
+            gaps: vec![0..memory.bytes()],
+            memory,
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<Span> {
+        let index = self.gaps.iter().position(|gap| gap.len() >= bytes)?;
+        let gap = &mut self.gaps[index];
+        let start = gap.start;
+        gap.start += bytes;
+        if gap.start == gap.end {
+            self.gaps.remove(index);
+        }
+        // SAFETY: the gap lies in the memory.
+        let pointer = unsafe { self.memory.pointer.add(start) };
+        Some(Span { pointer, bytes })
+    }
+
+    fn holds(&self, span: Span) -> bool {
+        self.offset(span) < self.memory.bytes()
+    }
+
+    fn give_back(&mut self, span: Span) {
+        let start = self.offset(span);
+        let end = start + span.bytes;
+        let after = self.gaps.partition_point(|gap| gap.start < end);
+        let joins_before = after > 0 && self.gaps[after - 1].end == start;
+        let joins_after = self.gaps.get(after).is_some_and(|gap| gap.start == end);
+        match (joins_before, joins_after) {
+            (true, true) => {
+                self.gaps[after - 1].end = self.gaps[after].end;
+                self.gaps.remove(after);
+            }
+            (true, false) => self.gaps[after - 1].end = end,
+            (false, true) => self.gaps[after].start = start,
+            (false, false) => self.gaps.insert(after, start..end),
+        }
+    }
+
+    /// Bytes from the beginning of the memory; more than it has for what lies elsewhere.
+    fn offset(&self, span: Span) -> usize {
+        let start = self.memory.pointer.addr().get();
+        span.pointer.addr().get().wrapping_sub(start)
     }
 }
 
@@ -86,40 +168,44 @@ element!(f32 u8 i8 i32);
 
 /// Values in memory that goes back to its [`Arena`].
 pub struct Buffer<T: Element> {
-    /// None only while dropped.
-    memory: Option<Memory>,
+    span: Span,
     length: usize,
     arena: Arena,
-    element: std::marker::PhantomData<T>,
+    element: PhantomData<T>,
 }
 
-impl<T: Element> Buffer<T> {
-    fn pointer(&self) -> NonNull<T> {
-        self.memory
-            .as_ref()
-            .map_or(NonNull::dangling(), |memory| memory.pointer.cast())
-    }
+/// Where a buffer lies: whole cache lines of a chunk.
+#[derive(Clone, Copy)]
+struct Span {
+    pointer: NonNull<u8>,
+    bytes: usize,
 }
+
+// SAFETY: a buffer is the only owner of what it points to.
+unsafe impl<T: Element> Send for Buffer<T> {}
+// SAFETY: as above.
+unsafe impl<T: Element> Sync for Buffer<T> {}
 
 impl<T: Element> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the memory is as long, aligned and initialised; every bit pattern is a value.
-        unsafe { slice::from_raw_parts(self.pointer().as_ptr(), self.length) }
+        // SAFETY: the span is as long, aligned, initialised and this buffer's alone, and the arena keeps its chunk
+        // while a buffer lies in it; every bit pattern is a value.
+        unsafe { slice::from_raw_parts(self.span.pointer.cast().as_ptr(), self.length) }
     }
 }
 
 impl<T: Element> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as for `deref`, and the memory is this buffer's alone.
-        unsafe { slice::from_raw_parts_mut(self.pointer().as_ptr(), self.length) }
+        // SAFETY: as for `deref`.
+        unsafe { slice::from_raw_parts_mut(self.span.pointer.cast().as_ptr(), self.length) }
     }
 }
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
-        self.arena.lock().extend(self.memory.take());
+        self.arena.lock().give_back(self.span);
     }
 }
 
@@ -139,8 +225,6 @@ struct Memory {
 
 impl Memory {
     fn new(bytes: usize) -> Self {
-        // Whole cache lines, so that lengths that differ by little can serve each other.
-        let bytes = bytes.next_multiple_of(ALIGNMENT).max(ALIGNMENT);
         #[expect(clippy::expect_used, reason = "as `vec![0; bytes]` would panic")]
         let layout = Layout::from_size_align(bytes, ALIGNMENT).expect("capacity overflow");
         // SAFETY: the layout is not empty.
@@ -165,8 +249,6 @@ impl Drop for Memory {
 
 // SAFETY: it is the only owner of what it points to.
 unsafe impl Send for Memory {}
-// SAFETY: as above.
-unsafe impl Sync for Memory {}
 
 #[cfg(test)]
 mod tests {
@@ -176,22 +258,59 @@ mod tests {
     fn memory_is_used_again() {
         let arena = Arena::default();
         let (first, second) = (arena.take::<f32>(100), arena.take::<f32>(1000));
-        let pointers = [first.as_ptr(), second.as_ptr()];
         drop((second, first));
-        let kept = arena.kept();
+        let (first, second) = (arena.take::<f32>(100), arena.take::<f32>(1000));
+        let (kept, pointers) = (arena.kept(), [first.as_ptr(), second.as_ptr()]);
+        drop((first, second));
         let (first, second) = (arena.take::<f32>(100), arena.take::<f32>(1000));
         assert_eq!([first.as_ptr(), second.as_ptr()], pointers);
-        assert_eq!(arena.kept(), 0);
-        drop((first, second));
         assert_eq!(arena.kept(), kept);
     }
 
     #[test]
-    fn what_is_too_short_makes_room() {
+    fn gaps_side_by_side_are_one() {
         let arena = Arena::default();
-        drop(arena.take::<u8>(64));
-        assert_eq!(arena.take::<u8>(65).len(), 65);
-        assert_eq!(arena.kept(), 128);
+        drop(arena.take::<u8>(4 * 64));
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 2, 1, 3], [1, 3, 0, 2]] {
+            let mut quarters: Vec<_> = (0..4).map(|_| Some(arena.take::<u8>(64))).collect();
+            for index in order {
+                quarters[index] = None;
+            }
+            assert_eq!(arena.take::<u8>(4 * 64).len(), 4 * 64);
+            assert_eq!(arena.kept(), 4 * 64);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_one_chunk_once_nothing_is_in_use() {
+        let arena = Arena::default();
+        drop((arena.take::<u8>(64), arena.take::<u8>(640)));
+        let kept = arena.kept();
+        assert_eq!(arena.take::<u8>(kept).len(), kept);
+        assert_eq!(arena.kept(), kept);
+    }
+
+    /// Buffers of any lengths, dropped in any order, never share memory.
+    #[test]
+    fn buffers_are_their_owner_s_alone() {
+        let arena = Arena::default();
+        let mut buffers = Vec::new();
+        let mut state = 1_u64;
+        for round in 0..2000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let random = (state >> 33) as usize;
+            if buffers.len() > 20 || (random.is_multiple_of(3) && !buffers.is_empty()) {
+                let (tag, buffer): (i32, super::Buffer<i32>) =
+                    buffers.swap_remove(random % buffers.len());
+                assert!(buffer.iter().all(|value| *value == tag));
+            } else {
+                let mut buffer = arena.take(random % 500);
+                buffer.fill(round);
+                buffers.push((round, buffer));
+            }
+        }
     }
 
     #[test]

@@ -130,9 +130,9 @@ pub struct Limits {
     /// Requests that may wait; one more is answered 429 at once
     #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = positive::<usize>)]
     pub queue: usize,
-    /// Threads that run the network, each on one batch at a time
-    #[arg(long, env = "SEGMENTER_WORKERS", value_name = "N", default_value = "1", value_parser = positive::<usize>)]
-    pub workers: usize,
+    /// Batches that run at a time and share --threads [default: as many as threads, at most 4]
+    #[arg(long, env = "SEGMENTER_WORKERS", value_name = "N", value_parser = positive::<usize>)]
+    pub workers: Option<usize>,
     /// The longest a request may take; callers may ask for less
     #[arg(long, env = "SEGMENTER_DEADLINE", value_name = "TIME", default_value = "30s", value_parser = parse_time)]
     pub deadline: Duration,
@@ -145,6 +145,15 @@ pub struct Limits {
     /// How large a picture may be.
     #[command(flatten)]
     pub picture: PictureLimits,
+}
+
+impl Limits {
+    /// Batches that run at a time. One alone leaves threads idle wherever its work does not divide evenly; each
+    /// further one takes memory for its maps, and gains less.
+    pub fn workers(&self, threads: usize) -> usize {
+        const MOST: usize = 4;
+        self.workers.unwrap_or(threads.clamp(1, MOST))
+    }
 }
 
 /// How large a picture may be.

@@ -29,6 +29,7 @@ pub struct Segmenter {
     entry: &'static Entry,
     defaults: config::Prediction,
     limits: config::Limits,
+    workers: usize,
     fetcher: Fetcher,
     places: Arc<Semaphore>,
     cpu: CpuPool,
@@ -102,13 +103,15 @@ impl Segmenter {
         metrics: Metrics,
     ) -> Self {
         // Those that wait, and those that the device threads are busy with.
-        let places = limits.queue.saturating_add(limits.workers);
+        let workers = limits.workers(threads);
+        let places = limits.queue.saturating_add(workers);
         for class in entry.classes.iter().filter(|class| !class.is_empty()) {
             metrics.detections.with_label_values(&[class]);
         }
         Self {
             entry,
             defaults,
+            workers,
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             cpu: CpuPool::new(threads),
@@ -127,8 +130,8 @@ impl Segmenter {
             model: Arc::clone(&model),
             metrics: Arc::clone(&self.metrics),
         });
-        let places = self.limits.queue.saturating_add(self.limits.workers);
-        let engine = Engine::start(&forward, places, self.limits.workers)?;
+        let places = self.limits.queue.saturating_add(self.workers);
+        let engine = Engine::start(&forward, places, self.workers)?;
         let selection = Selection {
             threshold: 0.0,
             max_detections: self.defaults.max_detections,

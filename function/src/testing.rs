@@ -174,7 +174,9 @@ impl Servers {
 
     /// Starts both, without a model.
     pub(crate) async fn start_unready(flags: &[&str]) -> Self {
-        let flags = [&["segmenter", "--fetch-allow=127.0.0.0/8"], flags].concat();
+        // One worker, so that a single request at the gate is all that runs and the others wait.
+        let ours = &["segmenter", "--fetch-allow=127.0.0.0/8", "--workers=1"];
+        let flags = [ours, flags].concat();
         let Arguments { serve } = Arguments::parse_from(flags);
         let segmenter = Arc::new(Segmenter::new(
             entry(),

@@ -31,7 +31,7 @@ pub(super) async fn segmenter(
     };
     let limits = Limits {
         queue: places,
-        workers: 1,
+        workers: Some(1),
         deadline: PATIENCE,
         drain_delay: Duration::ZERO,
         grace: Duration::ZERO,

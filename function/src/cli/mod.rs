@@ -24,7 +24,7 @@ use crate::{config, download::DownloadError, logging, store::StoreError};
 
 /// Finds and outlines the objects in a picture.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = EXAMPLES)]
+#[command(version, propagate_version = true, args_override_self = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     log: config::Log,

@@ -51,6 +51,7 @@ fn derived(serve: &Serve, id: &str) -> String {
         "threshold" => entry.map_or_else(String::new, |entry| entry.threshold.to_string()),
         "cpu" => Isa::best().to_string(),
         "threads" => serve.model.threads().to_string(),
+        "workers" => serve.limits.workers(serve.model.threads()).to_string(),
         _ => String::new(),
     }
 }

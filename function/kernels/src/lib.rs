@@ -34,7 +34,7 @@ mod trace;
 
 pub use activation::Activation;
 pub use arena::{Arena, Buffer, Element};
-pub use conv::{Conv, ConvTranspose, Geometry};
+pub use conv::{ClassConv, Conv, ConvTranspose, Geometry};
 pub use isa::{Isa, IsaError};
 pub use map::{Context, Map};
 pub use peak::peak_multiplications;

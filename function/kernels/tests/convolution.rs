@@ -2,7 +2,9 @@
 //! loops of its definition.
 
 use proptest::prelude::*;
-use segmenter_kernels::{Activation, Context, Conv, ConvTranspose, Geometry, Isa, Map, Picture};
+use segmenter_kernels::{
+    Activation, ClassConv, Context, Conv, ConvTranspose, Geometry, Isa, Map, Picture,
+};
 
 /// Of the largest sum, before the activation.
 const TOLERANCE: f32 = 2e-5;
@@ -77,6 +79,19 @@ fn assert_close(actual: &[f32], sums: &[f32], activation: Activation, what: &str
             "{what}: {a} at {index}, expected {e}, the largest is {largest}"
         );
     }
+}
+
+/// A map with its sides doubled, every pixel repeated, and its shape.
+fn doubled(x: &[f32], shape: [usize; 4]) -> (Vec<f32>, [usize; 4]) {
+    let [batch, channels, height, width] = shape;
+    let pixel = |index: usize| {
+        let (row, column) = (index / (2 * width), index % (2 * width));
+        let (plane, row) = (row / (2 * height), row % (2 * height));
+        x[(plane * height + row / 2) * width + column / 2]
+    };
+    let doubled = [batch, channels, 2 * height, 2 * width];
+    let values = (0..doubled.iter().product()).map(pixel);
+    (values.collect(), doubled)
 }
 
 /// On every set of instructions, with and without a residual.
@@ -248,14 +263,7 @@ proptest! {
         let geometry = Geometry::depthwise(channels, kernel);
         let shape = [batch, channels, sides[0], sides[1]];
         let x = values(shape.iter().product(), 8);
-        let doubled = [batch, channels, 2 * sides[0], 2 * sides[1]];
-        let repeated: Vec<f32> = (0..doubled.iter().product::<usize>())
-            .map(|index| {
-                let (plane, pixel) = (index / (doubled[2] * doubled[3]), index % (doubled[2] * doubled[3]));
-                let (row, column) = (pixel / doubled[3] / 2, pixel % doubled[3] / 2);
-                x[plane * sides[0] * sides[1] + row * sides[1] + column]
-            })
-            .collect();
+        let (repeated, doubled) = doubled(&x, shape);
         let weight = values(geometry.weight_shape().iter().product(), 9);
         let bias = values(channels, 10);
         let expected = naive(&geometry, &repeated, doubled, [&weight, &bias], None);
@@ -264,6 +272,35 @@ proptest! {
             let conv = Conv::new(isa, geometry, &weight, &bias, activation);
             let y = conv.forward_doubled(&Map::from_planar(&context, &x, shape)).to_planar();
             assert_close(&y, &expected, activation, isa.name());
+        }
+    }
+
+    #[test]
+    fn of_a_class(
+        blocks in 1usize..4, kernel in prop::sample::select(&[1usize, 3, 5][..]),
+        classes in prop::collection::vec(0usize..5, 0..4), sides in sides(20),
+    ) {
+        let channels = 16 * blocks;
+        let geometry = Geometry::depthwise(channels, kernel);
+        let shape = [classes.len(), channels, sides[0], sides[1]];
+        let x = values(shape.iter().product(), 11);
+        let (repeated, doubled) = doubled(&x, shape);
+        let depthwise = values(geometry.weight_shape().iter().product(), 12);
+        let (weights, bias) = (values(5 * channels, 13), values(5, 14));
+        let between = naive(&geometry, &repeated, doubled, [&depthwise, &vec![0.0; channels]], None);
+        let pointwise = Geometry::new(channels, 5, 1);
+        let all = naive(&pointwise, &between, doubled, [&weights, &bias], None);
+        let plane = doubled[2] * doubled[3];
+        let planes = classes.iter().enumerate();
+        let expected: Vec<f32> = planes
+            .flat_map(|(n, class)| &all[(n * 5 + class) * plane..][..plane])
+            .copied()
+            .collect();
+        let conv = ClassConv::new(geometry, &depthwise, weights, bias);
+        for isa in Isa::available() {
+            let context = Context::new(isa);
+            let y = conv.forward_doubled(&Map::from_planar(&context, &x, shape), &classes);
+            assert_close(&y, &expected, Activation::Identity, isa.name());
         }
     }
 }
@@ -276,6 +313,7 @@ fn large_ones() {
     check(Geometry::new(300, 40, 3).stride(2), 1, [41, 37], relu);
     check(Geometry::new(96, 80, 3), 1, [50, 41], relu);
     check(Geometry::new(64, 64, 3).dilation(36), 1, [33, 65], relu);
+    check(Geometry::new(64, 64, 3).dilation(12), 1, [33, 65], relu);
     check(Geometry::depthwise(100, 5), 2, [40, 50], relu);
 }
 

@@ -25,14 +25,14 @@ pub(super) struct Depthwise {
 /// Of the pixels under the kernel, each two or so are the same one: for an output on an even row, and for
 /// one on an odd row, the kernel's rows fall on fewer rows of the map, and their weights add up. The same
 /// goes for columns, which makes four smaller kernels.
-struct Doubled {
+pub(super) struct Doubled {
     /// Side of the four.
-    kernel: usize,
+    pub(super) kernel: usize,
     /// Rows (and columns) of the map before the output's own that the kernel for even outputs, and that for
     /// odd ones, begin at.
     padding: [usize; 2],
     /// `[2, 2, blocks, kernel, kernel, LANES]`: for rows even and odd, columns even and odd.
-    weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
 }
 
 impl Depthwise {
@@ -40,16 +40,8 @@ impl Depthwise {
         let Geometry {
             outputs, kernel, ..
         } = *geometry;
-        let taps = kernel * kernel;
-        let blocks = outputs.div_ceil(LANES);
-        let mut weights = vec![0.0; blocks * taps * LANES];
-        for (channel, taps_of) in weight.chunks_exact(taps).enumerate() {
-            let (block, lane) = (channel / LANES, channel % LANES);
-            for (tap, &value) in taps_of.iter().enumerate() {
-                weights[(block * taps + tap) * LANES + lane] = value;
-            }
-        }
-        let mut padded = vec![0.0; blocks * LANES];
+        let weights = packed(weight, kernel);
+        let mut padded = vec![0.0; outputs.div_ceil(LANES) * LANES];
         padded[..outputs].copy_from_slice(bias);
         Self {
             doubled: Doubled::new(geometry, &weights),
@@ -105,7 +97,34 @@ impl Depthwise {
     }
 }
 
+/// `[channels, kernel, kernel]` to `[blocks, kernel, kernel, LANES]`.
+fn packed(weight: &[f32], kernel: usize) -> Vec<f32> {
+    let taps = kernel * kernel;
+    let blocks = (weight.len() / taps).div_ceil(LANES);
+    let mut packed = vec![0.0; blocks * taps * LANES];
+    for (channel, taps_of) in weight.chunks_exact(taps).enumerate() {
+        let (block, lane) = (channel / LANES, channel % LANES);
+        for (tap, &value) in taps_of.iter().enumerate() {
+            packed[(block * taps + tap) * LANES + lane] = value;
+        }
+    }
+    packed
+}
+
 impl Doubled {
+    /// Of weights in the order of [`Geometry::weight_shape`].
+    pub(super) fn of_planar(geometry: &Geometry, weight: &[f32]) -> Self {
+        Self::new(geometry, &packed(weight, geometry.kernel))
+    }
+
+    /// How the kernel for even or for odd outputs moves over the map that is not doubled.
+    #[inline(always)]
+    pub(super) fn geometry(&self, odd: usize) -> Geometry {
+        let channels = 1;
+        Geometry::depthwise(channels, self.kernel).padding(self.padding[odd], self.padding[odd])
+    }
+
+    /// Of packed weights.
     fn new(geometry: &Geometry, weights: &[f32]) -> Self {
         let Geometry {
             kernel, padding, ..
@@ -196,18 +215,12 @@ impl Run<'_> {
             let taps = doubled.kernel * doubled.kernel;
             let blocks = self.depthwise.bias.len() / LANES;
             for odd in 0..2 {
-                let geometry = |odd: usize| Geometry {
-                    kernel: doubled.kernel,
-                    padding: [doubled.padding[odd]; 2],
-                    dilation: 1,
-                    ..*geometry
-                };
                 let odd_row = row_of_map % 2;
                 let weights = ((odd_row * 2 + odd) * blocks + block) * taps * LANES;
                 let line = Line {
                     weights: &doubled.weights[weights..][..taps * LANES],
-                    geometry: geometry(odd),
-                    rows: geometry(odd_row).taps(row_of_map / 2, height),
+                    geometry: doubled.geometry(odd),
+                    rows: doubled.geometry(odd_row).taps(row_of_map / 2, height),
                     y_pixel: 2 * LANES,
                     ..line
                 };

@@ -1,5 +1,6 @@
 //! Convolution with what follows it: bias, residual, activation.
 
+mod class;
 mod depthwise;
 mod direct;
 mod tile;
@@ -9,7 +10,7 @@ mod winograd;
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::direct::{Columns, groups, stretches};
-pub use self::transposed::ConvTranspose;
+pub use self::{class::ClassConv, transposed::ConvTranspose};
 use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
 use crate::{
     Activation,

@@ -8,6 +8,7 @@
 //! Networks whose weights are 8-bit integers can be calculated in these: a [`QuantStub`] makes bytes of a map,
 //! and what follows works on bytes. In floats it changes nothing.
 
+mod class_masks;
 mod conv;
 mod conv_transpose;
 mod device;
@@ -21,6 +22,7 @@ mod scale;
 mod softmax;
 mod squeeze_excite;
 
+pub use class_masks::ClassMasks;
 pub use conv::{Activation, Conv2d, Geometry};
 pub use conv_transpose::ConvTranspose2d;
 pub use device::{Device, Precision};

@@ -11,13 +11,13 @@ use segmenter_imaging::{Image, interpolate};
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
-        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, Precision,
-        QuantStub, RoiAlign, global_mean, roi_align, softmax,
+        Activation, ClassMasks, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map,
+        Precision, QuantStub, RoiAlign, global_mean, roi_align, sigmoid, softmax,
     },
     classes::COCO,
     detection::{
-        DetectionConfig, Found, InputSize, Level, Predictions, ProposalConfig, class_masks,
-        detections, output, prediction, proposals,
+        DetectionConfig, Found, InputSize, Level, Predictions, ProposalConfig, detections, output,
+        prediction, proposals,
     },
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
@@ -67,7 +67,7 @@ const MASK_POOL: RoiAlign = RoiAlign {
     ..BOX_POOL
 };
 
-/// How many findings go through the mask head together. In floats each takes 2 MB there, and from this many on the
+/// How many findings go through the mask head together. In floats each takes 1 MB there, and from this many on the
 /// processors are busy.
 const MASK_BATCH: usize = 16;
 
@@ -104,8 +104,9 @@ const MASK_HEAD: &[Block] = &[
     Block::new(768, 3, 128),
     Block::new(768, 3, 128),
     Block::new(768, 3, 128).upsampled(),
-    Block::new(384, 3, 64).upsampled(),
 ];
+/// Channels of the mask head's last block, [`ClassMasks`]: in the middle, and behind it.
+const MASK_CHANNELS: [usize; 2] = [384, 64];
 
 /// The network with its pre- and post-processing.
 #[derive(Debug)]
@@ -196,7 +197,8 @@ impl MaskRcnnFbnet {
         let batches = found.chunks(MASK_BATCH).flat_map(|found| {
             let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
             let pooled = roi_align(&MASK_POOL, &rois, CHANNELS, &self.device);
-            class_masks(&self.network.mask_head(pooled), found)
+            let classes: Vec<_> = found.iter().map(|f| f.class as usize).collect();
+            self.network.mask_head(pooled, &classes)
         });
         batches.collect()
     }
@@ -257,7 +259,8 @@ struct Network {
     box_deltas: Linear,
     mask_input: QuantStub,
     mask_blocks: Vec<InvertedResidual>,
-    mask_logits: Conv2d,
+    mask_expansion: Conv2d,
+    masks: ClassMasks,
 }
 
 impl Network {
@@ -289,9 +292,28 @@ impl Network {
             |name: &str, blocks| load_blocks(weights, name, 0, CHANNELS, blocks, device);
         let rpn = blocks("proposal_generator.rpn_head.rpn_feature.0.fbnetv2_0", RPN)?;
         let box_blocks = blocks("roi_heads.box_head.roi_box_conv.0.fbnetv2_0", BOX_HEAD)?;
-        let mask_blocks = blocks(
-            "roi_heads.mask_head.feature_extractor.0.fbnetv2_0",
-            MASK_HEAD,
+        let mask_head = "roi_heads.mask_head.feature_extractor.0.fbnetv2_0";
+        let mask_blocks = blocks(mask_head, MASK_HEAD)?;
+        let mask_block = format!("{mask_head}_{}", MASK_HEAD.len());
+        let mask_inputs = MASK_HEAD[MASK_HEAD.len() - 1].outputs;
+        let [mask_hidden, mask_outputs] = MASK_CHANNELS;
+        let mask_expansion = Conv2d::load(
+            weights,
+            &format!("{mask_block}.pw.conv"),
+            Geometry::new(mask_inputs, mask_hidden, 1),
+            Activation::Relu,
+            device,
+        )?;
+        let masks = ClassMasks::load(
+            weights,
+            [
+                &format!("{mask_block}.dw.conv"),
+                &format!("{mask_block}.pwl.conv"),
+                "roi_heads.mask_head.predictor.mask_fcn_logits",
+            ],
+            Geometry::depthwise(mask_hidden, 3),
+            [mask_outputs, COCO.len()],
+            device,
         )?;
 
         let mut pixelwise = |name: &str, inputs, outputs| {
@@ -301,8 +323,6 @@ impl Network {
         let regressor = "proposal_generator.rpn_head.rpn_regressor";
         let rpn_logits = pixelwise(&format!("{regressor}.cls_logits"), CHANNELS, ANCHORS)?;
         let rpn_deltas = pixelwise(&format!("{regressor}.bbox_pred"), CHANNELS, ANCHORS * 4)?;
-        let mask_logits = "roi_heads.mask_head.predictor.mask_fcn_logits";
-        let mask_logits = pixelwise(mask_logits, 64, COCO.len())?;
 
         let mut stub = |name: &str| {
             let name = format!("{name}.quant_stubs.stubs.0");
@@ -338,7 +358,8 @@ impl Network {
             box_deltas: linear(&format!("{predictor}.bbox_pred"), COCO.len() * 4)?,
             mask_input,
             mask_blocks,
-            mask_logits,
+            mask_expansion,
+            masks,
         })
     }
 
@@ -350,7 +371,7 @@ impl Network {
         };
         self.rpn(self.backbone(zeros([1, 3, STRIDE, STRIDE])));
         self.box_head(zeros([1, CHANNELS, BOX_POOL.size, BOX_POOL.size]));
-        self.mask_head(zeros([1, CHANNELS, MASK_POOL.size, MASK_POOL.size]));
+        self.mask_head(zeros([1, CHANNELS, MASK_POOL.size, MASK_POOL.size]), &[0]);
     }
 
     /// `[1, 3, h, w]` to `[1, CHANNELS, h / 16, w / 16]`, rounded up.
@@ -377,10 +398,12 @@ impl Network {
         )
     }
 
-    /// `[rois, CHANNELS, 14, 14]` to logits `[rois, 80, 28, 28]`.
-    fn mask_head(&self, rois: Map) -> Map {
+    /// `[rois, CHANNELS, 14, 14]`, and a class for each, to probabilities `[rois, 28, 28]`.
+    fn mask_head(&self, rois: Map, classes: &[usize]) -> Vec<f32> {
         let x = run(&self.mask_blocks, self.mask_input.forward(rois));
-        self.mask_logits.forward(x)
+        let mut masks = self.masks.forward(self.mask_expansion.forward(x), classes);
+        masks.iter_mut().for_each(|x| *x = sigmoid(*x));
+        masks
     }
 }
 

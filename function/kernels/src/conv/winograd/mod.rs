@@ -7,8 +7,13 @@
 //! product over the channels, and brought back as 4x4 outputs.
 //!
 //! With a dilation of `d`, every `d`-th pixel of every `d`-th row is a map of its own that the kernel lies on
-//! without gaps; tiles are taken from those.
+//! without gaps; tiles are taken from those. Where they are small, so are the tiles: F(3x3, 3x3), 25 places.
 
+mod basis;
+
+use std::{marker::PhantomData, ops::Range};
+
+use self::basis::{Basis, Four, Three};
 use super::{
     Conv, Geometry,
     direct::groups,
@@ -18,31 +23,39 @@ use crate::{
     arena::{Arena, Buffer},
     isa::{Isa, Task},
     map::Map,
+    rows::tasks,
     shared::Shared,
     simd::{LANES, Simd},
 };
 
-/// Sides of a tile: of inputs, of outputs.
-const IN: usize = 6;
-const OUT: usize = 4;
-
-/// Places of the basis that multiplications happen in.
-const PLACES: usize = IN * IN;
-
-/// Tiles that go through all three steps together: so many that the weights are read rarely, so few that a
-/// place of the tiles stays in the second-level cache.
-const TILES: usize = 48;
+/// Floats of inputs and outputs in the other basis that there are at a time, at the most: they stay in the
+/// third-level cache. All tiles that fit go through a step before any goes through the next, so that the weights are
+/// read rarely, each by one processor.
+const BETWEEN: usize = 2 << 20;
 
 /// Channels under which the two changes of basis cost more than they save.
 const LEAST_CHANNELS: usize = 32;
 
+/// Dilation above which tiles are small.
+const MOST_DILATION_OF_FOUR: usize = 4;
+
 /// Dilation above which the maps that tiles are taken from are so small that most of a tile lies beside
 /// them, and so do many taps, which the direct way leaves out.
-const MOST_DILATION: usize = 4;
+const MOST_DILATION: usize = 12;
+
+/// Which tiles.
+#[derive(Clone, Copy)]
+enum Size {
+    /// Of 4x4 outputs.
+    Four,
+    /// Of 3x3 outputs.
+    Three,
+}
 
 /// A dense 3x3 convolution of stride 1.
 pub(super) struct Winograd {
-    /// `[PLACES, groups, input blocks, LANES, blocks of the group, LANES]`.
+    size: Size,
+    /// `[places, groups, input blocks, LANES, blocks of the group, LANES]`.
     weights: Buffer<f32>,
     /// First block and blocks of each group of output channels.
     groups: Vec<(usize, usize)>,
@@ -72,8 +85,21 @@ impl Winograd {
         } = *geometry;
         let blocks = outputs.div_ceil(LANES);
         let inputs_padded = inputs.next_multiple_of(LANES);
+        let size = if geometry.dilation > MOST_DILATION_OF_FOUR {
+            Size::Three
+        } else {
+            Size::Four
+        };
+        let transform = |kernel: &[f32; 9]| match size {
+            Size::Four => transformed::<Four, 6, 4>(kernel),
+            Size::Three => transformed::<Three, 5, 3>(kernel),
+        };
+        let places = match size {
+            Size::Four => 36,
+            Size::Three => 25,
+        };
         let place = inputs_padded * blocks * LANES;
-        let mut weights = Arena::default().take(PLACES * place);
+        let mut weights = Arena::default().take(places * place);
         weights.fill(0.0);
         let groups: Vec<_> = groups(blocks, isa.most_blocks()).collect();
         for (output, kernels) in weight.chunks_exact(inputs * 9).enumerate() {
@@ -86,7 +112,7 @@ impl Winograd {
             let group = first * LANES * inputs_padded;
             for (input, kernel) in kernels.as_chunks::<9>().0.iter().enumerate() {
                 let at = group + input * lanes + output - first * LANES;
-                for (index, value) in transformed(kernel).into_iter().enumerate() {
+                for (index, value) in transform(kernel).into_iter().enumerate() {
                     weights[index * place + at] = value;
                 }
             }
@@ -94,6 +120,7 @@ impl Winograd {
         let mut padded = vec![0.0; blocks * LANES];
         padded[..outputs].copy_from_slice(bias);
         Self {
+            size,
             weights,
             groups,
             bias: padded,
@@ -101,61 +128,75 @@ impl Winograd {
     }
 
     pub(super) fn forward(&self, conv: &Conv, x: &Map, residual: Option<&Map>, y: &mut Map) {
+        match self.size {
+            Size::Four => self.forward_in::<Four, 6, 4>(conv, x, residual, y),
+            Size::Three => self.forward_in::<Three, 5, 3>(conv, x, residual, y),
+        }
+    }
+
+    fn forward_in<B: Basis<IN, OUT>, const IN: usize, const OUT: usize>(
+        &self,
+        conv: &Conv,
+        x: &Map,
+        residual: Option<&Map>,
+        y: &mut Map,
+    ) {
         let [batch, _, height, width] = x.shape();
-        let tiles = tiles([batch, height, width], conv.geometry.dilation);
+        let tiles = tiles::<OUT>([batch, height, width], conv.geometry.dilation);
         if tiles.is_empty() {
             return;
         }
-        let bands = tiles
-            .len()
-            .div_ceil(TILES)
-            .max(rayon::current_num_threads());
-        let band = tiles.len().div_ceil(bands);
+        let (inputs, outputs) = (x.blocks(), self.bias.len() / LANES);
+        let of_tile = IN * IN * (inputs + outputs) * LANES;
+        let passes = tiles.len().div_ceil((BETWEEN / of_tile).max(LEAST_TILES));
+        let tiles_of_pass = tiles.len().div_ceil(passes);
         let isa = y.context().isa;
-        let arena = y.context().arena.clone();
-        let task = Run {
-            winograd: self,
-            conv,
-            x,
-            tiles: &tiles,
-            band,
-            arena: &arena,
-            residual: residual.map(|residual| &residual.values[..]),
-            y: Shared::new(&mut y.values),
-        };
-        isa.run_all(tiles.len().div_ceil(band), &task);
+        let mut between = x.context().arena.take::<f32>(tiles_of_pass * of_tile);
+        let (of_inputs, of_outputs) =
+            between.split_at_mut(tiles_of_pass * IN * IN * inputs * LANES);
+        let (of_inputs, of_outputs) = (Shared::new(of_inputs), Shared::new(of_outputs));
+        for tiles in tiles.chunks(tiles_of_pass) {
+            let pass = Pass::<B, IN, OUT> {
+                winograd: self,
+                conv,
+                x,
+                tiles,
+                residual: residual.map(|residual| &residual.values[..]),
+                inputs: of_inputs,
+                outputs: of_outputs,
+                y: Shared::new(&mut y.values),
+                basis: PhantomData,
+            };
+            let there = There(&pass, Units::new(inputs * tiles.len()));
+            isa.run_all(there.1.tasks(), &there);
+            let product = Product(&pass, self.parts(IN * IN, tiles.len()));
+            isa.run_all(IN * IN * product.1, &product);
+            let back = Back(&pass, Units::new(outputs * tiles.len()));
+            isa.run_all(back.1.tasks(), &back);
+        }
+    }
+
+    /// Into how many parts the output channels of a place are cut, so that each thread has something to do.
+    fn parts(&self, places: usize, tiles: usize) -> usize {
+        let multiplications = tiles * self.weights.len() / LANES;
+        tasks(multiplications)
+            .div_ceil(places)
+            .min(self.groups.len())
     }
 }
 
-/// The points, beside 0 and infinity, at which the polynomials that stand behind the basis are taken:
-/// `±A` and `±B`. With the 1 and 2 of the paper, sums of some hundred channels are off by 1e-5 of the largest;
-/// with these, which lie closer around 1, by a fifth of that. All that is made of them is exact in binary.
-const A: f32 = 0.75;
-const B: f32 = 1.5;
-
-/// `G kernel Gᵀ`, computed in double precision. A row of `G` is `[1, p, p²]` for its point `p`, divided by the
-/// product of the point's distances from the others.
-fn transformed(kernel: &[f32; 9]) -> [f32; PLACES] {
-    const A2: f64 = A as f64 * A as f64;
-    const B2: f64 = B as f64 * B as f64;
-    const fn row(point: f32, divisor: f64) -> [f64; 3] {
-        let point = point as f64;
-        [1.0 / divisor, point / divisor, point * point / divisor]
-    }
-    const G: [[f64; 3]; IN] = [
-        row(0.0, A2 * B2),
-        row(A, 2.0 * A2 * (A2 - B2)),
-        row(-A, 2.0 * A2 * (A2 - B2)),
-        row(B, 2.0 * B2 * (B2 - A2)),
-        row(-B, 2.0 * B2 * (B2 - A2)),
-        [0.0, 0.0, 1.0],
-    ];
-    std::array::from_fn(|place| {
-        let (row, column) = (&G[place / IN], &G[place % IN]);
+/// `G kernel Gᵀ`, computed in double precision, row by row.
+fn transformed<B: Basis<IN, OUT>, const IN: usize, const OUT: usize>(
+    kernel: &[f32; 9],
+) -> Vec<f32> {
+    let place = |row: &[f64; 3], column: &[f64; 3]| {
         let taps = kernel.iter().enumerate();
         taps.map(|(tap, &value)| row[tap / 3] * column[tap % 3] * f64::from(value))
             .sum::<f64>() as f32
-    })
+    };
+    let rows = B::KERNEL.iter();
+    rows.flat_map(|row| B::KERNEL.iter().map(move |column| place(row, column)))
+        .collect()
 }
 
 /// A tile's first output: which map, and its row and column there.
@@ -166,7 +207,7 @@ struct Tile {
     column: usize,
 }
 
-fn tiles([batch, height, width]: [usize; 3], dilation: usize) -> Vec<Tile> {
+fn tiles<const OUT: usize>([batch, height, width]: [usize; 3], dilation: usize) -> Vec<Tile> {
     // The first outputs of tiles along an axis.
     let starts = |length: usize| {
         let starts = (0..dilation.min(length))
@@ -183,51 +224,100 @@ fn tiles([batch, height, width]: [usize; 3], dilation: usize) -> Vec<Tile> {
     tiles
 }
 
-/// One call.
-struct Run<'a> {
+/// Tiles of a pass at the least: several of the innermost loop's.
+const LEAST_TILES: usize = 48;
+
+/// Tiles of sixteen channels each, divided into tasks.
+struct Units {
+    count: usize,
+    of_task: usize,
+}
+
+impl Units {
+    fn new(count: usize) -> Self {
+        /// A few microseconds.
+        const LEAST: usize = 64;
+        let tasks = (count / LEAST).clamp(1, 4 * rayon::current_num_threads());
+        Self {
+            count,
+            of_task: count.div_ceil(tasks),
+        }
+    }
+
+    fn tasks(&self) -> usize {
+        self.count.div_ceil(self.of_task)
+    }
+
+    #[inline(always)]
+    fn of_task(&self, index: usize) -> Range<usize> {
+        let first = index * self.of_task;
+        first..self.count.min(first + self.of_task)
+    }
+}
+
+/// Some tiles of a call.
+struct Pass<'a, B, const IN: usize, const OUT: usize> {
     winograd: &'a Winograd,
     conv: &'a Conv,
     x: &'a Map,
     tiles: &'a [Tile],
-    /// Tiles of a task.
-    band: usize,
-    arena: &'a Arena,
     residual: Option<&'a [f32]>,
+    /// Inputs in the other basis, `[IN * IN, blocks, tiles, LANES]`.
+    inputs: Shared<'a, f32>,
+    /// Outputs in the other basis, `[IN * IN, blocks, tiles, LANES]`.
+    outputs: Shared<'a, f32>,
     y: Shared<'a, f32>,
+    basis: PhantomData<fn() -> B>,
 }
 
-impl Task for Run<'_> {
+/// Brings inputs to the other basis.
+struct There<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Units);
+
+impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for There<'_, B, IN, OUT> {
     #[inline(always)]
     fn run<S: Simd>(&self, index: usize) {
-        let start = index * self.band;
-        let tiles = &self.tiles[start..self.tiles.len().min(start + self.band)];
-        let (inputs, outputs) = (self.x.blocks(), self.winograd.bias.len() / LANES);
-        // `[PLACES, blocks, tiles, LANES]`, of the inputs and of the outputs.
-        let of_block = tiles.len() * LANES;
-        let mut scratch = self
-            .arena
-            .take::<f32>(PLACES * (inputs + outputs) * of_block);
-        let (transformed, products) = scratch.split_at_mut(PLACES * inputs * of_block);
-        for block in 0..inputs {
-            for (index, tile) in tiles.iter().enumerate() {
-                let to = block * of_block + index * LANES;
-                self.transform_input::<S>(block, tile, &mut transformed[to..], inputs * of_block);
-            }
-        }
-        self.multiply::<S>(transformed, products, tiles.len());
-        for block in 0..outputs {
-            for (index, tile) in tiles.iter().enumerate() {
-                let from = block * of_block + index * LANES;
-                self.transform_output::<S>(block, tile, &products[from..], outputs * of_block);
-            }
+        for unit in self.1.of_task(index) {
+            self.0.transform_input::<S>(unit);
         }
     }
 }
 
-impl Run<'_> {
-    /// `Bᵀ tile B` of a tile of sixteen channels, to every `stride`-th place of `to`.
+/// Multiplies there: a task is a place and some of the output channels.
+struct Product<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, usize);
+
+impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for Product<'_, B, IN, OUT> {
     #[inline(always)]
-    fn transform_input<S: Simd>(&self, block: usize, tile: &Tile, to: &mut [f32], stride: usize) {
+    fn run<S: Simd>(&self, index: usize) {
+        let Self(pass, parts) = *self;
+        let groups = &pass.winograd.groups;
+        let of = |part| part * groups.len() / parts;
+        let (place, part) = (index / parts, index % parts);
+        for &group in &groups[of(part)..of(part + 1)] {
+            pass.multiply::<S>(place, group);
+        }
+    }
+}
+
+/// Brings outputs back.
+struct Back<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Units);
+
+impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for Back<'_, B, IN, OUT> {
+    #[inline(always)]
+    fn run<S: Simd>(&self, index: usize) {
+        for unit in self.1.of_task(index) {
+            self.0.transform_output::<S>(unit);
+        }
+    }
+}
+
+impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Pass<'_, B, IN, OUT> {
+    /// `Bᵀ tile B` of a tile of sixteen channels; tiles of a block lie side by side.
+    #[inline(always)]
+    fn transform_input<S: Simd>(&self, unit: usize) {
+        let (block, tile) = (
+            unit / self.tiles.len(),
+            &self.tiles[unit % self.tiles.len()],
+        );
         let [batch, _, height, width] = self.x.shape();
         let dilation = self.conv.geometry.dilation;
         let plane = (block * batch + tile.map) * height * width * LANES;
@@ -250,73 +340,72 @@ impl Run<'_> {
                     }
                 }
             }
-            half[j] = input_basis::<S>(column);
+            half[j] = B::of_inputs::<S>(column);
         }
-        assert!(to.len() >= (PLACES - 1) * stride + LANES);
+        let stride = self.x.blocks() * self.tiles.len() * LANES;
         for i in 0..IN {
-            let row = input_basis::<S>([
-                half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i],
-            ]);
+            let row = B::of_inputs::<S>(across(&half, i));
             for j in 0..IN {
-                // SAFETY: asserted above.
-                unsafe { S::store(to.as_mut_ptr().add((i * IN + j) * stride), row[j]) };
+                // SAFETY: there are as many places, and this unit of each is its task's alone.
+                unsafe { S::store(self.inputs.at((i * IN + j) * stride + unit * LANES), row[j]) };
             }
         }
     }
 
-    /// The matrix product at each place.
+    /// The matrix product at a place, for a group of output blocks: the first, and how many.
     #[inline(always)]
-    fn multiply<S: Simd>(&self, transformed: &[f32], products: &mut [f32], tiles: usize) {
+    fn multiply<S: Simd>(&self, place: usize, (first, blocks): (usize, usize)) {
         const NO_BIAS: [f32; 4 * LANES] = [0.0; 4 * LANES];
-        let inputs = self.conv.geometry.inputs;
+        let tiles = self.tiles.len();
+        let (inputs, outputs) = (self.x.blocks(), self.winograd.bias.len() / LANES);
         let of_block = tiles * LANES;
-        let outputs = self.winograd.bias.len();
-        let place_of_weights = self.x.blocks() * LANES * outputs;
-        for index in 0..PLACES {
-            for &(first, blocks) in &self.winograd.groups {
-                let stretch = Stretch {
-                    inputs,
-                    taps: [1, 1],
-                    x_pixel: LANES,
-                    x_tap: [0, 0],
-                    x_block: of_block,
-                    w_tap: [0, 0],
-                    w_block: LANES * blocks * LANES,
-                    y_block: of_block,
-                    resume: false,
-                    finish: None,
-                };
-                let weights = index * place_of_weights + first * LANES * self.x.blocks() * LANES;
-                let y = index * outputs * tiles + first * of_block;
-                let y = &mut products[y..][..blocks * of_block];
-                let place = Place {
-                    x: transformed[index * self.x.blocks() * of_block..].as_ptr(),
-                    w: self.winograd.weights[weights..].as_ptr(),
-                    bias: NO_BIAS.as_ptr(),
-                    residual: std::ptr::null(),
-                    y: y.as_mut_ptr(),
-                };
-                // SAFETY: the place has `tiles` pixels in each block of inputs and outputs.
-                unsafe { stretch.run::<S>(blocks, tiles, place) };
-            }
+        let stretch = Stretch {
+            inputs: self.conv.geometry.inputs,
+            taps: [1, 1],
+            x_pixel: LANES,
+            x_tap: [0, 0],
+            x_block: of_block,
+            w_tap: [0, 0],
+            w_block: LANES * blocks * LANES,
+            y_block: of_block,
+            resume: false,
+            finish: None,
+        };
+        let weights = (place * outputs + first) * inputs * LANES * LANES;
+        // SAFETY: nobody writes inputs meanwhile, and these outputs are this task's alone; the place has `tiles`
+        // pixels in each block of either.
+        unsafe {
+            let at = Place {
+                x: self.inputs.at(place * inputs * of_block),
+                w: self.winograd.weights[weights..].as_ptr(),
+                bias: NO_BIAS.as_ptr(),
+                residual: std::ptr::null(),
+                y: self.outputs.at((place * outputs + first) * of_block),
+            };
+            stretch.run::<S>(blocks, tiles, at);
         }
     }
 
-    /// `Aᵀ tile A` of the products of a tile at every `stride`-th place of `from`, finished and written to
-    /// the outputs that lie on the map.
+    /// `Aᵀ tile A` of the products of a tile of sixteen channels, finished and written to the outputs that lie on the
+    /// map.
     #[inline(always)]
-    fn transform_output<S: Simd>(&self, block: usize, tile: &Tile, from: &[f32], stride: usize) {
+    fn transform_output<S: Simd>(&self, unit: usize) {
+        let (block, tile) = (
+            unit / self.tiles.len(),
+            &self.tiles[unit % self.tiles.len()],
+        );
         let [batch, _, height, width] = self.x.shape();
         let dilation = self.conv.geometry.dilation;
-        assert!(from.len() >= (PLACES - 1) * stride + LANES);
+        let stride = self.winograd.bias.len() * self.tiles.len();
         let mut half = [[S::splat(0.0); OUT]; IN];
         for j in 0..IN {
             let mut column = [S::splat(0.0); IN];
             for i in 0..IN {
-                // SAFETY: asserted above.
-                column[i] = unsafe { S::load(from.as_ptr().add((i * IN + j) * stride)) };
+                // SAFETY: there are as many places, and nobody writes to them any more.
+                column[i] =
+                    unsafe { S::load(self.outputs.at((i * IN + j) * stride + unit * LANES)) };
             }
-            half[j] = output_basis::<S>(column);
+            half[j] = B::outputs::<S>(column);
         }
         let bias = &self.winograd.bias[block * LANES..][..LANES];
         // SAFETY: it has LANES values.
@@ -327,9 +416,7 @@ impl Run<'_> {
             if row >= height {
                 break;
             }
-            let mut outputs = [output_basis::<S>([
-                half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i],
-            ])];
+            let mut outputs = [B::outputs::<S>(across(&half, i))];
             let count = (width - tile.column).div_ceil(dilation).min(OUT);
             let at = |j: usize| (plane + row * width + tile.column + j * dilation) * LANES;
             for j in 0..OUT {
@@ -351,38 +438,15 @@ impl Run<'_> {
     }
 }
 
-/// `Bᵀ` times a column of inputs. A row holds the coefficients of `x (x² - A²) (x² - B²)` without the factor
-/// of its own point; the last row holds all of them.
+/// A row of a matrix that is held by columns.
 #[inline(always)]
-fn input_basis<S: Simd>(d: [S::Floats; IN]) -> [S::Floats; IN] {
-    let (a, b) = (S::splat(A), S::splat(B));
-    let (a2, b2) = (S::splat(A * A), S::splat(B * B));
-    let (sum, product) = (S::splat(A * A + B * B), S::splat(A * A * B * B));
-    let even_a = S::neg_mul_add(b2, d[2], d[4]);
-    let odd_a = S::neg_mul_add(b2, d[1], d[3]);
-    let even_b = S::neg_mul_add(a2, d[2], d[4]);
-    let odd_b = S::neg_mul_add(a2, d[1], d[3]);
-    [
-        S::mul_add(product, d[0], S::neg_mul_add(sum, d[2], d[4])),
-        S::mul_add(a, odd_a, even_a),
-        S::neg_mul_add(a, odd_a, even_a),
-        S::mul_add(b, odd_b, even_b),
-        S::neg_mul_add(b, odd_b, even_b),
-        S::mul_add(product, d[1], S::neg_mul_add(sum, d[3], d[5])),
-    ]
-}
-
-/// `Aᵀ` times a column of products: row `i` holds the points to the power of `i`, and infinity's 1 in the last.
-#[inline(always)]
-fn output_basis<S: Simd>(m: [S::Floats; IN]) -> [S::Floats; OUT] {
-    let (sum_a, difference_a) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
-    let (sum_b, difference_b) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
-    let odd =
-        |a: f32, b: f32| S::mul_add(S::splat(b), difference_b, S::mul(S::splat(a), difference_a));
-    [
-        S::add(m[0], S::add(sum_a, sum_b)),
-        odd(A, B),
-        S::mul_add(S::splat(B * B), sum_b, S::mul(S::splat(A * A), sum_a)),
-        S::add(m[5], odd(A * A * A, B * B * B)),
-    ]
+fn across<T: Copy, const ROWS: usize, const COLUMNS: usize>(
+    columns: &[[T; ROWS]; COLUMNS],
+    row: usize,
+) -> [T; COLUMNS] {
+    let mut values = [columns[0][row]; COLUMNS];
+    for column in 0..COLUMNS {
+        values[column] = columns[column][row];
+    }
+    values
 }

@@ -25,6 +25,9 @@ const WEIGHTS_AT_ONCE: usize = 28 << 10;
 /// the output channels.
 const INPUT_AT_ONCE: usize = 256 << 10;
 
+/// Rows of a task where not even one stays in that cache: for so many, the weights are worth reading.
+const LEAST_LONG_ROWS: usize = 8;
+
 /// A dense convolution.
 pub(super) struct Direct {
     groups: Vec<Group>,
@@ -153,7 +156,9 @@ impl Direct {
         } else {
             size_of_val(x.values)
         };
-        let units_of_band = units.div_ceil(wanted.max(input / INPUT_AT_ONCE));
+        let rows_are_long = one_row.is_none() && input / units > INPUT_AT_ONCE;
+        let least = if rows_are_long { LEAST_LONG_ROWS } else { 1 };
+        let units_of_band = units.div_ceil(wanted.max(input / INPUT_AT_ONCE)).max(least);
         let bands = units.div_ceil(units_of_band);
         let parts = (wanted / bands).clamp(1, self.groups.len());
         let isa = y.context().isa;

@@ -8,7 +8,7 @@
 use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Device, Geometry, Map, global_mean},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, QuantStub, global_mean},
     semantic::Segmenter,
     weights::{WeightError, Weights},
 };
@@ -31,9 +31,12 @@ const OUTPUT_STRIDE: usize = 16;
 /// The network.
 #[derive(Module, Debug)]
 pub struct DeeplabMobilenetV2 {
+    input: QuantStub,
     stem: Conv2d,
     blocks: Vec<InvertedResidual>,
     image_pooling: Conv2d,
+    /// Of the pooled image, for the concatenation.
+    pooled: QuantStub,
     aspp: Conv2d,
     projection: Conv2d,
     classifier: Conv2d,
@@ -46,10 +49,12 @@ impl DeeplabMobilenetV2 {
         classes: usize,
         device: &Device,
     ) -> Result<Self, WeightError> {
-        let mut load = |name: &str, geometry, activation| {
+        let load = |weights: &mut Weights, name: &str, geometry, activation| {
             Conv2d::load(weights, name, geometry, activation, device)
         };
+        let input = QuantStub::load(weights, "MobilenetV2/MobilenetV2/input", device)?;
         let stem = load(
+            weights,
             "MobilenetV2/Conv",
             Geometry::new(3, 32, 3).stride(2),
             Activation::Relu6,
@@ -69,20 +74,26 @@ impl DeeplabMobilenetV2 {
                     0 => "MobilenetV2/expanded_conv".to_owned(),
                     index => format!("MobilenetV2/expanded_conv_{index}"),
                 };
+                let layer = |layer: &str| format!("{name}/{layer}");
+                let relu6 = Activation::Relu6;
+                let expand = Geometry::new(channels, width, 1);
+                let project = Geometry::new(width, outputs, 1);
+                let residual = repeat > 0;
                 blocks.push(InvertedResidual {
                     expand: (expansion != 1)
-                        .then(|| {
-                            let geometry = Geometry::new(channels, width, 1);
-                            load(&format!("{name}/expand"), geometry, Activation::Relu6)
-                        })
+                        .then(|| load(weights, &layer("expand"), expand, relu6))
                         .transpose()?,
-                    depthwise: load(&format!("{name}/depthwise"), depthwise, Activation::Relu6)?,
-                    project: load(
-                        &format!("{name}/project"),
-                        Geometry::new(width, outputs, 1),
-                        Activation::Identity,
-                    )?,
-                    residual: repeat > 0,
+                    depthwise: load(weights, &layer("depthwise"), depthwise, relu6)?,
+                    project: {
+                        let identity = Activation::Identity;
+                        let project = load(weights, &layer("project"), project, identity)?;
+                        if residual {
+                            project.load_addition(weights, &layer("add"))?
+                        } else {
+                            project
+                        }
+                    },
+                    residual,
                 });
                 channels = outputs;
                 if strides {
@@ -95,13 +106,18 @@ impl DeeplabMobilenetV2 {
         }
 
         let relu = Activation::Relu;
+        let branch = Geometry::new(channels, 256, 1);
+        let projection = Geometry::new(512, 256, 1);
         Ok(Self {
+            input,
             stem,
             blocks,
-            image_pooling: load("image_pooling", Geometry::new(channels, 256, 1), relu)?,
-            aspp: load("aspp0", Geometry::new(channels, 256, 1), relu)?,
-            projection: load("concat_projection", Geometry::new(512, 256, 1), relu)?,
+            image_pooling: load(weights, "image_pooling", branch, relu)?,
+            pooled: QuantStub::load(weights, "concat", device)?,
+            aspp: load(weights, "aspp0", branch, relu)?,
+            projection: load(weights, "concat_projection", projection, relu)?,
             classifier: load(
+                weights,
                 "logits/semantic",
                 Geometry::new(256, classes, 1),
                 Activation::Identity,
@@ -114,14 +130,14 @@ impl Segmenter for DeeplabMobilenetV2 {
     /// `[batch, 3, 16 n + 1, 16 m + 1]` in -1..1 to logits `[batch, classes, n + 1, m + 1]`, of which the
     /// corners lie on the corners of the input.
     fn forward(&self, x: Map) -> Map {
-        let mut x = self.stem.forward(x);
+        let mut x = self.stem.forward(self.input.forward(x));
         for block in &self.blocks {
             x = block.forward(x);
         }
         let local = self.aspp.forward(x.clone());
         let global = self.image_pooling.forward(global_mean(x));
         let [_, _, height, width] = local.dims();
-        let global = global.expand([height, width]);
+        let global = self.pooled.forward(global).expand([height, width]);
         let features = self.projection.forward(Map::concat(&[global, local]));
         self.classifier.forward(features)
     }

@@ -118,18 +118,20 @@ impl Run<'_> {
         unsafe {
             let initial = I::load_sums(self.depthwise.initial.as_ptr().add(block * LANES));
             let mut sums = [[initial; P]; R];
-            let w = self.depthwise.weights.as_ptr();
-            let w = w.add(block * K * Q * const { quad_bytes(I::WIDE) });
             // With two rows of outputs, the first lines are under the upper one only, the last under the lower.
             let alone = if R == 2 { S } else { 0 };
-            for line in 0..alone {
-                self.line::<I, K, Q, S, R, P, true, false>(lines, w, x, line, &mut sums);
-            }
-            for line in alone..K {
-                self.line::<I, K, Q, S, R, P, true, true>(lines, w, x, line, &mut sums);
-            }
-            for line in K..K + alone {
-                self.line::<I, K, Q, S, R, P, false, true>(lines, w, x, line, &mut sums);
+            for set in self.depthwise.sets_of(block) {
+                let w = self.depthwise.weights.as_ptr();
+                let w = w.add(set * K * Q * const { quad_bytes(I::WIDE) });
+                for line in 0..alone {
+                    self.line::<I, K, Q, S, R, P, true, false>(lines, w, x, line, &mut sums);
+                }
+                for line in alone..K {
+                    self.line::<I, K, Q, S, R, P, true, true>(lines, w, x, line, &mut sums);
+                }
+                for line in K..K + alone {
+                    self.line::<I, K, Q, S, R, P, false, true>(lines, w, x, line, &mut sums);
+                }
             }
             for r in 0..R {
                 if left >= P {
@@ -237,16 +239,18 @@ impl Run<'_> {
             // SAFETY: the lines have room for the whole quads of every output; the output is this task's.
             unsafe {
                 let mut sums = I::load_sums(self.depthwise.initial.as_ptr().add(block * LANES));
-                let mut w = self.depthwise.weights.as_ptr();
-                w = w.add(block * kernel * quads * self.depthwise.quad);
-                for line in &lines.under {
-                    let mut x = line.add(x * LANES);
-                    for _ in 0..quads {
-                        let pixels = I::load_pixels(x);
-                        let bytes = I::transpose(pixels, pixels, 0);
-                        sums = I::dot(sums, bytes, I::load_weights(w));
-                        x = x.add(QUAD * LANES);
-                        w = w.add(self.depthwise.quad);
+                for set in self.depthwise.sets_of(block) {
+                    let mut w = self.depthwise.weights.as_ptr();
+                    w = w.add(set * kernel * quads * self.depthwise.quad);
+                    for line in &lines.under {
+                        let mut x = line.add(x * LANES);
+                        for _ in 0..quads {
+                            let pixels = I::load_pixels(x);
+                            let bytes = I::transpose(pixels, pixels, 0);
+                            sums = I::dot(sums, bytes, I::load_weights(w));
+                            x = x.add(QUAD * LANES);
+                            w = w.add(self.depthwise.quad);
+                        }
                     }
                 }
                 let at = (row * self.output[1] + column) * LANES;

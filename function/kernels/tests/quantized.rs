@@ -416,7 +416,12 @@ fn nothing_saturates() {
             (-255, 255, 0),
             (255, 255, 0),
         ] {
-            let mut case = Case::new(geometry, Activation::Identity, [zero_point, 128, 128], false);
+            let mut case = Case::new(
+                geometry,
+                Activation::Identity,
+                [zero_point, 128, 128],
+                false,
+            );
             case.weight.fill(weight);
             let reach = f32::from(weight.abs()) * 255.0 * case.weight.len() as f32 / 16.0;
             case.scales.fill(0.5);

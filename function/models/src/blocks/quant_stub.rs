@@ -39,6 +39,7 @@ impl QuantStub {
                 let bytes = QuantizedPicture::quantize(&context, &picture, quantization);
                 Values::QuantizedPicture(context, Arc::new(bytes))
             }
+            Values::Quantized(map) if map.quantization() == quantization => Values::Quantized(map),
             Values::Quantized(map) => {
                 QuantizedMap::quantize(&map.dequantize(), quantization).into()
             }

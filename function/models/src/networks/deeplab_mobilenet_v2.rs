@@ -35,9 +35,8 @@ pub struct DeeplabMobilenetV2 {
     stem: Conv2d,
     blocks: Vec<InvertedResidual>,
     image_pooling: Conv2d,
-    /// Of the pooled image, for the concatenation.
-    pooled: QuantStub,
     aspp: Conv2d,
+    concat: QuantStub,
     projection: Conv2d,
     classifier: Conv2d,
 }
@@ -113,8 +112,8 @@ impl DeeplabMobilenetV2 {
             stem,
             blocks,
             image_pooling: load(weights, "image_pooling", branch, relu)?,
-            pooled: QuantStub::load(weights, "concat", device)?,
             aspp: load(weights, "aspp0", branch, relu)?,
+            concat: QuantStub::load(weights, "concat", device)?,
             projection: load(weights, "concat_projection", projection, relu)?,
             classifier: load(
                 weights,
@@ -134,10 +133,10 @@ impl Segmenter for DeeplabMobilenetV2 {
         for block in &self.blocks {
             x = block.forward(x);
         }
-        let local = self.aspp.forward(x.clone());
+        let local = self.concat.forward(self.aspp.forward(x.clone()));
         let global = self.image_pooling.forward(global_mean(x));
         let [_, _, height, width] = local.dims();
-        let global = self.pooled.forward(global).expand([height, width]);
+        let global = self.concat.forward(global).expand([height, width]);
         let features = self.projection.forward(Map::concat(&[global, local]));
         self.classifier.forward(features)
     }
@@ -177,13 +176,12 @@ mod tests {
     use segmenter_imaging::decode::{Exif, Options, decode};
 
     use crate::{
-        Device, Isa,
-        blocks::Precision,
-        catalogue,
+        Device, Isa, catalogue,
+        model::{Input, Model, Output},
         networks::Network,
         prediction::{ClassMap, Outcome, Selection},
         semantic::{InputRule, regions},
-        weights::Weights,
+        weights::{Weights, seeded},
     };
 
     const BACKGROUND: u8 = 0;
@@ -213,10 +211,25 @@ mod tests {
         Some(path)
     }
 
-    /// What the model makes of people among screens, 1200 x 600 pixels, with this longer side.
-    fn class_map(longer_side: u32) -> Option<ClassMap> {
-        let picture = shared("images/max/stc.jpg")?;
+    /// With the published weights; the class map has this longer side.
+    fn model(longer_side: u32, device: &Device) -> Option<Box<dyn Model>> {
         let weights = shared("weights/deeplabv3_mnv2_pascal_quant.tflite")?;
+        let format = catalogue::find("deeplabv3_mnv2_pascal")
+            .unwrap()
+            .weights
+            .format;
+        let mut weights = Weights::read(&weights, format, device.precision()).unwrap();
+        let model = Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side })
+            .build(&mut weights, device)
+            .unwrap();
+        weights.finish().unwrap();
+        Some(model)
+    }
+
+    /// What the model makes of people among screens, 1200 x 600 pixels, with this longer side.
+    fn class_map_on(longer_side: u32, device: &Device) -> Option<ClassMap> {
+        let picture = shared("images/max/stc.jpg")?;
+        let model = model(longer_side, device)?;
         let options = Options {
             exif: Exif::Ignore,
             ..Options::default()
@@ -224,16 +237,6 @@ mod tests {
         let picture = decode(&fs::read(picture).unwrap(), &options).unwrap();
         let size = [picture.width(), picture.height()];
         assert_eq!(size, [1200, 600]);
-
-        let format = catalogue::find("deeplabv3_mnv2_pascal")
-            .unwrap()
-            .weights
-            .format;
-        let mut weights = Weights::read(&weights, format, Precision::F32).unwrap();
-        let model = Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side })
-            .build(&mut weights, &Device::kernels(Isa::best()))
-            .unwrap();
-        weights.finish().unwrap();
 
         let input = model.preprocess(&picture);
         let output = model.forward(&[(&input, &SELECTION)]).remove(0);
@@ -243,19 +246,64 @@ mod tests {
         Some(map)
     }
 
+    fn class_map(longer_side: u32) -> Option<ClassMap> {
+        class_map_on(longer_side, &Device::kernels(Isa::best()))
+    }
+
     fn at(map: &ClassMap, row: u32, column: u32) -> u8 {
         map.classes[(row * map.width + column) as usize]
     }
 
     #[test]
     fn people_and_a_screen_are_where_the_original_service_finds_them() {
-        let Some(map) = class_map(513) else { return };
-        assert_eq!([map.width, map.height], [513, 256]);
-        assert_eq!(at(&map, 0, 0), BACKGROUND);
-        assert_eq!(at(&map, 128, 128), PERSON);
-        assert_eq!(at(&map, 130, 170), PERSON);
-        assert_eq!(at(&map, 200, 500), TV);
-        assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
+        for device in [Device::kernels(Isa::best()), Device::integers(Isa::best())] {
+            let Some(map) = class_map_on(513, &device) else {
+                return;
+            };
+            assert_eq!([map.width, map.height], [513, 256]);
+            assert_eq!(at(&map, 0, 0), BACKGROUND);
+            assert_eq!(at(&map, 128, 128), PERSON);
+            assert_eq!(at(&map, 130, 170), PERSON);
+            assert_eq!(at(&map, 200, 500), TV);
+            assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
+        }
+    }
+
+    /// Compared with `scripts/parity_litert.py`, on every set of instructions.
+    #[test]
+    fn logits_in_integers_are_those_of_litert() {
+        let expected: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/parity/deeplab_mobilenet_v2.json"))
+                .unwrap();
+        let number = |field: &str| expected[field].as_f64().unwrap() as f32;
+        let bytes = seeded::picture([513, 513]).into_iter();
+        let bytes = bytes.map(|value| (value * 255.0).round_ties_even());
+        let input = Input {
+            shape: [3, 513, 513],
+            samples: bytes.map(|byte| (byte - 128.0) / 128.0).collect(),
+        };
+        let mut first = None;
+        for isa in Isa::available() {
+            let Some(model) = model(513, &Device::integers(isa)) else {
+                return;
+            };
+            let output = model.forward(&[(&input, &SELECTION)]).remove(0);
+            let Output::Logits { shape, values } = output else {
+                panic!("no logits");
+            };
+            assert_eq!(shape, [21, 33, 33]);
+            assert_eq!(&values, first.get_or_insert(values.clone()), "{isa}");
+
+            let sampled = values.iter().step_by(number("step") as usize);
+            let bytes = sampled.map(|value| value / number("scale") + number("zero_point"));
+            let expected = expected["bytes"].as_array().unwrap().iter();
+            let expected = expected.map(|byte| byte.as_f64().unwrap() as f32);
+            let off: Vec<f32> = bytes.zip(expected).map(|(a, b)| (a - b).abs()).collect();
+            let same = off.iter().filter(|&&off| off < 0.5).count();
+            println!("{isa}: {same} of {} bytes are the same", off.len());
+            assert!(same * 100 > off.len() * 90);
+            assert!(off.iter().all(|&off| off < 2.5));
+        }
     }
 
     #[test]

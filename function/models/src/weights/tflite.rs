@@ -389,17 +389,15 @@ impl Steps {
         Ok(Some(Self {
             kind,
             scales,
-            zero_points: zero_points.map(|zero| zero.saturating_sub(middle)).collect(),
+            zero_points: zero_points
+                .map(|zero| zero.saturating_sub(middle))
+                .collect(),
             axis: i32::from_le_bytes(axis.unwrap_or_default()),
         }))
     }
 
     /// Scales and zero points, one of each for every index of this axis; an error if there are others.
-    fn along(
-        &self,
-        shape: &[usize],
-        axis: usize,
-    ) -> Result<(Vec<f32>, Vec<f32>), &'static str> {
+    fn along(&self, shape: &[usize], axis: usize) -> Result<(Vec<f32>, Vec<f32>), &'static str> {
         let length = shape.get(axis).copied().unwrap_or(1);
         let zero_points = self.zero_points.iter().map(|&zero| zero as f32);
         let zero_points: Vec<_> = zero_points.collect();
@@ -573,13 +571,14 @@ mod tests {
         ])
     }
 
-    fn operator(code: u32, inputs: &[i32]) -> Piece {
+    fn operator(code: u32, inputs: &[i32], outputs: &[i32]) -> Piece {
         Table(vec![
             (
                 super::OPERATOR_CODE_INDEX,
                 Scalar(code.to_le_bytes().to_vec()),
             ),
             (super::OPERATOR_INPUTS, Piece::ints(inputs)),
+            (super::OPERATOR_OUTPUTS, Piece::ints(outputs)),
         ])
     }
 
@@ -601,7 +600,13 @@ mod tests {
         let buffer = |bytes: &[u8]| Table(vec![(super::BUFFER_DATA, Piece::bytes(bytes))]);
         let none = Table(vec![]);
         let tensors = vec![
-            tensor("input", &[1, 4, 4, 3], 3, 0, none.clone()),
+            tensor(
+                "input",
+                &[1, 4, 4, 3],
+                3,
+                0,
+                quantization(&[0.125], &[127], 0),
+            ),
             tensor(
                 "a/fold;a/weights_quant/x",
                 &[2, 1, 2, 3],
@@ -617,15 +622,25 @@ mod tests {
                 3,
                 quantization(&[1.0, 0.1], &[0, 1], 3),
             ),
+            tensor(
+                "relu;a/add",
+                &[1, 4, 4, 2],
+                3,
+                0,
+                quantization(&[0.75], &[], 0),
+            ),
+            tensor("sum", &[1, 4, 4, 2], 9, 0, quantization(&[2.0], &[-128], 0)),
+            tensor("out", &[1, 4, 4, 2], 0, 0, none.clone()),
         ];
         let graph = Table(vec![
             (super::SUBGRAPH_TENSORS, Tables(tensors)),
+            (super::SUBGRAPH_INPUTS, Piece::ints(&[0])),
             (
                 super::SUBGRAPH_OPERATORS,
                 Tables(vec![
-                    operator(0, &[0, 1, 2]),
-                    operator(2, &[0]),
-                    operator(1, &[0, 3, -1]),
+                    operator(0, &[0, 1, 2], &[4]),
+                    operator(2, &[0], &[5]),
+                    operator(1, &[0, 3, -1], &[6]),
                 ]),
             ),
         ]);
@@ -653,19 +668,46 @@ mod tests {
     }
 
     #[test]
-    fn layers_come_out_dequantised_in_torchs_layout() {
+    fn layers_come_out_in_torchs_layout() {
         let tensors = read(&tiny()).unwrap();
         let names: Vec<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.bias", "a.weight", "b.weight"]);
+        let [Held::Floats(bias), Held::Integers(a), Held::Integers(b)] =
+            [0, 1, 2].map(|index| tensors[index].1.clone())
+        else {
+            panic!("{tensors:?}");
+        };
 
-        assert_eq!(tensors[0].1.values, [2.0, -1.0]);
-        assert_eq!(tensors[1].1.shape, [2, 3, 1, 2]);
+        assert_eq!(bias.values, [2.0, -1.0]);
+        assert_eq!(a.shape, [2, 3, 1, 2]);
         assert_eq!(
-            tensors[1].1.values,
+            (&a.scales[..], &a.zero_points[..]),
+            (&[0.5; 2][..], &[-126.0; 2][..])
+        );
+        assert_eq!(a.centred(), [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
+        assert_eq!(
+            a.dequantized().values,
             [0.0, 1.5, 0.5, 2.0, 1.0, 2.5, 3.0, 4.5, 3.5, 5.0, 4.0, 5.5]
         );
-        assert_eq!(tensors[2].1.shape, [2, 1, 2, 1]);
-        assert_eq!(tensors[2].1.values, [1.0, -1.0, 1.0, 2.0]);
+        assert_eq!(b.shape, [2, 1, 2, 1]);
+        assert_eq!(b.dequantized().values, [1.0, -1.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn outputs_are_called_as_their_layers_and_others_as_they_are() {
+        let outputs = read_for(&tiny(), Precision::Int8).unwrap().outputs;
+        let quantization = |scale, zero_point| Quantization { scale, zero_point };
+        let expected = [
+            ("input", quantization(0.125, 127)),
+            ("a", quantization(0.75, 0)),
+            ("sum", quantization(2.0, 0)),
+        ];
+        assert_eq!(
+            outputs,
+            expected.map(|(name, of)| (name.to_owned(), of)).to_vec()
+        );
+        let floats = read_for(&tiny(), Precision::F32).unwrap();
+        assert!(floats.outputs.is_empty());
     }
 
     #[test]
@@ -696,7 +738,7 @@ mod tests {
                 0,
                 quantization(&[1.0], &[], 0),
             ));
-            operators.push(operator(0, &[0, layer]));
+            operators.push(operator(0, &[0, layer], &[]));
         }
         let graph = Table(vec![
             (super::SUBGRAPH_TENSORS, Tables(tensors)),
@@ -737,7 +779,7 @@ mod tests {
         let logits = tensors
             .iter()
             .find(|(name, _)| name == "logits/semantic.weight");
-        assert_eq!(logits.unwrap().1.shape, [21, 256, 1, 1]);
+        assert_eq!(logits.unwrap().1.shape(), [21, 256, 1, 1]);
 
         for length in (0..file.len()).step_by(file.len() / 64) {
             assert!(read(&file[..length]).is_err(), "cut to {length} bytes");

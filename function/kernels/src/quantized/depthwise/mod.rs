@@ -58,7 +58,7 @@ impl Depthwise {
         let mut sets = vec![0];
         for block in weight.chunks(LANES * kernel * kernel) {
             let sets_of_block = block.iter().map(|&value| parts(value, wide).count());
-            sets.push(sets[sets.len() - 1] + sets_of_block.max().unwrap_or(0));
+            sets.push(sets[sets.len() - 1] + sets_of_block.max().unwrap_or(0).max(1));
         }
         let mut weights = Arena::default().take(sets[blocks] * kernel * quads * quad);
         weights.fill(0);
@@ -82,7 +82,7 @@ impl Depthwise {
         }
     }
 
-    /// The sets of weights of a block.
+    /// The sets of weights of a block, of which there is one at least.
     #[inline(always)]
     fn sets_of(&self, block: usize) -> Range<usize> {
         self.sets[block]..self.sets[block + 1]
@@ -283,8 +283,13 @@ impl Run<'_> {
             let length = line.len().min(width);
             line[..length].copy_from_slice(&pixels[..length]);
         } else {
-            for (column, pixel) in (padding[0]..).zip(pixels) {
-                line[column % dilation * self.phase + column / dilation] = *pixel;
+            let (mut phase, mut at) = (padding[0] % dilation, padding[0] / dilation);
+            for pixel in pixels {
+                line[phase * self.phase + at] = *pixel;
+                phase += 1;
+                if phase == dilation {
+                    (phase, at) = (0, at + 1);
+                }
             }
         }
     }

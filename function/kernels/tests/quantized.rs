@@ -365,6 +365,32 @@ proptest! {
     }
 
     #[test]
+    fn pixels_expanded_and_maps_concatenated(
+        batch in 0usize..3, blocks in 0usize..3, channels in 1usize..40, sides in sides(9),
+    ) {
+        let of = Quantization { scale: 0.3, zero_point: 7 };
+        let (first, pixels) = (16 * blocks, sides[0] * sides[1]);
+        let [shape, pixel] = [[batch, first, sides[0], sides[1]], [batch, channels, 1, 1]];
+        let x = bytes(shape.iter().product(), 12);
+        let pixel_bytes = bytes(batch * channels, 13);
+        let mut expected = Vec::new();
+        for n in 0..batch {
+            expected.extend(&x[n * first * pixels..][..first * pixels]);
+            let pixel = &pixel_bytes[n * channels..][..channels];
+            expected.extend(pixel.iter().flat_map(|&byte| vec![byte; pixels]));
+        }
+        for isa in Isa::available() {
+            let context = Context::new(isa);
+            let x = map(&context, &x, shape, of);
+            let pixel = map(&context, &pixel_bytes, pixel, of).expand(sides);
+            let y = QuantizedMap::concat(&[&x, &pixel]);
+            prop_assert_eq!(y.shape(), [batch, first + channels, sides[0], sides[1]]);
+            prop_assert_eq!(y.quantization(), of);
+            prop_assert_eq!(y.to_planar(), &expected[..]);
+        }
+    }
+
+    #[test]
     fn means(batch in 0usize..3, channels in 1usize..40, sides in sides(20), zero_point: u8) {
         let of = Quantization { scale: 0.3, zero_point };
         let shape = [batch, channels, sides[0], sides[1]];

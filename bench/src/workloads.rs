@@ -195,6 +195,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         weights: Weights::Shared("weights/deeplabv3_mnv2_pascal_quant.tflite"),
         contestants: &[
             ours(&[Preprocess, Forward, Postprocess]),
+            integers(&[Preprocess, Forward, Postprocess]),
             stock(&[Preprocess, Forward, Postprocess]),
             Contestant {
                 name: "LiteRT with XNNPACK, uint8",

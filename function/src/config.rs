@@ -63,10 +63,10 @@ pub struct Model {
     /// Whose operations run on the processor: `fast` are segmenter's own, `stock` burn's
     #[arg(long, env = "SEGMENTER_KERNELS", value_name = "WHOSE", default_value = "fast", value_parser = parse_kernels)]
     pub kernels: Kernels,
-    /// What the network calculates with: f32, int8, which finds a little less, or auto, which is int8 where the
-    /// model has such weights and the processor is fast with them
-    #[arg(long, env = "SEGMENTER_PRECISION", value_name = "NUMBERS", default_value = "f32", value_parser = parse_precision)]
-    pub precision: Precision,
+    /// What the network calculates with: f32, int8, or auto, which is int8 where the model has such weights and the
+    /// processor is fast with them [default: auto for models that find no less in int8, f32 for others]
+    #[arg(long, env = "SEGMENTER_PRECISION", value_name = "NUMBERS", value_parser = parse_precision)]
+    pub precision: Option<Precision>,
     /// Vector instructions of the fast kernels: avx512, avx2 or portable [default: the best the processor has]
     #[arg(long, env = "SEGMENTER_CPU", value_name = "NAME")]
     pub cpu: Option<Isa>,
@@ -303,11 +303,12 @@ impl Model {
         let entry = self.entry();
         let has_integers = entry.is_some_and(|entry| entry.network.has_integers());
         let precision = match (self.precision, self.kernels) {
-            (Precision::F32, _) | (Precision::Auto, Kernels::Stock) => F32,
-            (Precision::Auto, Kernels::Fast) => {
+            (Some(Precision::F32), _) | (None | Some(Precision::Auto), Kernels::Stock) => F32,
+            (None, Kernels::Fast) => entry.map_or(F32, |entry| entry.default_precision(isa)),
+            (Some(Precision::Auto), Kernels::Fast) => {
                 entry.map_or(F32, |entry| entry.network.fastest_precision(isa))
             }
-            (Precision::Int8, _) if !has_integers => {
+            (Some(Precision::Int8), _) if !has_integers => {
                 let with = catalogue::CATALOGUE
                     .iter()
                     .filter(|entry| entry.network.has_integers());
@@ -317,8 +318,8 @@ impl Model {
                     others: names.join(", "),
                 });
             }
-            (Precision::Int8, Kernels::Stock) => return Err(DeviceError::StockIntegers),
-            (Precision::Int8, Kernels::Fast) => Int8,
+            (Some(Precision::Int8), Kernels::Stock) => return Err(DeviceError::StockIntegers),
+            (Some(Precision::Int8), Kernels::Fast) => Int8,
         };
         Ok(match (self.kernels, precision) {
             (Kernels::Fast, Int8) => segmenter_models::Device::integers(isa),
@@ -515,6 +516,11 @@ mod tests {
             F32
         };
         assert_eq!(precision(&[]), Ok(F32));
+        let as_good = "--model=deeplabv3_mnv2_pascal";
+        assert_eq!(precision(&[as_good]), Ok(best));
+        assert_eq!(precision(&[as_good, "--precision=f32"]), Ok(F32));
+        assert_eq!(precision(&[as_good, "--kernels=stock"]), Ok(F32));
+        assert_eq!(precision(&[as_good, "--cpu=portable"]), Ok(F32));
         assert_eq!(precision(&["--precision=auto"]), Ok(best));
         assert_eq!(precision(&["--cpu=portable", "--precision=int8"]), Ok(Int8));
         let floats = [

@@ -30,7 +30,7 @@ fn values(count: usize, seed: u64, [low, high]: [f32; 2]) -> Vec<f32> {
 /// A convolution, and what it is made of.
 struct Case {
     geometry: Geometry,
-    weight: Vec<i8>,
+    weight: Vec<i16>,
     scales: Vec<f32>,
     bias: Option<Vec<f32>>,
     activation: Activation,
@@ -39,13 +39,14 @@ struct Case {
 }
 
 impl Case {
-    fn new(geometry: Geometry, activation: Activation, zero_points: [u8; 2], bias: bool) -> Self {
+    fn new(geometry: Geometry, activation: Activation, zero_points: [u8; 3], bias: bool) -> Self {
         let [outputs, inputs, height, width] = geometry.weight_shape();
         let weight = bytes(outputs * inputs * height * width, 1);
+        let of_weight = |byte| i16::from(byte) - i16::from(zero_points[2]);
         // Outputs fill their bytes, and some lie beyond.
         let spread = 50.0 * 50.0 * ((inputs * height * width) as f32).sqrt();
         Self {
-            weight: weight.into_iter().map(u8::cast_signed).collect(),
+            weight: weight.into_iter().map(of_weight).collect(),
             scales: values(outputs, 2, [0.004, 0.02]),
             bias: bias.then(|| values(outputs, 3, [-5.0, 5.0])),
             geometry,
@@ -232,6 +233,12 @@ fn activation() -> impl Strategy<Value = Activation> {
     prop::sample::select(done.to_vec())
 }
 
+/// Of input, output and weights. Weights that are less an odd one may be greater than a byte: none, some, or many.
+fn zero_points() -> impl Strategy<Value = [u8; 3]> {
+    let of_weights = prop_oneof![Just(128), 125_u8..132, any::<u8>()];
+    (any::<[u8; 2]>(), of_weights).prop_map(|([input, output], weights)| [input, output, weights])
+}
+
 fn sides(most: usize) -> impl Strategy<Value = [usize; 2]> {
     [1..=most, 1..=most]
 }
@@ -242,7 +249,7 @@ proptest! {
     #[test]
     fn pointwise(
         inputs in 1usize..70, outputs in 1usize..150, stride in 1usize..3, batch in 0usize..4,
-        sides in sides(9), activation in activation(), zero_points: [u8; 2], bias: bool,
+        sides in sides(9), activation in activation(), zero_points in zero_points(), bias: bool,
     ) {
         let geometry = Geometry::new(inputs, outputs, 1).stride(stride);
         check(&Case::new(geometry, activation, zero_points, bias), batch, sides);
@@ -252,7 +259,7 @@ proptest! {
     fn dense(
         inputs in 1usize..40, outputs in 1usize..40, kernel in 1usize..8, stride in 1usize..4,
         dilation in 1usize..4, before in 0usize..5, after in 0usize..5, batch in 1usize..3,
-        sides in sides(12), activation in activation(), zero_points: [u8; 2], bias: bool,
+        sides in sides(12), activation in activation(), zero_points in zero_points(), bias: bool,
     ) {
         let geometry = Geometry::new(inputs, outputs, kernel)
             .dilation(dilation).stride(stride).padding(before, after);
@@ -262,7 +269,7 @@ proptest! {
     #[test]
     fn depthwise(
         channels in 2usize..40, kernel in 1usize..8, stride in 1usize..4, dilation in 1usize..3,
-        batch in 1usize..3, sides in sides(20), activation in activation(), zero_points: [u8; 2],
+        batch in 1usize..3, sides in sides(20), activation in activation(), zero_points in zero_points(),
         bias: bool,
     ) {
         let geometry = Geometry::depthwise(channels, kernel).dilation(dilation).stride(stride);
@@ -272,7 +279,7 @@ proptest! {
     #[test]
     fn depthwise_of_the_usual_sides(
         channels in 2usize..40, kernel in prop::sample::select(vec![3usize, 5]), stride in 1usize..3,
-        batch in 1usize..3, sides in sides(40), activation in activation(), zero_points: [u8; 2],
+        batch in 1usize..3, sides in sides(40), activation in activation(), zero_points in zero_points(),
     ) {
         let geometry = Geometry::depthwise(channels, kernel).stride(stride);
         check(&Case::new(geometry, activation, zero_points, false), batch, sides);
@@ -281,7 +288,7 @@ proptest! {
     #[test]
     fn depthwise_padded_anyhow(
         channels in 2usize..20, kernel in 1usize..6, stride in 1usize..3, dilation in 1usize..4,
-        before in 0usize..6, after in 0usize..6, sides in sides(14), zero_points: [u8; 2],
+        before in 0usize..6, after in 0usize..6, sides in sides(14), zero_points in zero_points(),
     ) {
         let geometry = Geometry::depthwise(channels, kernel)
             .stride(stride).dilation(dilation).padding(before, after);
@@ -291,7 +298,7 @@ proptest! {
     #[test]
     fn of_a_doubled_map(
         channels in 2usize..40, kernel in prop::sample::select(vec![1usize, 3, 5, 7]),
-        batch in 1usize..4, sides in sides(9), activation in activation(), zero_points: [u8; 2],
+        batch in 1usize..4, sides in sides(9), activation in activation(), zero_points in zero_points(),
     ) {
         let geometry = Geometry::depthwise(channels, kernel);
         let case = Case::new(geometry, activation, zero_points, true);
@@ -317,7 +324,7 @@ proptest! {
     #[test]
     fn of_pictures(
         outputs in 1usize..70, kernel in 1usize..8, stride in 1usize..3, batch in 0usize..3,
-        sides in sides(24), activation in activation(), zero_points: [u8; 2],
+        sides in sides(24), activation in activation(), zero_points in zero_points(),
     ) {
         let geometry = Geometry::new(3, outputs, kernel).stride(stride);
         let case = Case::new(geometry, activation, zero_points, true);
@@ -358,6 +365,32 @@ proptest! {
     }
 
     #[test]
+    fn pixels_expanded_and_maps_concatenated(
+        batch in 0usize..3, blocks in 0usize..3, channels in 1usize..40, sides in sides(9),
+    ) {
+        let of = Quantization { scale: 0.3, zero_point: 7 };
+        let (first, pixels) = (16 * blocks, sides[0] * sides[1]);
+        let [shape, pixel] = [[batch, first, sides[0], sides[1]], [batch, channels, 1, 1]];
+        let x = bytes(shape.iter().product(), 12);
+        let pixel_bytes = bytes(batch * channels, 13);
+        let mut expected = Vec::new();
+        for n in 0..batch {
+            expected.extend(&x[n * first * pixels..][..first * pixels]);
+            let pixel = &pixel_bytes[n * channels..][..channels];
+            expected.extend(pixel.iter().flat_map(|&byte| vec![byte; pixels]));
+        }
+        for isa in Isa::available() {
+            let context = Context::new(isa);
+            let x = map(&context, &x, shape, of);
+            let pixel = map(&context, &pixel_bytes, pixel, of).expand(sides);
+            let y = QuantizedMap::concat(&[&x, &pixel]);
+            prop_assert_eq!(y.shape(), [batch, first + channels, sides[0], sides[1]]);
+            prop_assert_eq!(y.quantization(), of);
+            prop_assert_eq!(y.to_planar(), &expected[..]);
+        }
+    }
+
+    #[test]
     fn means(batch in 0usize..3, channels in 1usize..40, sides in sides(20), zero_point: u8) {
         let of = Quantization { scale: 0.3, zero_point };
         let shape = [batch, channels, sides[0], sides[1]];
@@ -393,7 +426,7 @@ fn large_ones() {
         Geometry::depthwise(100, 5),
         Geometry::depthwise(36, 3).stride(2),
     ] {
-        let case = Case::new(geometry, Activation::Relu, [60, 70], true);
+        let case = Case::new(geometry, Activation::Relu, [60, 70, 130], true);
         check(&case, 2, [41, 37]);
     }
 }
@@ -402,10 +435,21 @@ fn large_ones() {
 #[test]
 fn nothing_saturates() {
     for geometry in [Geometry::new(64, 16, 3), Geometry::depthwise(16, 5)] {
-        for (weight, byte, zero_point) in [(-128, 255, 0), (127, 255, 0), (-128, 0, 255)] {
-            let mut case = Case::new(geometry, Activation::Identity, [zero_point, 128], false);
+        for (weight, byte, zero_point) in [
+            (-128, 255, 0),
+            (127, 255, 0),
+            (-128, 0, 255),
+            (-255, 255, 0),
+            (255, 255, 0),
+        ] {
+            let mut case = Case::new(
+                geometry,
+                Activation::Identity,
+                [zero_point, 128, 128],
+                false,
+            );
             case.weight.fill(weight);
-            let reach = 128.0 * 255.0 * case.weight.len() as f32 / 16.0;
+            let reach = f32::from(weight.abs()) * 255.0 * case.weight.len() as f32 / 16.0;
             case.scales.fill(0.5);
             case.output.scale = case.input.scale * 0.5 * reach / 120.0;
             let shape = [1, geometry.inputs, 6, 7];
@@ -432,7 +476,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         Geometry::depthwise(48, 5),
     ] {
         let shape = [1, 48, 40, 51];
-        let case = Case::new(geometry, Activation::Relu, [10, 0], true);
+        let case = Case::new(geometry, Activation::Relu, [10, 0, 120], true);
         let x = bytes(shape.iter().product(), 1);
         let conv = case.conv(isa);
         let run = |threads| {

@@ -2,7 +2,7 @@
 //! `scripts/agreement_litert.py`:
 //!
 //! ```text
-//! class_maps WEIGHTS OUT_DIR PICTURE...
+//! class_maps f32|int8 WEIGHTS OUT_DIR PICTURE...
 //! ```
 //!
 //! Pictures are not turned by their EXIF orientation.
@@ -19,11 +19,17 @@ use segmenter_models::{Device, Isa, Outcome, Selection, catalogue, load};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(weights), Some(out)) = (arguments.next(), arguments.next()) else {
-        return Err("expected: class_maps WEIGHTS OUT_DIR PICTURE...".into());
+    let [precision, weights, out] = [(); 3].map(|()| arguments.next());
+    let (Some(precision), Some(weights), Some(out)) = (precision, weights, out) else {
+        return Err("expected: class_maps f32|int8 WEIGHTS OUT_DIR PICTURE...".into());
+    };
+    let device = match precision.to_str() {
+        Some("f32") => Device::kernels(Isa::best()),
+        Some("int8") => Device::integers(Isa::best()),
+        _ => return Err("expected f32 or int8".into()),
     };
     let entry = catalogue::find("deeplabv3_mnv2_pascal").ok_or("not in the catalogue")?;
-    let model = load(entry, &weights, &Device::kernels(Isa::best()))?;
+    let model = load(entry, &weights, &device)?;
 
     let options = Options {
         exif: Exif::Ignore,

@@ -1,6 +1,8 @@
 //! Which models there are: data, no code.
 
-use crate::{classes, networks::Network, semantic::InputRule};
+use segmenter_kernels::Isa;
+
+use crate::{blocks::Precision, classes, networks::Network, semantic::InputRule};
 
 /// One model of the catalogue.
 #[derive(Debug)]
@@ -21,6 +23,20 @@ pub struct Entry {
     pub weights: WeightsFile,
     /// The network that these weights are for.
     pub network: Network,
+    /// Whether it finds no less in 8-bit integers than in floats, so that it is calculated in these by default
+    /// where they are fast.
+    pub as_good_in_integers: bool,
+}
+
+impl Entry {
+    /// What it is calculated with unless asked for otherwise, with these instructions.
+    pub fn default_precision(&self, isa: Isa) -> Precision {
+        if self.as_good_in_integers {
+            self.network.fastest_precision(isa)
+        } else {
+            Precision::F32
+        }
+    }
 }
 
 /// The models, the default first.
@@ -41,6 +57,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "Apache-2.0",
         },
         network: Network::MaskRcnnFbnet,
+        as_good_in_integers: false,
     },
     Entry {
         name: "maskrcnn_resnet50_fpn",
@@ -57,6 +74,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "BSD-3-Clause",
         },
         network: Network::MaskRcnnResnet50Fpn,
+        as_good_in_integers: false,
     },
     Entry {
         name: "fasterrcnn_resnet50_fpn",
@@ -73,6 +91,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "BSD-3-Clause",
         },
         network: Network::FasterRcnnResnet50Fpn,
+        as_good_in_integers: false,
     },
     Entry {
         name: "deeplabv3_mnv2_pascal",
@@ -90,6 +109,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "Apache-2.0",
         },
         network: Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side: 513 }),
+        as_good_in_integers: true,
     },
     Entry {
         name: "deeplabv3_resnet50",
@@ -106,6 +126,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "BSD-3-Clause",
         },
         network: Network::DeeplabResnet50(InputRule::ShorterSide(520)),
+        as_good_in_integers: false,
     },
     Entry {
         name: "deeplabv3_resnet101",
@@ -122,6 +143,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "BSD-3-Clause",
         },
         network: Network::DeeplabResnet101(InputRule::ShorterSide(520)),
+        as_good_in_integers: false,
     },
     Entry {
         name: "deeplabv3_mobilenet_v3_large",
@@ -138,6 +160,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "BSD-3-Clause",
         },
         network: Network::DeeplabMobilenetV3(InputRule::ShorterSide(520)),
+        as_good_in_integers: false,
     },
     Entry {
         name: "lraspp_mobilenet_v3_large",
@@ -154,6 +177,7 @@ pub const CATALOGUE: &[Entry] = &[
             licence: "BSD-3-Clause",
         },
         network: Network::LrasppMobilenetV3(InputRule::ShorterSide(520)),
+        as_good_in_integers: false,
     },
 ];
 

@@ -16,11 +16,12 @@ use crate::{
     trace::Timed,
 };
 
-/// Weights of 8 bits: `(values - zero point) * scale`, each output channel with its own scale.
+/// Weights of 8 bits: `value * scale`, each output channel with its own scale.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizedWeight<'a> {
-    /// In the order of [`Geometry::weight_shape`].
-    pub values: &'a [i8],
+    /// In the order of [`Geometry::weight_shape`], -255 to 255: the zero point is taken away. Those that a byte
+    /// cannot hold take more time on some processors, which does not count as long as they are few.
+    pub values: &'a [i16],
     /// One an output channel.
     pub scales: &'a [f32],
 }
@@ -51,8 +52,8 @@ impl QuantizedConv {
     /// A linear layer is a convolution of side 1 on maps of one pixel.
     ///
     /// # Panics
-    /// If the lengths are not those of the geometry, if there are groups and it is not depthwise, or if the
-    /// activation is another.
+    /// If the lengths are not those of the geometry, if a weight is greater, if there are groups and it is not
+    /// depthwise, or if the activation is another.
     pub fn new(
         isa: Isa,
         geometry: Geometry,
@@ -63,6 +64,7 @@ impl QuantizedConv {
     ) -> Self {
         let QuantizedWeight { values, scales } = weight;
         assert_eq!(values.len(), geometry.weight_shape().iter().product());
+        assert!(values.iter().all(|value| (-255..=255).contains(value)));
         assert_eq!(scales.len(), geometry.outputs);
         assert!(bias.is_none_or(|bias| bias.len() == geometry.outputs));
         assert!(geometry.stride > 0 && geometry.dilation > 0 && geometry.kernel > 0);
@@ -232,9 +234,9 @@ impl QuantizedConv {
 }
 
 /// The most that the sum of each output can be.
-fn reach(weight: &[i8], outputs: usize) -> Vec<f32> {
+fn reach(weight: &[i16], outputs: usize) -> Vec<f32> {
     let of_output = weight.chunks(weight.len().div_ceil(outputs.max(1)).max(1));
-    let sizes = of_output.map(|weight| weight.iter().map(|w| f32::from(w.unsigned_abs())).sum());
+    let sizes = of_output.map(|weight| weight.iter().map(|w| f32::from(w.abs())).sum());
     sizes.map(|size: f32| size * f32::from(u8::MAX)).collect()
 }
 

@@ -2,13 +2,18 @@
 //!
 //! Taps beside the input are not multiplied with: a sum begins with what the input's zero point times the
 //! weights of the taps on the input takes away.
+//!
+//! Where weights are packed as bytes and one is greater than a byte, what it is greater by is multiplied for itself,
+//! in a step that only the tiles of its output channel take.
+
+use std::collections::BTreeMap;
 
 use super::{
     Integers, QuantizedMap,
     convert::QuantizedPicture,
     requantize::{Output, Requantize},
-    simd::{QUAD, pack, quad_bytes},
-    tile::{Place, Stretch},
+    simd::{QUAD, pack, parts, quad_bytes},
+    tile::{Place, Rest, Stretch},
 };
 use crate::{
     Geometry,
@@ -44,12 +49,12 @@ pub(super) struct Dense {
 }
 
 /// Blocks of output channels that a tile covers together.
-#[derive(Clone, Copy)]
 struct Group {
     first: usize,
     blocks: usize,
     /// Of its first weight.
     weights: usize,
+    rests: Vec<Rest>,
 }
 
 /// What a convolution reads: a map, or a picture.
@@ -83,7 +88,7 @@ impl<'a> Source<'a> {
 
 impl Dense {
     /// `zero_point` is that of the input.
-    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[i8], zero_point: u8) -> Self {
+    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[i16], zero_point: u8) -> Self {
         let Geometry {
             inputs,
             outputs,
@@ -101,23 +106,43 @@ impl Dense {
         let mut start = 0;
         let mut packed = Vec::new();
         for (first, blocks_of) in groups(blocks, most_blocks) {
+            // By the number of the part, and the row of quads that it belongs to.
+            let mut rests = BTreeMap::new();
             for output in first * LANES..outputs.min((first + blocks_of) * LANES) {
                 let (block, lane) = (output / LANES - first, output % LANES);
                 for input in 0..inputs {
                     for tap in 0..taps {
                         let value = weight[(output * inputs + input) * taps + tap];
                         let row = (input / LANES * taps + tap) * QUADS + input % LANES / QUAD;
-                        let at = start + (row * blocks_of + block) * quad;
-                        pack(&mut weights[at..][..quad], wide, lane, input % QUAD, value);
+                        for (number, part) in parts(value, wide).enumerate() {
+                            let row = if number == 0 {
+                                &mut weights[start + row * blocks_of * quad..]
+                            } else {
+                                let none = || vec![0; blocks_of * quad];
+                                rests.entry((number, row)).or_insert_with(none)
+                            };
+                            let to = &mut row[block * quad..][..quad];
+                            pack(to, wide, lane, input % QUAD, part);
+                        }
                         of_taps[tap * blocks * LANES + output] -=
                             i32::from(zero_point) * i32::from(value);
                     }
                 }
             }
+            let rests = rests.into_iter().map(|((_, row), weights)| {
+                let (block, tap) = (row / QUADS / taps, row / QUADS % taps);
+                Rest {
+                    tap: [tap / kernel, tap % kernel],
+                    block,
+                    quad: row % QUADS,
+                    weights,
+                }
+            });
             packed.push(Group {
                 first,
                 blocks: blocks_of,
                 weights: start,
+                rests: rests.collect(),
             });
             start += input_blocks * taps * QUADS * blocks_of * quad;
         }
@@ -243,11 +268,13 @@ impl Run<'_> {
         let all = Stretch {
             quads: inputs.div_ceil(QUAD),
             taps: [1, 1],
+            first_tap: [0, 0],
             x_pixel: geometry.stride * self.pixel,
             x_tap: [dilation * width * self.pixel, dilation * self.pixel],
             x_block: self.x.len() / inputs.div_ceil(LANES),
             w_tap: [kernel * w_tap, w_tap],
             w_block: kernel * kernel * w_tap,
+            rests: &group.rests,
             y_block: rows * columns * LANES,
             block: group.first,
             requantize: self.requantize,
@@ -276,7 +303,12 @@ impl Run<'_> {
                 let taps = [bottom - top, right - left];
                 // Where the kernel lies beside the input, there is nothing to sum.
                 let quads = if taps.contains(&0) { 0 } else { all.quads };
-                let stretch = Stretch { quads, taps, ..all };
+                let stretch = Stretch {
+                    quads,
+                    taps,
+                    first_tap: [top, left],
+                    ..all
+                };
                 let some;
                 let initial = if taps == [kernel; 2] {
                     initial

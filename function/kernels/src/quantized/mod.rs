@@ -8,6 +8,7 @@
 //! operations, and is the same on every set of instructions.
 
 mod add;
+mod combine;
 mod conv;
 mod convert;
 mod dense;

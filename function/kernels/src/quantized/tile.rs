@@ -14,6 +14,8 @@ pub(super) struct Stretch<'a> {
     pub(super) quads: usize,
     /// Rows and columns of the kernel that are summed over.
     pub(super) taps: [usize; 2],
+    /// Which row and column of the kernel these begin with.
+    pub(super) first_tap: [usize; 2],
     /// From an input to the one under the next output pixel.
     pub(super) x_pixel: usize,
     /// From a tap to the one below it, and to the one right of it.
@@ -24,12 +26,26 @@ pub(super) struct Stretch<'a> {
     pub(super) w_tap: [usize; 2],
     /// As in `x`.
     pub(super) w_block: usize,
+    /// What the weights are greater by than what is packed.
+    pub(super) rests: &'a [Rest],
     /// From a block of output channels to the next, in values.
     pub(super) y_block: usize,
     /// The first of the blocks of output channels.
     pub(super) block: usize,
     pub(super) requantize: &'a Requantize,
     pub(super) to: Output,
+}
+
+/// A row of quads of which some weight is greater than a byte: by how much.
+pub(super) struct Rest {
+    /// Row and column of the kernel.
+    pub(super) tap: [usize; 2],
+    /// Of input channels.
+    pub(super) block: usize,
+    /// Of that block.
+    pub(super) quad: usize,
+    /// `[blocks]` of quads as packed.
+    pub(super) weights: Vec<u8>,
 }
 
 /// Where a tile reads and writes.
@@ -147,17 +163,8 @@ impl Stretch<'_> {
                         let x = x.add(row * self.x_tap[0] + column * self.x_tap[1]);
                         let mut w = w.add(row * self.w_tap[0] + column * self.w_tap[1]);
                         for quad in 0..quads {
-                            let mut weights = [I::load_weights(w); J];
-                            for j in 1..J {
-                                weights[j] = I::load_weights(w.add(j * quad_bytes));
-                            }
+                            step::<I, P, J>(&mut sums, x.add(quad * QUAD), x_pixel, w);
                             w = w.add(J * quad_bytes);
-                            for p in 0..P {
-                                let x = I::splat(x.add(p * x_pixel + quad * QUAD));
-                                for j in 0..J {
-                                    sums[p][j] = I::dot(sums[p][j], x, weights[j]);
-                                }
-                            }
                         }
                     }
                 }
@@ -168,10 +175,46 @@ impl Stretch<'_> {
                     w = w.add(self.w_block);
                 }
             }
+            for rest in self.rests {
+                let row = rest.tap[0].wrapping_sub(self.first_tap[0]);
+                let column = rest.tap[1].wrapping_sub(self.first_tap[1]);
+                if row < self.taps[0] && column < self.taps[1] {
+                    let x = at.x.add(row * self.x_tap[0] + column * self.x_tap[1]);
+                    let x = x.add(rest.block * self.x_block + rest.quad * QUAD);
+                    step::<I, P, J>(&mut sums, x, x_pixel, rest.weights.as_ptr());
+                }
+            }
             for p in 0..P {
                 for j in 0..J {
                     I::store_sums(results[j][p].as_mut_ptr(), sums[p][j]);
                 }
+            }
+        }
+    }
+}
+
+/// Adds the products of a quad of input channels.
+///
+/// # Safety
+/// A quad can be read at `x` and each `x_pixel` further on, and `J` quads as packed at `w`.
+#[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "as for tiles")]
+unsafe fn step<I: Integers, const P: usize, const J: usize>(
+    sums: &mut [[I::Sums; J]; P],
+    x: *const u8,
+    x_pixel: usize,
+    w: *const u8,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut weights = [I::load_weights(w); J];
+        for j in 1..J {
+            weights[j] = I::load_weights(w.add(j * const { quad_bytes(I::WIDE) }));
+        }
+        for p in 0..P {
+            let x = I::splat(x.add(p * x_pixel));
+            for j in 0..J {
+                sums[p][j] = I::dot(sums[p][j], x, weights[j]);
             }
         }
     }

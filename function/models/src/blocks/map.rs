@@ -130,24 +130,24 @@ impl Map {
         let [batch, channels, ..] = self.dims();
         Self(match self.0 {
             Values::Burn(x) => Values::Burn(x.expand([batch, channels, height, width])),
+            Values::Quantized(x) => Values::from(x.expand([height, width])),
             x => Values::from(x.kernels().expand([height, width])),
         })
     }
 
-    /// Maps one behind the other along their channels. There must be one at least.
+    /// Maps one behind the other along their channels. There must be one at least. Bytes of all stand for the same,
+    /// and all but the last have multiples of sixteen channels.
     #[must_use]
     pub fn concat(maps: &[Self]) -> Self {
-        let tensors: Option<Vec<Tensor<4>>> = maps
-            .iter()
-            .map(|map| match &map.0 {
-                Values::Burn(tensor) => Some(tensor.clone()),
-                _ => None,
-            })
-            .collect();
-        Self(match tensors {
-            Some(tensors) => Values::Burn(Tensor::cat(tensors, 1)),
-            None => {
-                let maps: Vec<&kernels::Map> = maps.iter().map(|map| map.0.kernels()).collect();
+        let values = maps.iter().map(|map| &map.0);
+        Self(match maps[0].0 {
+            Values::Burn(_) => Values::Burn(Tensor::cat(values.map(Values::tensor).collect(), 1)),
+            Values::Quantized(_) => {
+                let maps: Vec<_> = values.map(Values::quantized).collect();
+                Values::from(QuantizedMap::concat(&maps))
+            }
+            _ => {
+                let maps: Vec<_> = values.map(Values::kernels).collect();
                 Values::from(kernels::Map::concat(&maps))
             }
         })

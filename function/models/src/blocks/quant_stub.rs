@@ -12,7 +12,7 @@ use super::{
 use crate::weights::{WeightError, Weights};
 
 /// In front of a part of a network that can be calculated in 8-bit integers: where it is, makes bytes of its
-/// input; where it is calculated in floats, the input passes as it is.
+/// input, or other bytes of bytes; where it is calculated in floats, the input passes as it is.
 #[derive(Module, Debug)]
 pub struct QuantStub {
     #[module(skip)]
@@ -20,7 +20,7 @@ pub struct QuantStub {
 }
 
 impl QuantStub {
-    /// Takes `{name}.scale` and `{name}.zero_point`, if the device calculates in integers.
+    /// Takes the quantisation `name`, if the device calculates in integers.
     pub fn load(weights: &mut Weights, name: &str, device: &Device) -> Result<Self, WeightError> {
         let quantization = match device.precision() {
             Precision::F32 => None,
@@ -39,6 +39,7 @@ impl QuantStub {
                 let bytes = QuantizedPicture::quantize(&context, &picture, quantization);
                 Values::QuantizedPicture(context, Arc::new(bytes))
             }
+            Values::Quantized(map) if map.quantization() == quantization => Values::Quantized(map),
             Values::Quantized(map) => {
                 QuantizedMap::quantize(&map.dequantize(), quantization).into()
             }

@@ -94,7 +94,7 @@ impl Quantized {
             let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
             let Parameters { weight, bias } = unpacked.take().expect("not packed yet");
             let weight = QuantizedWeight {
-                values: &weight.values,
+                values: &weight.centred(),
                 scales: &weight.scales,
             };
             QuantizedConv::new(

@@ -8,7 +8,7 @@
 use burn::module::Module;
 
 use crate::{
-    blocks::{Activation, Conv2d, Device, Geometry, Map, global_mean},
+    blocks::{Activation, Conv2d, Device, Geometry, Map, QuantStub, global_mean},
     semantic::Segmenter,
     weights::{WeightError, Weights},
 };
@@ -31,10 +31,12 @@ const OUTPUT_STRIDE: usize = 16;
 /// The network.
 #[derive(Module, Debug)]
 pub struct DeeplabMobilenetV2 {
+    input: QuantStub,
     stem: Conv2d,
     blocks: Vec<InvertedResidual>,
     image_pooling: Conv2d,
     aspp: Conv2d,
+    concat: QuantStub,
     projection: Conv2d,
     classifier: Conv2d,
 }
@@ -46,10 +48,12 @@ impl DeeplabMobilenetV2 {
         classes: usize,
         device: &Device,
     ) -> Result<Self, WeightError> {
-        let mut load = |name: &str, geometry, activation| {
+        let load = |weights: &mut Weights, name: &str, geometry, activation| {
             Conv2d::load(weights, name, geometry, activation, device)
         };
+        let input = QuantStub::load(weights, "MobilenetV2/MobilenetV2/input", device)?;
         let stem = load(
+            weights,
             "MobilenetV2/Conv",
             Geometry::new(3, 32, 3).stride(2),
             Activation::Relu6,
@@ -69,20 +73,26 @@ impl DeeplabMobilenetV2 {
                     0 => "MobilenetV2/expanded_conv".to_owned(),
                     index => format!("MobilenetV2/expanded_conv_{index}"),
                 };
+                let layer = |layer: &str| format!("{name}/{layer}");
+                let relu6 = Activation::Relu6;
+                let expand = Geometry::new(channels, width, 1);
+                let project = Geometry::new(width, outputs, 1);
+                let residual = repeat > 0;
                 blocks.push(InvertedResidual {
                     expand: (expansion != 1)
-                        .then(|| {
-                            let geometry = Geometry::new(channels, width, 1);
-                            load(&format!("{name}/expand"), geometry, Activation::Relu6)
-                        })
+                        .then(|| load(weights, &layer("expand"), expand, relu6))
                         .transpose()?,
-                    depthwise: load(&format!("{name}/depthwise"), depthwise, Activation::Relu6)?,
-                    project: load(
-                        &format!("{name}/project"),
-                        Geometry::new(width, outputs, 1),
-                        Activation::Identity,
-                    )?,
-                    residual: repeat > 0,
+                    depthwise: load(weights, &layer("depthwise"), depthwise, relu6)?,
+                    project: {
+                        let identity = Activation::Identity;
+                        let project = load(weights, &layer("project"), project, identity)?;
+                        if residual {
+                            project.load_addition(weights, &layer("add"))?
+                        } else {
+                            project
+                        }
+                    },
+                    residual,
                 });
                 channels = outputs;
                 if strides {
@@ -95,13 +105,18 @@ impl DeeplabMobilenetV2 {
         }
 
         let relu = Activation::Relu;
+        let branch = Geometry::new(channels, 256, 1);
+        let projection = Geometry::new(512, 256, 1);
         Ok(Self {
+            input,
             stem,
             blocks,
-            image_pooling: load("image_pooling", Geometry::new(channels, 256, 1), relu)?,
-            aspp: load("aspp0", Geometry::new(channels, 256, 1), relu)?,
-            projection: load("concat_projection", Geometry::new(512, 256, 1), relu)?,
+            image_pooling: load(weights, "image_pooling", branch, relu)?,
+            aspp: load(weights, "aspp0", branch, relu)?,
+            concat: QuantStub::load(weights, "concat", device)?,
+            projection: load(weights, "concat_projection", projection, relu)?,
             classifier: load(
+                weights,
                 "logits/semantic",
                 Geometry::new(256, classes, 1),
                 Activation::Identity,
@@ -114,14 +129,14 @@ impl Segmenter for DeeplabMobilenetV2 {
     /// `[batch, 3, 16 n + 1, 16 m + 1]` in -1..1 to logits `[batch, classes, n + 1, m + 1]`, of which the
     /// corners lie on the corners of the input.
     fn forward(&self, x: Map) -> Map {
-        let mut x = self.stem.forward(x);
+        let mut x = self.stem.forward(self.input.forward(x));
         for block in &self.blocks {
             x = block.forward(x);
         }
-        let local = self.aspp.forward(x.clone());
+        let local = self.concat.forward(self.aspp.forward(x.clone()));
         let global = self.image_pooling.forward(global_mean(x));
         let [_, _, height, width] = local.dims();
-        let global = global.expand([height, width]);
+        let global = self.concat.forward(global).expand([height, width]);
         let features = self.projection.forward(Map::concat(&[global, local]));
         self.classifier.forward(features)
     }
@@ -159,15 +174,17 @@ mod tests {
     use std::{fs, path::PathBuf};
 
     use segmenter_imaging::decode::{Exif, Options, decode};
+    use serde_json::Value;
 
+    use super::DeeplabMobilenetV2;
     use crate::{
         Device, Isa,
-        blocks::Precision,
-        catalogue,
+        blocks::Map,
+        catalogue::WeightsFormat,
         networks::Network,
         prediction::{ClassMap, Outcome, Selection},
-        semantic::{InputRule, regions},
-        weights::Weights,
+        semantic::{InputRule, Segmenter, regions},
+        weights::{Weights, seeded},
     };
 
     const BACKGROUND: u8 = 0;
@@ -198,7 +215,7 @@ mod tests {
     }
 
     /// What the model makes of people among screens, 1200 x 600 pixels, with this longer side.
-    fn class_map(longer_side: u32) -> Option<ClassMap> {
+    fn class_map_on(longer_side: u32, device: &Device) -> Option<ClassMap> {
         let picture = shared("images/max/stc.jpg")?;
         let weights = shared("weights/deeplabv3_mnv2_pascal_quant.tflite")?;
         let options = Options {
@@ -209,13 +226,10 @@ mod tests {
         let size = [picture.width(), picture.height()];
         assert_eq!(size, [1200, 600]);
 
-        let format = catalogue::find("deeplabv3_mnv2_pascal")
-            .unwrap()
-            .weights
-            .format;
-        let mut weights = Weights::read(&weights, format, Precision::F32).unwrap();
+        let mut weights =
+            Weights::read(&weights, WeightsFormat::TfLite, device.precision()).unwrap();
         let model = Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side })
-            .build(&mut weights, &Device::kernels(Isa::best()))
+            .build(&mut weights, device)
             .unwrap();
         weights.finish().unwrap();
 
@@ -227,19 +241,81 @@ mod tests {
         Some(map)
     }
 
+    /// As [`class_map_on`], in floats.
+    fn class_map(longer_side: u32) -> Option<ClassMap> {
+        class_map_on(longer_side, &Device::kernels(Isa::best()))
+    }
+
     fn at(map: &ClassMap, row: u32, column: u32) -> u8 {
         map.classes[(row * map.width + column) as usize]
     }
 
     #[test]
     fn people_and_a_screen_are_where_the_original_service_finds_them() {
-        let Some(map) = class_map(513) else { return };
-        assert_eq!([map.width, map.height], [513, 256]);
-        assert_eq!(at(&map, 0, 0), BACKGROUND);
-        assert_eq!(at(&map, 128, 128), PERSON);
-        assert_eq!(at(&map, 130, 170), PERSON);
-        assert_eq!(at(&map, 200, 500), TV);
-        assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
+        for device in [Device::kernels(Isa::best()), Device::integers(Isa::best())] {
+            let Some(map) = class_map_on(513, &device) else {
+                return;
+            };
+            assert_eq!([map.width, map.height], [513, 256]);
+            assert_eq!(at(&map, 0, 0), BACKGROUND);
+            assert_eq!(at(&map, 128, 128), PERSON);
+            assert_eq!(at(&map, 130, 170), PERSON);
+            assert_eq!(at(&map, 200, 500), TV);
+            assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
+        }
+    }
+
+    /// By how many bytes the values of a map differ from those of LiteRT.
+    fn off(map: &Map, expected: &Value) -> Vec<f32> {
+        let number = |field: &str| expected[field].as_f64().unwrap() as f32;
+        let shape = expected["shape"].as_array().unwrap().iter();
+        let shape: Vec<_> = shape.map(|axis| axis.as_u64().unwrap() as usize).collect();
+        assert_eq!(map.dims()[1..], shape);
+        let values = map.to_host().into_iter().step_by(number("step") as usize);
+        let bytes = values.map(|value| value / number("scale") + number("zero_point"));
+        let expected = expected["bytes"].as_array().unwrap().iter();
+        let expected = expected.map(|byte| byte.as_f64().unwrap() as f32);
+        let off = bytes.zip(expected).map(|(a, b)| (a - b).abs().round());
+        off.collect()
+    }
+
+    /// Compared with `scripts/parity_litert.py`. The first blocks answer LiteRT's bytes; the smallest difference grows
+    /// from layer to layer, and between LiteRT's own kernels too.
+    #[test]
+    fn bytes_are_those_of_litert_on_every_set_of_instructions() {
+        let Some(path) = shared("weights/deeplabv3_mnv2_pascal_quant.tflite") else {
+            return;
+        };
+        let expected = include_str!("../../tests/parity/deeplab_mobilenet_v2.json");
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        let samples = seeded::picture([513, 513]).into_iter();
+        let samples: Vec<_> = samples
+            .map(|value| ((value * 255.0).round_ties_even() - 128.0) / 128.0)
+            .collect();
+        let mut first = None;
+        for isa in Isa::available() {
+            let device = Device::integers(isa);
+            let mut weights =
+                Weights::read(&path, WeightsFormat::TfLite, device.precision()).unwrap();
+            let network = DeeplabMobilenetV2::load(&mut weights, 21, &device).unwrap();
+            let x = Map::from_host(&samples, [1, 3, 513, 513], &device);
+
+            let y = network.stem.forward(network.input.forward(x.clone()));
+            let y = network.blocks[..3]
+                .iter()
+                .fold(y, |y, block| block.forward(y));
+            let others = off(&y, &expected["third_block"]).into_iter();
+            assert_eq!(others.filter(|&off| off > 0.0).count(), 0, "{isa}");
+
+            let logits = network.forward(x);
+            let off = off(&logits, &expected["logits"]);
+            let mean = off.iter().sum::<f32>() / off.len() as f32;
+            let most = off.iter().copied().fold(0.0, f32::max);
+            println!("{isa}: logits are off by {mean} bytes on average and {most} at the most");
+            assert!(mean < 1.0 && most <= 6.0);
+            let logits = logits.to_host();
+            assert_eq!(&logits, first.get_or_insert(logits.clone()), "{isa}");
+        }
     }
 
     #[test]

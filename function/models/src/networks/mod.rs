@@ -49,7 +49,7 @@ pub enum Network {
 impl Network {
     /// Whether its weights are 8-bit integers that it can be calculated in.
     pub fn has_integers(self) -> bool {
-        matches!(self, Self::MaskRcnnFbnet)
+        matches!(self, Self::MaskRcnnFbnet | Self::DeeplabMobilenetV2(_))
     }
 
     /// What it is calculated with soonest: integers where it can be and these instructions are fast with them.

@@ -34,7 +34,7 @@ use crate::{blocks::Precision, catalogue::WeightsFormat};
 /// The tensors a network is built from, taken out one by one by name.
 pub struct Weights {
     source: Source,
-    /// What the bytes stand for that layers and additions answer, by their names.
+    /// What the bytes stand for that layers and other operations answer, by their names.
     outputs: BTreeMap<String, Quantization>,
 }
 
@@ -71,6 +71,18 @@ pub struct QuantizedTensor {
 }
 
 impl QuantizedTensor {
+    /// Its values less their zero points, where these are 8-bit integers, too.
+    pub fn centred(&self) -> Vec<i16> {
+        let per_channel = self.values.len() / self.zero_points.len().max(1);
+        let channels = self.values.chunks(per_channel.max(1));
+        let channels = channels.zip(&self.zero_points);
+        let centred = channels.flat_map(|(channel, &zero_point)| {
+            let centred = move |&value| i16::from(value) - zero_point as i16;
+            channel.iter().map(centred)
+        });
+        centred.collect()
+    }
+
     /// What it stands for.
     fn dequantized(self) -> Tensor {
         let per_channel = self.values.len() / self.scales.len().max(1);
@@ -106,6 +118,23 @@ impl Held {
     }
 }
 
+/// What a file holds of a network.
+#[derive(Debug)]
+struct Network {
+    tensors: Vec<(String, Held)>,
+    /// What the bytes stand for that layers and other operations answer; empty unless that was asked for.
+    outputs: Vec<(String, Quantization)>,
+}
+
+impl From<Network> for Weights {
+    fn from(Network { tensors, outputs }: Network) -> Self {
+        Self {
+            source: Source::Read(tensors.into_iter().collect()),
+            outputs: outputs.into_iter().collect(),
+        }
+    }
+}
+
 /// What bytes with this scale and zero point stand for; `None` unless the scale is a finite number of 32 bits
 /// above zero and the zero point a byte.
 fn quantization(scale: f64, zero_point: i64) -> Option<Quantization> {
@@ -129,16 +158,14 @@ impl Weights {
             // Small, with hundreds of entries: read at once rather than sought in.
             WeightsFormat::TorchScript => {
                 let file = Cursor::new(std::fs::read(path).map_err(open)?);
-                let torchscript::Network { tensors, outputs } = torchscript::read(file, precision)?;
-                Self {
-                    source: Source::Read(tensors.into_iter().collect()),
-                    outputs: outputs.into_iter().collect(),
-                }
+                torchscript::read(file, precision)?.into()
             }
             WeightsFormat::StateDict => Self::new(state_dict::read(BufReader::new(
                 File::open(path).map_err(open)?,
             ))?),
-            WeightsFormat::TfLite => Self::new(tflite::read(&std::fs::read(path).map_err(open)?)?),
+            WeightsFormat::TfLite => {
+                tflite::read(&std::fs::read(path).map_err(open)?, precision)?.into()
+            }
         })
     }
 
@@ -169,7 +196,7 @@ impl Weights {
     }
 
     /// Takes the tensor `name` out as the 8-bit integers that it is; an error unless it is there with exactly
-    /// this shape, as such, and without zero points.
+    /// this shape, as such, and zeros are 8-bit integers, too.
     pub fn take_quantized(
         &mut self,
         name: &str,
@@ -180,10 +207,12 @@ impl Weights {
             what,
         };
         match self.take_held(name, shape)? {
-            Held::Integers(tensor) if tensor.zero_points.iter().any(|&zero| zero != 0.0) => {
-                Err(unfit("its zero is not the integer 0"))
+            Held::Integers(tensor) => {
+                let whole = |zero: &f32| zero.fract() == 0.0 && (-128.0..128.0).contains(zero);
+                let fit = tensor.zero_points.iter().all(whole);
+                fit.then_some(tensor)
+                    .ok_or_else(|| unfit("its zero is not an 8-bit integer"))
             }
-            Held::Integers(tensor) => Ok(tensor),
             Held::Floats(_) => Err(unfit("it is of floats")),
         }
     }
@@ -220,8 +249,12 @@ impl Weights {
             })
     }
 
-    /// Takes `{name}.scale` and `{name}.zero_point`, tensors of one value.
+    /// Takes what the bytes `name` stand for: the input or output of an operation, or else by the tensors of one value
+    /// `{name}.scale` and `{name}.zero_point`.
     pub fn take_quantization(&mut self, name: &str) -> Result<Quantization, WeightError> {
+        if let Some(quantization) = self.outputs.remove(name) {
+            return Ok(quantization);
+        }
         let mut value = |field: &str| {
             let values = self.take(&format!("{name}.{field}"), &[1])?;
             Ok::<_, WeightError>(values.first().map_or(f64::NAN, |&value| value.into()))

@@ -14,7 +14,7 @@ use std::{
 use segmenter_kernels::quantized::Quantization;
 
 use super::{
-    Held, QuantizedTensor, WeightError,
+    Held, Network, QuantizedTensor, WeightError,
     archive::Archive,
     code::{Class, Code},
     elements::Element,
@@ -31,18 +31,9 @@ const MAX_PATH: usize = 512;
 /// The most tensors of a network.
 const MAX_TENSORS: usize = 1 << 16;
 
-/// What a file holds of a network, by the paths of its modules.
-///
-/// What only wraps the network (`model.model...`) is not part of the paths.
-#[derive(Debug)]
-pub(super) struct Network {
-    /// Parameters and buffers, and weights of quantised layers.
-    pub(super) tensors: Vec<(String, Held)>,
-    /// What the bytes stand for that layers and additions answer; empty unless that was asked for.
-    pub(super) outputs: Vec<(String, Quantization)>,
-}
-
-/// Reads an archive, as far as calculating in this precision takes it.
+/// Reads an archive, as far as calculating in this precision takes it. Tensors are parameters and buffers, and
+/// weights of quantised layers, by the paths of their modules; what only wraps the network (`model.model...`) is not
+/// part of these.
 pub(super) fn read(file: impl Read + Seek, precision: Precision) -> Result<Network, WeightError> {
     let mut archive = Archive::open(file)?;
     let data = archive.read("data.pkl")?;

@@ -3,13 +3,18 @@
 //! Of four pixels side by side, the bytes are brought into an order in which a channel's four follow each other;
 //! they are multiplied with four neighbouring taps of a row of the kernel at a time. Rows of the input are
 //! copied first to lines with room for the padding on both sides, so that nothing has to be asked there.
+//!
+//! Where weights are packed as bytes and a block has one that is greater, the block has a second set of weights,
+//! for what they are greater by.
 
 mod rows;
+
+use std::ops::Range;
 
 use super::{
     Integers, QuantizedMap,
     requantize::Requantize,
-    simd::{QUAD, pack, quad_bytes},
+    simd::{QUAD, pack, parts, quad_bytes},
 };
 use crate::{
     Geometry,
@@ -26,8 +31,10 @@ const TILE: usize = 8;
 /// A depthwise convolution.
 pub(super) struct Depthwise {
     geometry: Geometry,
-    /// `[blocks, kernel, ceil(kernel / 4)]` of quads as packed.
+    /// `[sets, kernel, ceil(kernel / 4)]` of quads as packed.
     weights: Buffer<u8>,
+    /// The first set of each block, and behind the last one how many there are.
+    sets: Vec<usize>,
     /// Bytes of a packed quad for sixteen channels.
     quad: usize,
     /// What sums begin with, `[blocks, LANES]`: all taps lie on the input or on pixels of its zero point.
@@ -37,7 +44,7 @@ pub(super) struct Depthwise {
 }
 
 impl Depthwise {
-    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[i8], zero_point: u8) -> Self {
+    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[i16], zero_point: u8) -> Self {
         if geometry.stride > 1 && geometry.dilation > 1 {
             let (geometry, weight) = spread(geometry, weight);
             return Self::new(isa, &geometry, &weight, zero_point);
@@ -48,23 +55,37 @@ impl Depthwise {
         let (_, wide) = isa.integers();
         let (blocks, quads) = (outputs.div_ceil(LANES), kernel.div_ceil(QUAD));
         let quad = quad_bytes(wide);
-        let mut weights = Arena::default().take(blocks * kernel * quads * quad);
+        let mut sets = vec![0];
+        for block in weight.chunks(LANES * kernel * kernel) {
+            let sets_of_block = block.iter().map(|&value| parts(value, wide).count());
+            sets.push(sets[sets.len() - 1] + sets_of_block.max().unwrap_or(0).max(1));
+        }
+        let mut weights = Arena::default().take(sets[blocks] * kernel * quads * quad);
         weights.fill(0);
         let mut initial = vec![0; blocks * LANES];
         for (at, &value) in weight.iter().enumerate() {
             let (channel, row) = (at / (kernel * kernel), at / kernel % kernel);
             let (block, lane, tap) = (channel / LANES, channel % LANES, at % kernel);
-            let to = ((block * kernel + row) * quads + tap / QUAD) * quad;
-            pack(&mut weights[to..][..quad], wide, lane, tap % QUAD, value);
+            for (number, part) in parts(value, wide).enumerate() {
+                let to = (((sets[block] + number) * kernel + row) * quads + tap / QUAD) * quad;
+                pack(&mut weights[to..][..quad], wide, lane, tap % QUAD, part);
+            }
             initial[channel] -= i32::from(zero_point) * i32::from(value);
         }
         Self {
             geometry: *geometry,
             weights,
+            sets,
             quad,
             initial,
             zero_point,
         }
+    }
+
+    /// The sets of weights of a block, of which there is one at least.
+    #[inline(always)]
+    fn sets_of(&self, block: usize) -> Range<usize> {
+        self.sets[block]..self.sets[block + 1]
     }
 
     /// On `x`, or on `x` with its sides doubled.
@@ -122,7 +143,7 @@ impl Depthwise {
 }
 
 /// A kernel without dilation that does the same: zeros stand between the taps.
-fn spread(geometry: &Geometry, weight: &[i8]) -> (Geometry, Vec<i8>) {
+fn spread(geometry: &Geometry, weight: &[i16]) -> (Geometry, Vec<i16>) {
     let Geometry {
         kernel, dilation, ..
     } = *geometry;
@@ -262,8 +283,13 @@ impl Run<'_> {
             let length = line.len().min(width);
             line[..length].copy_from_slice(&pixels[..length]);
         } else {
-            for (column, pixel) in (padding[0]..).zip(pixels) {
-                line[column % dilation * self.phase + column / dilation] = *pixel;
+            let (mut phase, mut at) = (padding[0] % dilation, padding[0] / dilation);
+            for pixel in pixels {
+                line[phase * self.phase + at] = *pixel;
+                phase += 1;
+                if phase == dilation {
+                    (phase, at) = (0, at + 1);
+                }
             }
         }
     }

@@ -17,18 +17,31 @@ impl Run<'_> {
             dilation,
             ..
         } = self.depthwise.geometry;
+        // Blocks with more than one set of weights are few, and code for any number is slower with one.
+        let sets = !I::WIDE && self.depthwise.sets_of(block).len() > 1;
         macro_rules! columns {
             ($kernel:literal $quads:literal $stride:literal) => {
-                if I::TILE[0] == 2 && rows == 2 {
-                    self.columns::<I, $kernel, $quads, $stride, 2>(lines, block, row);
-                } else {
-                    self.columns::<I, $kernel, $quads, $stride, 1>(lines, block, row);
+                match (I::TILE[0] == 2 && rows == 2, sets) {
+                    (true, true) => {
+                        self.columns::<I, $kernel, $quads, $stride, 2, true>(lines, block, row);
+                    }
+                    (true, false) => {
+                        self.columns::<I, $kernel, $quads, $stride, 2, false>(lines, block, row);
+                    }
+                    (false, true) => {
+                        self.columns::<I, $kernel, $quads, $stride, 1, true>(lines, block, row);
+                    }
+                    (false, false) => {
+                        self.columns::<I, $kernel, $quads, $stride, 1, false>(lines, block, row);
+                    }
                 }
             };
         }
         match (kernel, stride) {
-            (3, 1) if dilation > 1 => self.phases::<I, 3, 1>(lines, block, row),
-            (5, 1) if dilation > 1 => self.phases::<I, 5, 2>(lines, block, row),
+            (3, 1) if dilation > 1 && sets => self.phases::<I, 3, 1, true>(lines, block, row),
+            (5, 1) if dilation > 1 && sets => self.phases::<I, 5, 2, true>(lines, block, row),
+            (3, 1) if dilation > 1 => self.phases::<I, 3, 1, false>(lines, block, row),
+            (5, 1) if dilation > 1 => self.phases::<I, 5, 2, false>(lines, block, row),
             (3, 1) => columns!(3 1 1),
             (3, 2) => columns!(3 1 2),
             (5, 1) => columns!(5 2 1),
@@ -39,7 +52,14 @@ impl Run<'_> {
 
     /// `R` rows, of a kernel of `K` rows of `Q` quads.
     #[inline(always)]
-    fn columns<I: Integers, const K: usize, const Q: usize, const S: usize, const R: usize>(
+    fn columns<
+        I: Integers,
+        const K: usize,
+        const Q: usize,
+        const S: usize,
+        const R: usize,
+        const SETS: bool,
+    >(
         &self,
         lines: &Lines,
         block: usize,
@@ -57,10 +77,10 @@ impl Run<'_> {
             // SAFETY: `left` outputs are this task's, and lines are long enough for whole tiles.
             unsafe {
                 if I::TILE[1] == 8 && left > 4 {
-                    self.tile::<I, K, Q, S, R, 8>(lines, block, column * S, y, left);
+                    self.tile::<I, K, Q, S, R, 8, SETS>(lines, block, column * S, y, left);
                     column += 8;
                 } else {
-                    self.tile::<I, K, Q, S, R, 4>(lines, block, column * S, y, left);
+                    self.tile::<I, K, Q, S, R, 4, SETS>(lines, block, column * S, y, left);
                     column += 4;
                 }
             }
@@ -69,7 +89,7 @@ impl Run<'_> {
 
     /// A row of a kernel with dilation: the outputs of each of its phases lie apart.
     #[inline(always)]
-    fn phases<I: Integers, const K: usize, const Q: usize>(
+    fn phases<I: Integers, const K: usize, const Q: usize, const SETS: bool>(
         &self,
         lines: &Lines,
         block: usize,
@@ -78,23 +98,33 @@ impl Run<'_> {
         let dilation = self.depthwise.geometry.dilation;
         let columns = self.output[1];
         for phase in 0..dilation {
-            for first in (phase..columns).step_by(4 * dilation) {
-                let mut outputs = [[0; LANES]; 4];
+            let mut first = phase;
+            while first < columns {
+                let mut outputs = [[0; LANES]; 8];
                 let x = phase * self.phase + first / dilation;
                 let y = [outputs.as_flattened_mut().as_mut_ptr()];
-                // SAFETY: there is room for four, and lines are long enough for whole tiles.
-                unsafe { self.tile::<I, K, Q, 1, 1, 4>(lines, block, x, y, 4) };
-                for (column, output) in (first..columns).step_by(dilation).zip(&outputs) {
+                let wide = I::TILE[1] == 8 && first + 4 * dilation < columns;
+                // SAFETY: there is room for eight, and lines are long enough for whole tiles.
+                unsafe {
+                    if wide {
+                        self.tile::<I, K, Q, 1, 1, 8, SETS>(lines, block, x, y, 8);
+                    } else {
+                        self.tile::<I, K, Q, 1, 1, 4, SETS>(lines, block, x, y, 4);
+                    }
+                }
+                let outputs = &outputs[..if wide { 8 } else { 4 }];
+                for (column, output) in (first..columns).step_by(dilation).zip(outputs) {
                     let y = (row * columns + column) * LANES;
                     // SAFETY: the output is this task's.
                     unsafe { self.y.part(y, LANES).copy_from_slice(output) };
                 }
+                first += outputs.len() * dilation;
             }
         }
     }
 
-    /// `P` outputs in each of `R` rows, as far as there are so many left, for which the first tap is on pixel `x`
-    /// of the lines.
+    /// `P` outputs in each of `R` rows, of one set of weights or, with `SETS`, any number of them, as far as there
+    /// are so many left, for which the first tap is on pixel `x` of the lines.
     ///
     /// # Safety
     /// The lines are long enough for all `P`, and as many pixels can be written at `y` as are left.
@@ -106,6 +136,7 @@ impl Run<'_> {
         const S: usize,
         const R: usize,
         const P: usize,
+        const SETS: bool,
     >(
         &self,
         lines: &Lines,
@@ -118,18 +149,12 @@ impl Run<'_> {
         unsafe {
             let initial = I::load_sums(self.depthwise.initial.as_ptr().add(block * LANES));
             let mut sums = [[initial; P]; R];
-            let w = self.depthwise.weights.as_ptr();
-            let w = w.add(block * K * Q * const { quad_bytes(I::WIDE) });
-            // With two rows of outputs, the first lines are under the upper one only, the last under the lower.
-            let alone = if R == 2 { S } else { 0 };
-            for line in 0..alone {
-                self.line::<I, K, Q, S, R, P, true, false>(lines, w, x, line, &mut sums);
-            }
-            for line in alone..K {
-                self.line::<I, K, Q, S, R, P, true, true>(lines, w, x, line, &mut sums);
-            }
-            for line in K..K + alone {
-                self.line::<I, K, Q, S, R, P, false, true>(lines, w, x, line, &mut sums);
+            let sets = self.depthwise.sets_of(block);
+            self.set::<I, K, Q, S, R, P>(lines, sets.start, x, &mut sums);
+            if SETS {
+                for set in sets.skip(1) {
+                    self.set::<I, K, Q, S, R, P>(lines, set, x, &mut sums);
+                }
             }
             for r in 0..R {
                 if left >= P {
@@ -142,6 +167,43 @@ impl Run<'_> {
                         y[r].add(p * LANES).cast::<[u8; LANES]>().write(*output);
                     }
                 }
+            }
+        }
+    }
+
+    /// All lines of a tile, with one set of weights.
+    ///
+    /// # Safety
+    /// As for [`tile`](Self::tile), and there is such a set.
+    #[inline(always)]
+    unsafe fn set<
+        I: Integers,
+        const K: usize,
+        const Q: usize,
+        const S: usize,
+        const R: usize,
+        const P: usize,
+    >(
+        &self,
+        lines: &Lines,
+        set: usize,
+        x: usize,
+        sums: &mut [[I::Sums; P]; R],
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let w = self.depthwise.weights.as_ptr();
+            let w = w.add(set * K * Q * const { quad_bytes(I::WIDE) });
+            // With two rows of outputs, the first lines are under the upper one only, the last under the lower.
+            let alone = if R == 2 { S } else { 0 };
+            for line in 0..alone {
+                self.line::<I, K, Q, S, R, P, true, false>(lines, w, x, line, sums);
+            }
+            for line in alone..K {
+                self.line::<I, K, Q, S, R, P, true, true>(lines, w, x, line, sums);
+            }
+            for line in K..K + alone {
+                self.line::<I, K, Q, S, R, P, false, true>(lines, w, x, line, sums);
             }
         }
     }
@@ -237,16 +299,18 @@ impl Run<'_> {
             // SAFETY: the lines have room for the whole quads of every output; the output is this task's.
             unsafe {
                 let mut sums = I::load_sums(self.depthwise.initial.as_ptr().add(block * LANES));
-                let mut w = self.depthwise.weights.as_ptr();
-                w = w.add(block * kernel * quads * self.depthwise.quad);
-                for line in &lines.under {
-                    let mut x = line.add(x * LANES);
-                    for _ in 0..quads {
-                        let pixels = I::load_pixels(x);
-                        let bytes = I::transpose(pixels, pixels, 0);
-                        sums = I::dot(sums, bytes, I::load_weights(w));
-                        x = x.add(QUAD * LANES);
-                        w = w.add(self.depthwise.quad);
+                for set in self.depthwise.sets_of(block) {
+                    let mut w = self.depthwise.weights.as_ptr();
+                    w = w.add(set * kernel * quads * self.depthwise.quad);
+                    for line in &lines.under {
+                        let mut x = line.add(x * LANES);
+                        for _ in 0..quads {
+                            let pixels = I::load_pixels(x);
+                            let bytes = I::transpose(pixels, pixels, 0);
+                            sums = I::dot(sums, bytes, I::load_weights(w));
+                            x = x.add(QUAD * LANES);
+                            w = w.add(self.depthwise.quad);
+                        }
                     }
                 }
                 let at = (row * self.output[1] + column) * LANES;

@@ -6,6 +6,8 @@ pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod vnni;
 
+use std::iter;
+
 use crate::simd::Simd;
 
 /// Bytes that are multiplied and summed together: four input channels of a pixel, or four neighbouring
@@ -133,13 +135,28 @@ pub(crate) const fn quad_bytes(wide: bool) -> usize {
     if wide { 128 } else { 64 }
 }
 
-/// Puts a weight where [`Integers::load_weights`] looks for it: `[LANES, 4]`, or wide, of two halves of a
-/// quad, `[2, LANES, 2]`.
-pub(crate) fn pack(to: &mut [u8], wide: bool, lane: usize, index: usize, weight: i8) {
+/// What a weight is the sum of where each is packed for itself: wide, the weight; else bytes, of which nearly all
+/// weights take but one.
+pub(crate) fn parts(weight: i16, wide: bool) -> impl Iterator<Item = i16> {
+    let mut rest = weight;
+    iter::from_fn(move || {
+        let part = if wide {
+            rest
+        } else {
+            rest.clamp(i8::MIN.into(), i8::MAX.into())
+        };
+        rest -= part;
+        (part != 0).then_some(part)
+    })
+}
+
+/// Puts one of the [`parts`] where [`Integers::load_weights`] looks for it: `[LANES, 4]`, or wide, of two halves
+/// of a quad, `[2, LANES, 2]`.
+pub(crate) fn pack(to: &mut [u8], wide: bool, lane: usize, index: usize, part: i16) {
     if wide {
         let at = (index / 2 * 16 + lane) * 2 + index % 2;
-        to[at * 2..][..2].copy_from_slice(&i16::from(weight).to_ne_bytes());
+        to[at * 2..][..2].copy_from_slice(&part.to_ne_bytes());
     } else {
-        to[lane * QUAD + index] = weight.cast_unsigned();
+        to[lane * QUAD + index] = part as u8;
     }
 }

@@ -14,8 +14,10 @@ pub mod encode;
 mod image;
 pub mod interpolate;
 pub mod paste;
+mod picture;
 pub mod polygon;
 pub mod resample;
 pub mod rle;
 
 pub use image::Image;
+pub use picture::Picture;

@@ -73,16 +73,22 @@ impl<'a> Markers<'a> {
         self.bytes.get(self.position..).unwrap_or_default()
     }
 
-    /// Looks for the end of the image behind the data of the last scan, whatever else is there.
+    /// Looks for the end of the image behind the header of the last scan, whatever else is there: from the
+    /// back, where it mostly is, and none can be within data.
     pub(super) fn find_end(&self) -> Result<(), JpegError> {
-        let mut pairs = self.rest().windows(2);
+        let mut pairs = self.rest().windows(2).rev();
         let is_there = pairs.any(|pair| pair == [0xff, END_OF_IMAGE]);
         is_there.then_some(()).ok_or(JpegError::Truncated)
     }
 
-    /// Passes over `count` bytes of the rest.
-    pub(super) fn skip(&mut self, count: usize) {
-        self.position += count;
+    /// Passes over the data of a scan with restart markers, and with what its reader takes for damage when it
+    /// looks for them.
+    pub(super) fn skip_restarts(&mut self) {
+        while let Some((marker, position)) = next_marker(self.bytes, self.position)
+            && (marker < START_OF_BASELINE_FRAME || (RESTART_0..=RESTART_7).contains(&marker))
+        {
+            self.position = position;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod mistaken;
 pub(crate) mod png;
 
 use std::{
+    borrow::Cow,
     error::Error,
     io::{self, Cursor},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,7 +30,7 @@ pub struct Options {
 /// What is refused, on the word of a picture's header and before anything is allocated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most pixels. A pixel takes some 3 to 15 bytes while it is decoded.
+    /// The most pixels. Where pictures are decoded as a whole, one takes 3 to 12 bytes.
     pub max_pixels: u64,
     /// The most pixels along one side.
     pub max_side: u32,
@@ -199,7 +200,7 @@ fn decode_with_image<'a>(
         format,
         source: "it has no pixels".into(),
     })?;
-    Ok((Rows::whole(image), orientation))
+    Ok((Rows::Whole(Cow::Owned(image)), orientation))
 }
 
 impl Limits {

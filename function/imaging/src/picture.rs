@@ -31,14 +31,10 @@ pub struct Picture<'a> {
 pub(crate) enum Rows<'a> {
     Jpeg(Box<jpeg::Rows<'a>>),
     Png(Box<png::Rows<'a>>),
-    Whole {
-        image: Cow<'a, Image>,
-        /// Rows that have been read.
-        finished: usize,
-    },
+    Whole(Cow<'a, Image>),
 }
 
-/// About how many pixels of a whole image are read at a time.
+/// About how many pixels of a whole image are handed over at a time.
 const BAND: usize = 1 << 16;
 
 impl<'a> Picture<'a> {
@@ -82,7 +78,7 @@ impl<'a> Picture<'a> {
     pub fn into_image(mut self) -> Result<Image, DecodeError> {
         let [width, height] = self.stored.map(|side| side as usize);
         let pixels = match self.rows {
-            Rows::Whole { image, .. } => image.into_owned().into_pixels(),
+            Rows::Whole(image) => image.into_owned().into_pixels(),
             _ => {
                 let all: Vec<usize> = (0..height).collect();
                 let mut pixels = Vec::with_capacity(width * height * 3);
@@ -150,6 +146,16 @@ impl<'a> Picture<'a> {
         wanted: &[usize],
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), DecodeError> {
+        if let Rows::Whole(image) = &self.rows {
+            let stride = image.width() as usize * 3;
+            let band = BAND.div_ceil(image.width() as usize);
+            for run in wanted.chunk_by(|row, next| row + 1 == *next) {
+                for rows in run.chunks(band) {
+                    take(&image.pixels()[rows[0] * stride..][..rows.len() * stride]);
+                }
+            }
+            return Ok(());
+        }
         let mut band = Vec::new();
         loop {
             band.clear();
@@ -167,17 +173,8 @@ impl<'a> Picture<'a> {
         let more = match &mut self.rows {
             Rows::Jpeg(rows) => without_panic("JPEG", || Ok(rows.read(wanted, pixels))),
             Rows::Png(rows) => without_panic("PNG", || rows.read(wanted, pixels)),
-            Rows::Whole { image, finished } => {
-                let (width, height) = (image.width() as usize, image.height() as usize);
-                let end = (*finished + BAND.div_ceil(width)).min(height);
-                for row in *finished..end {
-                    if wanted.binary_search(&row).is_ok() {
-                        pixels.extend_from_slice(&image.pixels()[row * width * 3..][..width * 3]);
-                    }
-                }
-                *finished = end;
-                Ok(end < height)
-            }
+            // Handed over as it is, never copied.
+            Rows::Whole(_) => Ok(false),
         };
         if let Some(clock) = self.clock {
             clock.set(clock.get() + started.elapsed());
@@ -188,11 +185,7 @@ impl<'a> Picture<'a> {
 
 impl<'a> From<&'a Image> for Picture<'a> {
     fn from(image: &'a Image) -> Self {
-        let rows = Rows::Whole {
-            image: Cow::Borrowed(image),
-            finished: 0,
-        };
-        Self::new(rows, Orientation::NoTransforms)
+        Self::new(Rows::Whole(Cow::Borrowed(image)), Orientation::NoTransforms)
     }
 }
 
@@ -203,18 +196,11 @@ impl fmt::Debug for Picture<'_> {
 }
 
 impl Rows<'_> {
-    pub(crate) fn whole(image: Image) -> Self {
-        Self::Whole {
-            image: Cow::Owned(image),
-            finished: 0,
-        }
-    }
-
     fn size(&self) -> [u32; 2] {
         match self {
             Self::Jpeg(rows) => rows.size(),
             Self::Png(rows) => rows.size(),
-            Self::Whole { image, .. } => [image.width(), image.height()],
+            Self::Whole(image) => [image.width(), image.height()],
         }
     }
 }
@@ -262,4 +248,153 @@ pub(crate) fn oriented(
     let mut picture = DynamicImage::ImageRgb8(picture);
     picture.apply_orientation(orientation);
     picture.into_rgb8()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{cell::Cell, time::Duration};
+
+    use image::{
+        DynamicImage, ImageBuffer, ImageEncoder, LumaA, Rgb, Rgba, codecs::png::PngEncoder,
+    };
+    use png::{BitDepth, ColorType};
+
+    use super::Picture;
+    use crate::{
+        decode::{Options, decode, open},
+        interpolate::{Corners, bilinear},
+        resample::{Filter, resize},
+    };
+
+    /// EXIF data with nothing but an orientation, 1 to 8.
+    pub(crate) fn exif(orientation: u8) -> Vec<u8> {
+        let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0".to_vec();
+        exif[18] = orientation;
+        exif
+    }
+
+    /// Whether resizing makes the same of an encoded picture as of all its pixels.
+    pub(crate) fn assert_resized_alike(name: &str, bytes: &[u8]) {
+        let image = decode(bytes, &Options::default()).unwrap();
+        let picture = || open(bytes, &Options::default()).unwrap();
+        let own = [image.width(), image.height()];
+        assert_eq!([picture().width(), picture().height()], own, "{name}");
+        for [width, height] in [
+            own,
+            [1, 1],
+            [7, 5],
+            [13, 60],
+            [60, 13],
+            [own[0], 9],
+            [9, own[1]],
+        ] {
+            let name = format!("{name} to {width}x{height}");
+            for corners in [Corners::Aligned, Corners::Free] {
+                let streamed = bilinear(picture(), width, height, corners).unwrap();
+                let whole = bilinear(&image, width, height, corners).unwrap();
+                assert!(streamed == whole, "{name}, {corners:?}");
+            }
+            for filter in [Filter::Bilinear, Filter::Lanczos] {
+                let streamed = resize(picture(), width, height, filter).unwrap();
+                let whole = resize(&image, width, height, filter).unwrap();
+                assert!(streamed == whole, "{name}, {filter:?}");
+            }
+        }
+    }
+
+    fn noise(index: u32) -> u8 {
+        (index.wrapping_mul(2_654_435_761) >> 24) as u8
+    }
+
+    fn picture(width: u32, height: u32) -> DynamicImage {
+        let pixel = |x, y| Rgba([0, 1, 2, 3].map(|channel| noise((y * width + x) * 4 + channel)));
+        ImageBuffer::from_fn(width, height, pixel).into()
+    }
+
+    #[test]
+    fn png_in_any_orientation_is_resized_as_if_it_were_whole() {
+        for orientation in 1..=8 {
+            for (width, height) in [(31, 22), (22, 31), (1, 17), (32_000, 5)] {
+                let mut bytes = Vec::new();
+                let mut encoder = PngEncoder::new(&mut bytes);
+                encoder.set_exif_metadata(exif(orientation)).unwrap();
+                picture(width, height).write_with_encoder(encoder).unwrap();
+                let name = format!("{width}x{height}, orientation {orientation}");
+                assert_resized_alike(&name, &bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_png_has_the_samples_that_the_image_crate_finds() {
+        let rgba = picture(19, 11);
+        let deep: ImageBuffer<LumaA<u16>, _> =
+            ImageBuffer::from_fn(19, 11, |x, y| LumaA([(y * 3001 + x * 257) as u16, 77]));
+        let kinds: [DynamicImage; 5] = [
+            rgba.to_luma8().into(),
+            rgba.to_luma_alpha8().into(),
+            rgba.to_rgb8().into(),
+            rgba,
+            deep.into(),
+        ];
+        let mut files: Vec<Vec<u8>> = kinds
+            .iter()
+            .map(|kind| {
+                let mut bytes = Vec::new();
+                kind.write_with_encoder(PngEncoder::new(&mut bytes))
+                    .unwrap();
+                bytes
+            })
+            .collect();
+        for (colour, depth) in [
+            (ColorType::Grayscale, BitDepth::One),
+            (ColorType::Grayscale, BitDepth::Four),
+            (ColorType::Indexed, BitDepth::Two),
+            (ColorType::Indexed, BitDepth::Eight),
+        ] {
+            let mut bytes = Vec::new();
+            let mut encoder = png::Encoder::new(&mut bytes, 19, 11);
+            encoder.set_color(colour);
+            encoder.set_depth(depth);
+            if colour == ColorType::Indexed {
+                encoder.set_palette((0..256 * 3).map(noise).collect::<Vec<_>>());
+                encoder.set_trns(vec![0, 128]);
+            }
+            let size = 11 * (19 * depth as usize).div_ceil(8);
+            let samples: Vec<u8> = (0..size as u32).map(noise).collect();
+            let mut writer = encoder.write_header().unwrap();
+            writer.write_image_data(&samples).unwrap();
+            writer.finish().unwrap();
+            files.push(bytes);
+        }
+        for (index, bytes) in files.iter().enumerate() {
+            let expected = match image::load_from_memory(bytes).unwrap() {
+                DynamicImage::ImageLumaA16(deep) => deep
+                    .pixels()
+                    .flat_map(|pixel| [(pixel.0[0] >> 8) as u8; 3])
+                    .collect(),
+                shallow => shallow.into_rgb8().into_raw(),
+            };
+            let found = decode(bytes, &Options::default()).unwrap();
+            assert_eq!(found.pixels(), expected, "{index}");
+            assert_resized_alike(&index.to_string(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_clock_gets_the_time_of_decoding() {
+        let mut bytes = Vec::new();
+        let encoder = PngEncoder::new(&mut bytes);
+        let rgb: ImageBuffer<Rgb<u8>, _> = ImageBuffer::new(300, 300);
+        rgb.write_with_encoder(encoder).unwrap();
+        let clock = Cell::new(Duration::ZERO);
+        let picture = open(&bytes, &Options::default()).unwrap().timed(&clock);
+        picture.into_image().unwrap();
+        assert!(clock.get() > Duration::ZERO);
+
+        let image = decode(&bytes, &Options::default()).unwrap();
+        clock.set(Duration::ZERO);
+        resize(Picture::from(&image).timed(&clock), 3, 3, Filter::Bilinear).unwrap();
+        assert_eq!(clock.get(), Duration::ZERO, "there is nothing to decode");
+    }
 }

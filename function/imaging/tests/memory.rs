@@ -1,9 +1,14 @@
-//! What decoding and resizing large pictures takes of memory. A process of its own, for it asks the system for
-//! the most that the process ever had.
+//! What large pictures and their masks take of memory. A process of its own, for it asks the system for the most
+//! that the process ever had.
+
+use std::io::{self, Write as _};
 
 use segmenter_imaging::{
     decode::{Options, open},
+    encode::mask_png,
     interpolate::{Corners, bilinear},
+    paste::paste,
+    polygon::outlines,
     resample::{Filter, resize},
 };
 
@@ -71,7 +76,7 @@ fn png() -> Vec<u8> {
     let mut writer = encoder.write_header().unwrap();
     let mut rows = writer.stream_writer().unwrap();
     for _ in 0..HEIGHT {
-        std::io::Write::write_all(&mut rows, &vec![0; usize::from(WIDTH) * 3]).unwrap();
+        rows.write_all(&vec![0; usize::from(WIDTH) * 3]).unwrap();
     }
     rows.finish().unwrap();
     writer.finish().unwrap();
@@ -88,28 +93,45 @@ fn peak() -> Option<usize> {
     Some(kilobytes << 10)
 }
 
+/// Runs what should take little memory.
+fn assert_takes_little<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    let before = peak();
+    let result = work();
+    match before.zip(peak()) {
+        Some((before, after)) => {
+            let taken = after - before;
+            assert!(taken < MOST, "{name}: {} MB", taken >> 20);
+        }
+        None => println!("skipped: memory of {name}: there is no /proc/self/status"),
+    }
+    result
+}
+
+/// One test, for the most is that of the whole process.
 #[test]
-fn a_large_picture_takes_little_memory() {
-    let files = [
+fn large_pictures_and_masks_take_little_memory() {
+    for (name, file, grey) in [
         ("JPEG", jpeg(false), 128),
         ("progressive JPEG", jpeg(true), 128),
         ("PNG", png(), 0),
-    ];
-    for (name, file, grey) in &files {
-        let picture = || open(file, &Options::default()).unwrap();
-        let before = peak();
-        let planes = bilinear(picture(), 320, 256, Corners::Aligned).unwrap();
-        assert!(
-            planes.iter().all(|&sample| sample == f32::from(*grey)),
-            "{name}"
-        );
-        let image = resize(picture(), 513, 513, Filter::Lanczos).unwrap();
-        assert!(image.pixels().iter().all(|sample| sample == grey), "{name}");
-        let Some((before, after)) = before.zip(peak()) else {
-            println!("skipped: a_large_picture_takes_little_memory: no /proc/self/status");
-            return;
-        };
-        let taken = after - before;
-        assert!(taken < MOST, "{name}: {} MB", taken >> 20);
+    ] {
+        let picture = || open(&file, &Options::default()).unwrap();
+        let planes = assert_takes_little(name, || {
+            bilinear(picture(), 320, 256, Corners::Aligned).unwrap()
+        });
+        assert!(planes.iter().all(|&sample| sample == f32::from(grey)));
+        let image = assert_takes_little(name, || {
+            resize(picture(), 513, 513, Filter::Lanczos).unwrap()
+        });
+        assert!(image.pixels().iter().all(|&sample| sample == grey));
     }
+
+    let [width, height] = [WIDTH, HEIGHT].map(u32::from);
+    let bbox = [10.0, 10.0, width as f32 - 10.0, height as f32 - 10.0];
+    let mask = assert_takes_little("paste", || {
+        paste(&[1.0; 28 * 28], 28, bbox, [width, height], 0.5)
+    });
+    assert!(mask.area() > 20_000_000);
+    assert_takes_little("outlines", || assert_eq!(outlines(&mask).len(), 1));
+    assert_takes_little("PNG of a mask", || mask_png(&mask, io::sink()).unwrap());
 }

@@ -94,7 +94,7 @@ impl<'a> Markers<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{END_OF_IMAGE, Markers, next_marker};
+    use super::{END_OF_IMAGE, Markers, START_OF_SCAN, next_marker};
     use crate::decode::jpeg::error::JpegError;
 
     #[test]
@@ -104,6 +104,16 @@ mod tests {
         assert_eq!(next_marker(bytes, 15), None);
         assert_eq!(next_marker(b"\xff\xff", 0), None);
         assert_eq!(next_marker(b"", 7), None);
+    }
+
+    #[test]
+    fn the_data_of_a_scan_end_at_a_marker_that_is_no_restart() {
+        let mut markers = Markers::new(b"data\xff\xd0data\xff\x00\xff\x42\xff\xd1data\xff\xda");
+        markers.skip_restarts();
+        assert_eq!(markers.next_marker(), Ok(START_OF_SCAN));
+        let mut endless = Markers::new(b"data\xff\xd0data");
+        endless.skip_restarts();
+        assert_eq!(endless.next_marker(), Err(JpegError::Truncated));
     }
 
     #[test]

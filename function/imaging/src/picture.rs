@@ -34,9 +34,6 @@ pub(crate) enum Rows<'a> {
     Whole(Cow<'a, Image>),
 }
 
-/// About how many pixels of a whole image are handed over at a time.
-const BAND: usize = 1 << 16;
-
 impl<'a> Picture<'a> {
     /// With what is to become of the pixels to be as a person sees them.
     pub(crate) fn new(rows: Rows<'a>, orientation: Orientation) -> Self {
@@ -75,21 +72,16 @@ impl<'a> Picture<'a> {
     }
 
     /// The whole picture. An error is one of its pixels, for its header is known to be good.
-    pub fn into_image(mut self) -> Result<Image, DecodeError> {
-        let [width, height] = self.stored.map(|side| side as usize);
+    pub fn into_image(self) -> Result<Image, DecodeError> {
+        let ([width, height], orientation) = (self.stored, self.orientation);
         let pixels = match self.rows {
             Rows::Whole(image) => image.into_owned().into_pixels(),
-            _ => {
-                let all: Vec<usize> = (0..height).collect();
-                let mut pixels = Vec::with_capacity(width * height * 3);
-                while self.read_band(&all, &mut pixels)? {}
-                pixels
-            }
+            _ => self.into_rows(&(0..height as usize).collect::<Vec<_>>())?,
         };
         Ok(Image::from_rgb(oriented(
             pixels,
-            self.stored,
-            self.orientation,
+            [width, height],
+            orientation,
         )))
     }
 
@@ -116,17 +108,18 @@ impl<'a> Picture<'a> {
         }
         let size = [columns.len(), rows.len()].map(|side| side as u32);
         let orientation = self.orientation;
-        let mut pixels = Vec::with_capacity(columns.len() * rows.len() * 3);
-        self.for_each_band(&rows, |band| {
-            if columns.len() == width {
-                pixels.extend_from_slice(band);
-                return;
-            }
-            for row in band.chunks_exact(width * 3) {
-                let row = row.as_chunks::<3>().0;
-                pixels.extend(columns.iter().flat_map(|&column| row[column]));
-            }
-        })?;
+        let pixels = if columns.len() == width {
+            self.into_rows(&rows)?
+        } else {
+            let mut pixels = Vec::with_capacity(columns.len() * rows.len() * 3);
+            self.for_each_band(&rows, |band| {
+                for row in band.chunks_exact(width * 3) {
+                    let row = row.as_chunks::<3>().0;
+                    pixels.extend(columns.iter().flat_map(|&column| row[column]));
+                }
+            })?;
+            pixels
+        };
         Ok(oriented(pixels, size, orientation).into_raw())
     }
 
@@ -139,21 +132,21 @@ impl<'a> Picture<'a> {
         Layout::new(self.orientation)
     }
 
-    /// Calls `take` with those rows, as they are stored, that are wanted: some at a time, from the top, `[rows,
-    /// width, 3]`. What is `wanted` is rising.
+    /// Those rows, as they are stored, that are wanted: `[rows, width, 3]`. What is `wanted` is rising.
+    fn into_rows(mut self, wanted: &[usize]) -> Result<Vec<u8>, DecodeError> {
+        let mut pixels = Vec::with_capacity(wanted.len() * self.stored[0] as usize * 3);
+        while self.read_band(wanted, &mut pixels)? {}
+        Ok(pixels)
+    }
+
+    /// The same rows some at a time, from the top.
     pub(crate) fn for_each_band(
         mut self,
         wanted: &[usize],
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), DecodeError> {
         if let Rows::Whole(image) = &self.rows {
-            let stride = image.width() as usize * 3;
-            let band = BAND.div_ceil(image.width() as usize);
-            for run in wanted.chunk_by(|row, next| row + 1 == *next) {
-                for rows in run.chunks(band) {
-                    take(&image.pixels()[rows[0] * stride..][..rows.len() * stride]);
-                }
-            }
+            bands(image, wanted).for_each(take);
             return Ok(());
         }
         let mut band = Vec::new();
@@ -173,14 +166,29 @@ impl<'a> Picture<'a> {
         let more = match &mut self.rows {
             Rows::Jpeg(rows) => without_panic("JPEG", || Ok(rows.read(wanted, pixels))),
             Rows::Png(rows) => without_panic("PNG", || rows.read(wanted, pixels)),
-            // Handed over as it is, never copied.
-            Rows::Whole(_) => Ok(false),
+            Rows::Whole(image) => {
+                bands(image, wanted).for_each(|band| pixels.extend_from_slice(band));
+                Ok(false)
+            }
         };
         if let Some(clock) = self.clock {
             clock.set(clock.get() + started.elapsed());
         }
         more
     }
+}
+
+/// Those rows of an image that are wanted, some at a time.
+fn bands<'a>(image: &'a Image, wanted: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
+    /// About how many pixels there are in a band.
+    const PIXELS: usize = 1 << 16;
+
+    let stride = image.width() as usize * 3;
+    let most = PIXELS.div_ceil(image.width() as usize);
+    wanted
+        .chunk_by(|row, next| row + 1 == *next)
+        .flat_map(move |run| run.chunks(most))
+        .map(move |rows| &image.pixels()[rows[0] * stride..][..rows.len() * stride])
 }
 
 impl<'a> From<&'a Image> for Picture<'a> {

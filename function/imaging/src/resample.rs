@@ -96,13 +96,13 @@ pub fn resize<'a>(
     let wanted = down.as_ref().map_or(0..inputs[1] as usize, |down| {
         down.first().map_or(0, |window| window.start)..down.last().map_or(0, Window::end)
     });
+    let kept_width = if layout.is_transposed {
+        inputs[0]
+    } else {
+        outputs[0]
+    };
     let mut resizer = Resizer {
-        stride: if layout.is_transposed {
-            inputs[0]
-        } else {
-            outputs[0]
-        } as usize
-            * 3,
+        stride: kept_width as usize * 3,
         columns_first: layout.is_transposed,
         across,
         down,

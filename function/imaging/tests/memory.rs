@@ -1,6 +1,8 @@
 //! What large pictures and their masks take of memory. A process of its own, for it asks the system for the most
 //! that the process ever had.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io::{self, Write as _};
 
 use segmenter_imaging::{

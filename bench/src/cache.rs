@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use segmenter_imaging::{
     Image,
-    decode::{Options, decode},
+    decode::{Options, open},
     encode,
     resample::{Filter, resize},
 };
@@ -91,6 +91,6 @@ pub(crate) fn script(name: &str) -> PathBuf {
 
 /// An encoded picture as one of `[width, height]`.
 pub(crate) fn stretched(picture: &[u8], [width, height]: [u32; 2]) -> anyhow::Result<Image> {
-    let image = decode(picture, &Options::default())?;
-    Ok(resize(&image, width, height, Filter::Bilinear))
+    let picture = open(picture, &Options::default())?;
+    Ok(resize(picture, width, height, Filter::Bilinear)?)
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use segmenter_imaging::decode::decode;
+use segmenter_imaging::decode::open;
 use segmenter_models::{Device, Isa, Model, Span, catalogue, peak_multiplications};
 
 use crate::{
@@ -83,8 +83,8 @@ fn table(workload: &Workload, weights: &Path, picture: &Path, peak: f64) -> anyh
 }
 
 fn runs(model: &dyn Model, device: &Device, picture: &Path) -> anyhow::Result<Vec<Vec<Span>>> {
-    let picture = decode(&fs::read(picture)?, &Default::default())?;
-    let input = model.preprocess(&picture);
+    let bytes = fs::read(picture)?;
+    let input = model.preprocess(open(&bytes, &Default::default())?)?;
     let mut runs = Vec::with_capacity(RUNS);
     for run in 0..=RUNS {
         rayon::scope(|_| model.forward(&[(&input, &EVERYTHING)]));

@@ -127,7 +127,7 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
         let bytes = fs::read(&path).with_context(|| path.clone())?;
         let image = decode(&bytes, &options).with_context(|| path.clone())?;
         let mut watch = Watch::default();
-        let input = watch.time(Step::Preprocess, || model.preprocess(&image));
+        let input = watch.time(Step::Preprocess, || model.preprocess((&image).into()))?;
         let output = watch
             .time(Step::Forward, || {
                 // On a thread of the pool, as the server runs it.

@@ -45,7 +45,7 @@ pub struct Metrics {
 pub enum Stage {
     /// Getting the picture from its URL.
     Fetch,
-    /// From its bytes to samples.
+    /// From its bytes to samples. They are resized while they are decoded; the time of both is told apart.
     Decode,
     /// From samples to the network's input.
     Preprocess,

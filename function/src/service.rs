@@ -5,13 +5,14 @@
 //! that gets none is refused before its picture is read.
 
 use std::{
+    cell::Cell,
     io,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use segmenter_imaging::{Image, decode};
+use segmenter_imaging::{Image, Picture, decode};
 use segmenter_models::{Input, Model, Output, Prediction, Selection, catalogue::Entry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -437,27 +438,35 @@ struct Prepared {
     preprocessed: Duration,
 }
 
-/// Decodes and preprocesses in one step, so that samples never wait for a thread: large pictures are
-/// in memory only so many at a time as there are threads.
+/// Decodes and preprocesses in one step: pixels are resized as they are decoded, so that a large picture is
+/// never in memory as a whole.
 fn prepare(
     model: &dyn Model,
     picture: &[u8],
     limits: config::PictureLimits,
 ) -> Result<Prepared, Error> {
     let started = Instant::now();
-    let image = decode(picture, limits)?;
-    let decoded = started.elapsed();
-    let input = model.preprocess(&image);
+    let decoding = Cell::new(Duration::ZERO);
+    let picture = open(picture, limits)?.timed(&decoding);
+    let opened = started.elapsed();
+    let size = [picture.width(), picture.height()];
+    let input = model.preprocess(picture)?;
+    let decoded = opened + decoding.get();
     Ok(Prepared {
         input,
-        size: [image.width(), image.height()],
+        size,
         decoded,
         preprocessed: started.elapsed().saturating_sub(decoded),
     })
 }
 
-/// Decodes a picture within the limits.
+/// Decodes a whole picture within the limits.
 pub fn decode(picture: &[u8], limits: config::PictureLimits) -> Result<Image, Error> {
+    Ok(open(picture, limits)?.into_image()?)
+}
+
+/// Opens a picture within the limits.
+fn open(picture: &[u8], limits: config::PictureLimits) -> Result<Picture<'_>, Error> {
     let options = decode::Options {
         limits: decode::Limits {
             max_pixels: limits.max_pixels,
@@ -465,7 +474,7 @@ pub fn decode(picture: &[u8], limits: config::PictureLimits) -> Result<Image, Er
         },
         exif: decode::Exif::Apply,
     };
-    decode::decode(picture, &options).map_err(Error::from)
+    decode::open(picture, &options).map_err(Error::from)
 }
 
 /// What the device threads run.

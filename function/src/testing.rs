@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use segmenter_imaging::{Image, rle::Rle};
+use segmenter_imaging::{Picture, decode::DecodeError, rle::Rle};
 use segmenter_models::{
     Detection, Input, Model, Outcome, Output, Prediction, Selection,
     catalogue::{CATALOGUE, Entry},
@@ -61,11 +61,13 @@ impl StandIn {
 struct Gated(Arc<StandIn>);
 
 impl Model for Gated {
-    fn preprocess(&self, image: &Image) -> Input {
-        Input {
+    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+        let width = picture.width() as f32;
+        picture.into_image()?;
+        Ok(Input {
             shape: [1, 1, 1],
-            samples: vec![image.width() as f32],
-        }
+            samples: vec![width],
+        })
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {

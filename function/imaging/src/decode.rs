@@ -1,9 +1,11 @@
-//! Encoded pictures to [`Image`]s, within limits.
+//! Encoded pictures to [`Picture`]s and [`Image`]s, within limits.
 
-mod jpeg;
+pub(crate) mod jpeg;
 mod mistaken;
+pub(crate) mod png;
 
 use std::{
+    borrow::Cow,
     error::Error,
     io::{self, Cursor},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,7 +16,7 @@ use image::{
     Pixel, Rgb, RgbImage, Rgba, metadata::Orientation,
 };
 
-use crate::Image;
+use crate::{Image, Picture, picture::Rows};
 
 /// How a picture is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct Options {
 /// What is refused, on the word of a picture's header and before anything is allocated for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most pixels. A pixel takes some 3 to 15 bytes while it is decoded.
+    /// The most pixels. Where pictures are decoded as a whole, one takes 3 to 12 bytes.
     pub max_pixels: u64,
     /// The most pixels along one side.
     pub max_side: u32,
@@ -115,11 +117,14 @@ pub enum DecodeError {
     },
 }
 
-/// Decodes a JPEG, PNG, WebP, BMP or GIF picture, told by its content.
+/// Opens a JPEG, PNG, WebP, BMP or GIF picture, told by its content: reads what comes before its pixels.
+///
+/// Of JPEG and of PNG that is not interlaced, pixels are then decoded as they are asked for, so that there is
+/// never more than a strip of them in memory. Of all else this decodes the whole picture.
 ///
 /// Grey, palette, 16-bit and CMYK pictures become 8-bit RGB; an alpha channel is dropped and what lies
 /// under it shows, as with Pillow's `convert("RGB")`; of an animation the first frame is taken.
-pub fn decode(bytes: &[u8], options: &Options) -> Result<Image, DecodeError> {
+pub fn open<'a>(bytes: &'a [u8], options: &Options) -> Result<Picture<'a>, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -135,33 +140,48 @@ pub fn decode(bytes: &[u8], options: &Options) -> Result<Image, DecodeError> {
             });
         }
     };
-    // Decoders have been known to panic on files that they did not expect.
-    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
-        "JPEG" => jpeg::decode(bytes, &options.limits),
-        _ => decode_with_image(bytes, format, &options.limits),
-    }));
-    let (picture, orientation) = decoded.unwrap_or_else(|_| {
+    let limits = &options.limits;
+    let (rows, orientation) = without_panic(format, || match format {
+        "JPEG" => {
+            let rows = jpeg::Rows::open(bytes, limits)?;
+            let orientation = rows.orientation();
+            Ok((Rows::Jpeg(Box::new(rows)), orientation))
+        }
+        "PNG" => match png::Rows::open(bytes, limits)? {
+            Some((rows, orientation)) => Ok((Rows::Png(Box::new(rows)), orientation)),
+            None => decode_with_image(bytes, format, limits),
+        },
+        _ => decode_with_image(bytes, format, limits),
+    })?;
+    let orientation = match options.exif {
+        Exif::Apply => orientation,
+        Exif::Ignore => Orientation::NoTransforms,
+    };
+    Ok(Picture::new(rows, orientation))
+}
+
+/// Decodes a picture as a whole; [`open`] says which.
+pub fn decode(bytes: &[u8], options: &Options) -> Result<Image, DecodeError> {
+    open(bytes, options)?.into_image()
+}
+
+/// Decoders have been known to panic on files that they did not expect.
+pub(crate) fn without_panic<T>(
+    format: &'static str,
+    decode: impl FnOnce() -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         let source = "the decoder gave up".into();
         Err(DecodeError::Damaged { format, source })
-    })?;
-    let mut picture = DynamicImage::ImageRgb8(picture);
-    if options.exif == Exif::Apply {
-        picture.apply_orientation(orientation);
-    }
-    let picture = picture.into_rgb8();
-    let (width, height) = picture.dimensions();
-    Image::new(width, height, picture.into_raw()).ok_or(DecodeError::Damaged {
-        format,
-        source: "it has no pixels".into(),
     })
 }
 
-/// Every format but JPEG.
-fn decode_with_image(
+/// The whole picture.
+fn decode_with_image<'a>(
     bytes: &[u8],
     format: &'static str,
     limits: &Limits,
-) -> Result<(RgbImage, Orientation), DecodeError> {
+) -> Result<(Rows<'a>, Orientation), DecodeError> {
     let failed = |error| failed(error, bytes, format, limits);
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -175,8 +195,12 @@ fn decode_with_image(
     let (width, height) = decoder.dimensions();
     limits.check(width, height)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    Ok((to_rgb8(picture), orientation))
+    let picture = to_rgb8(DynamicImage::from_decoder(decoder).map_err(failed)?);
+    let image = Image::new(width, height, picture.into_raw()).ok_or(DecodeError::Damaged {
+        format,
+        source: "it has no pixels".into(),
+    })?;
+    Ok((Rows::Whole(Cow::Owned(image)), orientation))
 }
 
 impl Limits {

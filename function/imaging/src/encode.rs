@@ -9,6 +9,7 @@ use image::{
         png::{CompressionType, FilterType, PngEncoder},
     },
 };
+use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 
 use crate::{Image, rle::Rle};
 
@@ -37,16 +38,34 @@ pub fn jpeg(image: &Image, quality: u8, output: impl Write) -> Result<(), Encode
     Ok(())
 }
 
-/// Writes the mask as a grey PNG: 255 inside, 0 outside.
+/// Writes the mask as a grey PNG: 255 inside, 0 outside. In memory there is only a row at a time.
 pub fn mask_png(mask: &Rle, output: impl Write) -> Result<(), EncodeError> {
-    let grey: Vec<u8> = mask
-        .to_bitmap()
-        .into_iter()
-        .map(|inside| if inside { 255 } else { 0 })
-        .collect();
+    let failed = |error: EncodingError| ImageError::IoError(error.into());
+    let mut encoder = Encoder::new(output, mask.width(), mask.height());
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
     // Long runs of two values: no filter helps them.
-    let encoder = PngEncoder::new_with_quality(output, CompressionType::Fast, FilterType::NoFilter);
-    encoder.write_image(&grey, mask.width(), mask.height(), ExtendedColorType::L8)?;
+    encoder.set_filter(Filter::NoFilter);
+    let mut writer = encoder.write_header().map_err(failed)?;
+
+    // A row is the one above it, but for where the mask begins or ends in a column.
+    let mut changes: Vec<(u32, u32)> = mask
+        .spans()
+        .flat_map(|(x, rows)| [(rows.start, x), (rows.end, x)])
+        .collect();
+    changes.sort_unstable();
+    let mut changes = changes.into_iter().peekable();
+    let mut line = vec![0; mask.width() as usize];
+    let mut rows = writer.stream_writer().map_err(failed)?;
+    for y in 0..mask.height() {
+        while let Some((_, x)) = changes.next_if(|&(row, _)| row == y) {
+            line[x as usize] ^= 255;
+        }
+        rows.write_all(&line).map_err(ImageError::IoError)?;
+    }
+    rows.finish().map_err(failed)?;
+    writer.finish().map_err(failed)?;
     Ok(())
 }
 
@@ -81,5 +100,15 @@ mod tests {
         let read = decode(&bytes, &Options::default()).unwrap();
         let grey: Vec<u8> = read.pixels().iter().step_by(3).copied().collect();
         assert_eq!(grey, [0, 255, 255, 0]);
+
+        let bitmap: Vec<bool> = (0..40 * 60).map(|i| i * i % 7 < 3).collect();
+        let mask = Rle::from_bitmap(40, 60, &bitmap).unwrap();
+        let mut bytes = Vec::new();
+        mask_png(&mask, &mut bytes).unwrap();
+        let read = decode(&bytes, &Options::default()).unwrap();
+        assert_eq!([read.width(), read.height()], [60, 40]);
+        for (pixel, inside) in read.pixels().chunks(3).zip(bitmap) {
+            assert_eq!(pixel[0], if inside { 255 } else { 0 });
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use image::RgbImage;
+
 /// An RGB picture, 8 bits a channel: `[height, width, 3]`, rows from the top, channels interleaved.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
@@ -22,6 +24,18 @@ impl Image {
             height,
             pixels,
         })
+    }
+
+    /// # Panics
+    /// Where there are no pixels.
+    pub(crate) fn from_rgb(picture: RgbImage) -> Self {
+        let (width, height) = picture.dimensions();
+        assert!(width > 0 && height > 0, "a picture has at least one pixel");
+        Self {
+            width,
+            height,
+            pixels: picture.into_raw(),
+        }
     }
 
     /// Width in pixels, at least 1.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::Image;
+use crate::{Picture, decode::DecodeError};
 
 /// Which points of input and output lie on each other (torch's `align_corners`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,21 @@ pub enum Corners {
 /// to rounding: within 1e-4, and on pictures up to 700 pixels a side with free corners, where torch may
 /// round a coordinate otherwise, within 2e-3. Scales are taken from the sizes, as there with
 /// `recompute_scale_factor=True`.
-pub fn bilinear(image: &Image, width: u32, height: u32, corners: Corners) -> Vec<f32> {
-    let columns = taps(image.width(), width, corners);
-    let rows = taps(image.height(), height, corners);
-    let stride = image.width() as usize * 3;
-    let pixels = image.pixels();
+///
+/// Only the pixels that values are made of are kept, at most `2 * width * 2 * height`. An error is one of the
+/// picture's pixels.
+pub fn bilinear<'a>(
+    picture: impl Into<Picture<'a>>,
+    width: u32,
+    height: u32,
+    corners: Corners,
+) -> Result<Vec<f32>, DecodeError> {
+    let picture = picture.into();
+    let mut columns = taps(picture.width(), width, corners);
+    let mut rows = taps(picture.height(), height, corners);
+    let (kept_columns, kept_rows) = (renumber(&mut columns), renumber(&mut rows));
+    let stride = kept_columns.len() * 3;
+    let pixels = picture.into_pixels_at(kept_columns, kept_rows)?;
 
     let mut planes = vec![0.0; 3 * columns.len() * rows.len()];
     planes
@@ -39,7 +49,26 @@ pub fn bilinear(image: &Image, width: u32, height: u32, corners: Corners) -> Vec
                 *value = row.blend(along(low), along(high));
             }
         });
-    planes
+    Ok(planes)
+}
+
+/// Makes the inputs of the taps, which rise, places in a list of those that there are; answers that list.
+fn renumber(taps: &mut [Tap]) -> Vec<usize> {
+    let mut inputs: Vec<usize> = Vec::with_capacity(taps.len() * 2);
+    for tap in taps {
+        for input in [&mut tap.low, &mut tap.high] {
+            // A first input may be the one before the last, where the tap before has both.
+            let known = inputs.iter().rev().take(2).position(|known| known == input);
+            *input = match known {
+                Some(back) => inputs.len() - 1 - back,
+                None => {
+                    inputs.push(*input);
+                    inputs.len() - 1
+                }
+            };
+        }
+    }
+    inputs
 }
 
 /// The two inputs that make one output.
@@ -105,7 +134,7 @@ mod tests {
     fn values_are_torchs() {
         let image = picture(7, 5);
         for (corners, expected) in [(Corners::Aligned, ALIGNED), (Corners::Free, FREE)] {
-            let values = bilinear(&image, 3, 4, corners);
+            let values = bilinear(&image, 3, 4, corners).unwrap();
             for (index, (value, expected)) in values.iter().zip(expected).enumerate() {
                 assert!(
                     (value - expected).abs() <= 1e-4,
@@ -120,7 +149,7 @@ mod tests {
     fn the_same_size_is_the_same_picture() {
         let image = picture(6, 4);
         for corners in [Corners::Aligned, Corners::Free] {
-            let planes = bilinear(&image, 6, 4, corners);
+            let planes = bilinear(&image, 6, 4, corners).unwrap();
             for (i, &sample) in image.pixels().iter().enumerate() {
                 assert_eq!(planes[i % 3 * 24 + i / 3], f32::from(sample));
             }

@@ -1,6 +1,6 @@
 //! Outlines of masks.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use crate::rle::Rle;
 
@@ -21,16 +21,16 @@ pub struct Polygon {
 ///
 /// Pixels of one part touch along their edges; parts that touch at a corner only are apart.
 pub fn outlines(mask: &Rle) -> Vec<Polygon> {
-    let Some(bitmap) = Bitmap::of(mask) else {
+    let Some(columns) = Columns::of(mask) else {
         return Vec::new();
     };
     let mut tracer = Tracer {
-        bitmap: &bitmap,
+        columns: &columns,
         tops: BTreeMap::new(),
         lefts: BTreeMap::new(),
     };
     let mut rings = Vec::new();
-    for (x, y) in bitmap.top_edges() {
+    for (x, y) in columns.top_edges() {
         if !tracer.tops.contains_key(&(y, x)) {
             rings.push(tracer.trace(x, y, rings.len()));
         }
@@ -69,48 +69,48 @@ fn assemble(rings: &[Traced], lefts: &BTreeMap<(i64, i64), usize>) -> Vec<Polygo
 }
 
 /// The part of a mask within its box.
-struct Bitmap {
+struct Columns {
+    /// The left and upper edge of the box on the picture.
     origin: [u32; 2],
-    width: i64,
-    height: i64,
-    inside: Vec<bool>,
+    /// By column of the box: its rows with the mask, in runs from the top that do not touch.
+    runs: Vec<Vec<Range<i64>>>,
 }
 
-impl Bitmap {
+impl Columns {
     fn of(mask: &Rle) -> Option<Self> {
-        let [x0, y0, x1, y1] = mask.bbox()?;
-        let (width, height) = ((x1 - x0) as usize, (y1 - y0) as usize);
-        let mut inside = vec![false; width * height];
+        let [x0, y0, x1, _] = mask.bbox()?;
+        let mut runs = vec![Vec::new(); (x1 - x0) as usize];
         for (x, rows) in mask.spans() {
-            for y in rows {
-                inside[(y - y0) as usize * width + (x - x0) as usize] = true;
-            }
+            runs[(x - x0) as usize].push(i64::from(rows.start - y0)..i64::from(rows.end - y0));
         }
         Some(Self {
             origin: [x0, y0],
-            width: width as i64,
-            height: height as i64,
-            inside,
+            runs,
         })
     }
 
     fn contains(&self, x: i64, y: i64) -> bool {
-        (0..self.width).contains(&x)
-            && (0..self.height).contains(&y)
-            && self.inside[(y * self.width + x) as usize]
+        let column = usize::try_from(x).ok().and_then(|x| self.runs.get(x));
+        column.is_some_and(|runs| {
+            let before = runs.partition_point(|run| run.start <= y);
+            before > 0 && runs[before - 1].contains(&y)
+        })
     }
 
-    /// The pixels, row after row, that have none of the mask above them.
-    fn top_edges(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
-        (0..self.height)
-            .flat_map(|y| (0..self.width).map(move |x| (x, y)))
-            .filter(|&(x, y)| self.contains(x, y) && !self.contains(x, y - 1))
+    /// The pixels `(x, y)`, row after row, that have none of the mask above them.
+    fn top_edges(&self) -> Vec<(i64, i64)> {
+        let columns = (0..).zip(&self.runs);
+        let mut edges: Vec<_> = columns
+            .flat_map(|(x, runs)| runs.iter().map(move |run| (x, run.start)))
+            .collect();
+        edges.sort_by_key(|&(x, y)| (y, x));
+        edges
     }
 }
 
 /// Walks along edges with the mask to the right hand.
 struct Tracer<'a> {
-    bitmap: &'a Bitmap,
+    columns: &'a Columns,
     /// The ring of each edge above a pixel, by the pixel's `(y, x)`. Every ring has one of these.
     tops: BTreeMap<(i64, i64), usize>,
     /// The ring of each edge to the left of a pixel, by the pixel's `(y, x)`.
@@ -121,7 +121,7 @@ impl Tracer<'_> {
     /// Follows the ring `index` that runs above the pixel.
     fn trace(&mut self, start_x: i64, start_y: i64, index: usize) -> Traced {
         const EAST: (i64, i64) = (1, 0);
-        let [origin_x, origin_y] = self.bitmap.origin;
+        let [origin_x, origin_y] = self.columns.origin;
         let (mut x, mut y) = (start_x, start_y);
         let (mut dx, mut dy) = EAST;
         let mut corners = Ring::new();
@@ -166,7 +166,7 @@ impl Tracer<'_> {
     fn turn(&self, (x, y): (i64, i64), (dx, dy): (i64, i64)) -> (i64, i64) {
         // The four pixels at a point are those at (x - 1 | x, y - 1 | y).
         let ahead = |side_x: i64, side_y: i64| {
-            self.bitmap
+            self.columns
                 .contains(x + (dx + side_x - 1) / 2, y + (dy + side_y - 1) / 2)
         };
         let (right, left) = ((-dy, dx), (dy, -dx));

@@ -1,10 +1,10 @@
 //! Resizing as Pillow does it.
 
-use std::f64::consts::PI;
+use std::{borrow::Cow, f64::consts::PI};
 
 use rayon::prelude::*;
 
-use crate::Image;
+use crate::{Image, Picture, decode::DecodeError, picture::oriented};
 
 /// Pillow's antialiasing filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,43 +66,133 @@ fn sinc(x: f64) -> f64 {
 /// are rounded and cut to 0..=255 between the passes, its results then differ: on photographs by 1 with
 /// the bilinear filter, at hard edges by up to 19 with the others.
 ///
+/// The picture is read from the top down, and of its pixels only those are kept that the next rows are made of:
+/// of one that is stored as it is seen, rows that have been resized already; of one that is stored on its side,
+/// where its columns come first, stored ones, some hundredths of the picture. An error is one of its pixels.
+///
 /// # Panics
 /// Where `width` or `height` is 0.
-pub fn resize(image: &Image, width: u32, height: u32, filter: Filter) -> Image {
+pub fn resize<'a>(
+    picture: impl Into<Picture<'a>>,
+    width: u32,
+    height: u32,
+    filter: Filter,
+) -> Result<Image, DecodeError> {
     assert!(width > 0 && height > 0, "a picture has at least one pixel");
-    let rows = (height != image.height()).then(|| windows(image.height(), height, filter));
-    let columns = (width != image.width()).then(|| windows(image.width(), width, filter));
-
-    // Only the rows that the second pass looks at are worth a first one.
-    let (first, last) = rows.as_ref().map_or((0, image.height() as usize), |rows| {
-        let end = |window: &Window| window.start + window.weights.len();
-        (
-            rows.iter().map(|window| window.start).min().unwrap_or(0),
-            rows.iter().map(end).max().unwrap_or(0),
-        )
-    });
-    let stride = image.width() as usize * 3;
-    let needed = &image.pixels()[first * stride..last * stride];
-    let narrowed = columns.map(|columns| along_rows(needed, stride, &columns));
-    let pixels = match rows {
-        Some(mut rows) => {
-            rows.iter_mut().for_each(|window| window.start -= first);
-            let stride = width as usize * 3;
-            along_columns(narrowed.as_deref().unwrap_or(needed), stride, &rows)
+    let picture = picture.into();
+    let (layout, orientation) = (picture.layout(), picture.orientation());
+    let inputs = layout.as_stored([picture.width(), picture.height()]);
+    let outputs = layout.as_stored([width, height]);
+    let [across, down] = [0, 1].map(|axis| {
+        let (inputs, outputs) = (inputs[axis], outputs[axis]);
+        let windows = (inputs != outputs).then(|| windows(inputs, outputs, filter));
+        if layout.is_mirrored[axis] {
+            windows.map(|windows| mirrored(windows, inputs as usize))
+        } else {
+            windows
         }
-        None => narrowed.unwrap_or_else(|| needed.to_vec()),
+    });
+    // Only the rows that the pass along the columns looks at are worth reading.
+    let wanted = down.as_ref().map_or(0..inputs[1] as usize, |down| {
+        down.first().map_or(0, |window| window.start)..down.last().map_or(0, Window::end)
+    });
+    let kept_width = if layout.is_transposed {
+        inputs[0]
+    } else {
+        outputs[0]
     };
-    #[expect(
-        clippy::expect_used,
-        reason = "each pass gives as many samples as it has windows"
-    )]
-    Image::new(width, height, pixels).expect("width * height * 3 samples")
+    let mut resizer = Resizer {
+        stride: kept_width as usize * 3,
+        columns_first: layout.is_transposed,
+        across,
+        down,
+        kept: Vec::new(),
+        first: wanted.start,
+        made: 0,
+        pixels: Vec::with_capacity(width as usize * height as usize * 3),
+    };
+    let wanted: Vec<usize> = wanted.collect();
+    let stride = inputs[0] as usize * 3;
+    picture.for_each_band(&wanted, |band| resizer.add(band, stride))?;
+    Ok(Image::from_rgb(oriented(
+        resizer.pixels,
+        outputs,
+        orientation,
+    )))
+}
+
+/// Both passes over a picture as it is stored, as its rows come.
+struct Resizer {
+    /// Of the pass along the stored rows, if there is one.
+    across: Option<Vec<Window>>,
+    /// Of the pass along the stored columns, if there is one.
+    down: Option<Vec<Window>>,
+    /// Whether that one is the first: what is stored as a column is seen as a row.
+    columns_first: bool,
+    /// Rows as the pass along the columns takes them.
+    kept: Vec<u8>,
+    /// Samples of such a row.
+    stride: usize,
+    /// Which row the kept ones begin with.
+    first: usize,
+    /// Rows that the pass along the columns has made.
+    made: usize,
+    /// What is made, as it is stored.
+    pixels: Vec<u8>,
+}
+
+impl Resizer {
+    /// Takes the next rows of so many samples.
+    fn add(&mut self, rows: &[u8], stride: usize) {
+        let narrowed = |rows| match &self.across {
+            Some(columns) => Cow::Owned(along_rows(rows, stride, columns)),
+            None => Cow::Borrowed(rows),
+        };
+        let Some(down) = &self.down else {
+            self.pixels.extend_from_slice(&narrowed(rows));
+            return;
+        };
+        if self.columns_first {
+            self.kept.extend_from_slice(rows);
+        } else {
+            self.kept.extend_from_slice(&narrowed(rows));
+        }
+        let end = self.first + self.kept.len() / self.stride;
+        let rest = &down[self.made..];
+        let (ready, rest) = rest.split_at(rest.partition_point(|window| window.end() <= end));
+        let made = along_columns(&self.kept, self.first, self.stride, ready);
+        if self.columns_first {
+            self.pixels.extend_from_slice(&narrowed(&made));
+        } else {
+            self.pixels.extend_from_slice(&made);
+        }
+        self.made += ready.len();
+        let needed = rest.first().map_or(end, |window| window.start.min(end));
+        self.kept.drain(..(needed - self.first) * self.stride);
+        self.first = needed;
+    }
 }
 
 /// The inputs that make one output, and their weights.
 struct Window {
     start: usize,
     weights: Vec<i32>,
+}
+
+impl Window {
+    fn end(&self) -> usize {
+        self.start + self.weights.len()
+    }
+}
+
+/// The windows on an axis of so many inputs that is stored the other way round than it is seen.
+fn mirrored(mut windows: Vec<Window>, inputs: usize) -> Vec<Window> {
+    windows.reverse();
+    for window in &mut windows {
+        window.start = inputs - window.end();
+        window.weights.reverse();
+    }
+    windows
 }
 
 /// Binary places of a weight: 8 bits of sample and two of overshoot fill up 32.
@@ -165,14 +255,15 @@ fn along_rows(pixels: &[u8], stride: usize, columns: &[Window]) -> Vec<u8> {
     output
 }
 
-fn along_columns(pixels: &[u8], stride: usize, rows: &[Window]) -> Vec<u8> {
+/// Of rows from the one with the number `first` on.
+fn along_columns(pixels: &[u8], first: usize, stride: usize, rows: &[Window]) -> Vec<u8> {
     let mut output = vec![0; rows.len() * stride];
     output.par_chunks_mut(stride).zip(rows).for_each_init(
         || vec![0i32; stride],
         |sums, (output, window)| {
             sums.fill(HALF);
             for (row, weight) in window.weights.iter().enumerate() {
-                let input = &pixels[(window.start + row) * stride..][..stride];
+                let input = &pixels[(window.start - first + row) * stride..][..stride];
                 for (sum, sample) in sums.iter_mut().zip(input) {
                     *sum += i32::from(*sample) * weight;
                 }
@@ -276,7 +367,7 @@ mod tests {
                 .into_iter()
                 .zip(expected)
             {
-                let resized = resize(&image, *to_width, *to_height, filter);
+                let resized = resize(&image, *to_width, *to_height, filter).unwrap();
                 assert_eq!((resized.width(), resized.height()), (*to_width, *to_height));
                 assert_eq!(
                     hash(resized.pixels()),

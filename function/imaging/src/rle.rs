@@ -301,11 +301,13 @@ impl Runs {
     }
 
     /// The mask. The caller has pushed exactly `height * width` pixels.
-    pub fn finish(self, height: u32, width: u32) -> Rle {
+    pub fn finish(mut self, height: u32, width: u32) -> Rle {
         debug_assert_eq!(
             self.counts.iter().map(|&run| u64::from(run)).sum::<u64>(),
             u64::from(height) * u64::from(width)
         );
+        // A hundred masks wait together for their reply.
+        self.counts.shrink_to_fit();
         Rle {
             height,
             width,

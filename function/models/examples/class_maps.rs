@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use segmenter_imaging::decode::{Exif, Options, decode};
+use segmenter_imaging::decode::{Exif, Options, open};
 use segmenter_models::{Device, Isa, Outcome, Selection, catalogue, load};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -42,10 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         masks: false,
     };
     for path in arguments {
-        let image = decode(&fs::read(&path)?, &options)?;
-        let input = model.preprocess(&image);
+        let bytes = fs::read(&path)?;
+        let picture = open(&bytes, &options)?;
+        let size = [picture.width(), picture.height()];
+        let input = model.preprocess(picture)?;
         let outputs = model.forward(&[(&input, &selection)]);
-        let size = [image.width(), image.height()];
         for output in outputs {
             let prediction = model.postprocess(output, size, &selection);
             let Outcome::ClassMap(map) = prediction.outcome else {

@@ -1,7 +1,7 @@
 //! The models: what is in the catalogue, how their weights are read, and their networks in burn.
 //!
 //! ```text
-//! Image ──preprocess──> Input ──forward──> Output ──postprocess──> Prediction
+//! Picture ──preprocess──> Input ──forward──> Output ──postprocess──> Prediction
 //! ```
 //!
 //! [`Model`] is that line. [`catalogue`] says which models there are, [`weights`] reads their files

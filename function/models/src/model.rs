@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use segmenter_imaging::Image;
+use segmenter_imaging::{Picture, decode::DecodeError};
 
 use crate::{
     blocks::Device,
@@ -35,8 +35,9 @@ pub fn load(
 /// The three steps are apart because they run in different places: `preprocess` and `postprocess` on
 /// any CPU thread, `forward` on the one thread that owns the device.
 pub trait Model: Send + Sync {
-    /// Turns the picture into the network's input: resized, normalised, in the network's layout.
-    fn preprocess(&self, image: &Image) -> Input;
+    /// Turns the picture into the network's input: resized, normalised, in the network's layout. Its pixels are
+    /// decoded on the way, and an error is one of theirs; of an [`Image`](segmenter_imaging::Image) there is none.
+    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError>;
 
     /// Runs the network on a batch of inputs of one [`shape`](Input::shape), each with what is wanted
     /// of it, and answers one [`Output`] for each, in order.

@@ -31,7 +31,7 @@ fn read_picture(path: &Path) -> Image {
 }
 
 fn forward(model: &dyn Model, image: &Image, selection: &Selection) -> Output {
-    let input = model.preprocess(image);
+    let input = model.preprocess(image.into()).unwrap();
     model.forward(&[(&input, selection)]).remove(0)
 }
 

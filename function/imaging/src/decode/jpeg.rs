@@ -26,17 +26,16 @@ mod upsample;
 #[cfg(test)]
 mod tests;
 
-use image::{RgbImage, metadata::Orientation};
+use image::metadata::Orientation;
 
 use self::{
-    bits::Bits,
     block::Block,
     colour::ColourSpace,
     error::JpegError,
     frame::Frame,
     markers::Markers,
     render::Renderer,
-    scan::{Room, Scan, ScanComponent},
+    scan::{Scan, ScanComponent, ScanReader},
     tables::{Quantisation, Tables},
 };
 use super::{DecodeError, Limits};
@@ -45,47 +44,103 @@ use super::{DecodeError, Limits};
 /// a limit a few bytes a scan would cost as much time as the whole picture.
 const MAX_PASSES: usize = 32;
 
-/// Decodes a JPEG picture to RGB. Damage within the picture is tolerated as libjpeg does, a missing end is
-/// not: half of the picture would be grey, and its objects not found.
-pub(super) fn decode(
-    bytes: &[u8],
-    limits: &Limits,
-) -> Result<(RgbImage, Orientation), DecodeError> {
-    let mut markers = Markers::new(bytes);
-    if markers.next_marker()? != markers::START_OF_IMAGE {
-        return Err(JpegError::Missing("start of image").into());
-    }
-    let mut header = Header::new();
-    let frame = match header.read_to_stop(&mut markers)? {
-        Stop::Frame(frame) => frame,
-        Stop::Scan => return Err(JpegError::Missing("frame").into()),
-        Stop::End => return Err(JpegError::NoScan.into()),
-    };
-    let (width, height) = (frame.width as u32, frame.height as u32);
-    limits.check(width, height)?;
+/// A JPEG picture whose headers have been read, and whose pixels come a strip at a time.
+///
+/// All scans are read side by side, each up to the same row, so that only the coefficients of a strip are in
+/// memory, of progressive pictures, too.
+pub(crate) struct Rows<'a> {
+    frame: Frame,
+    orientation: Orientation,
+    scans: Vec<Box<dyn ScanReader + 'a>>,
+    /// By component, of a strip.
+    coefficients: Vec<Vec<Block>>,
+    renderer: Renderer,
+    /// Rows of MCUs that have been read.
+    finished: usize,
+}
 
-    match header.read_to_stop(&mut markers)? {
-        Stop::Frame(_) => return Err(JpegError::Duplicate("frame").into()),
-        Stop::Scan => {}
-        Stop::End => return Err(JpegError::NoScan.into()),
-    }
-    let mut picture = Picture::new(frame, &header);
-    picture.read_scan(&mut markers, &mut header.tables)?;
-    if picture.pixels.is_some() {
-        // Further scans would change nothing.
-        markers.find_end()?;
-    } else {
-        loop {
-            match header.read_to_stop(&mut markers)? {
-                Stop::Frame(_) => return Err(JpegError::Duplicate("frame").into()),
-                Stop::Scan => picture.read_scan(&mut markers, &mut header.tables)?,
-                Stop::End => break,
+impl<'a> Rows<'a> {
+    /// Reads all headers. Damage within the data is tolerated as libjpeg does, a missing end is not: half of the
+    /// picture would be grey, and its objects not found.
+    pub(super) fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+        let mut markers = Markers::new(bytes);
+        if markers.next_marker()? != markers::START_OF_IMAGE {
+            return Err(JpegError::Missing("start of image").into());
+        }
+        let mut header = Header::new();
+        let frame = match header.read_to_stop(&mut markers)? {
+            Stop::Frame(frame) => frame,
+            Stop::Scan => return Err(JpegError::Missing("frame").into()),
+            Stop::End => return Err(JpegError::NoScan.into()),
+        };
+        limits.check(frame.width as u32, frame.height as u32)?;
+
+        match header.read_to_stop(&mut markers)? {
+            Stop::Frame(_) => return Err(JpegError::Duplicate("frame").into()),
+            Stop::Scan => {}
+            Stop::End => return Err(JpegError::NoScan.into()),
+        }
+        let colour_space = ColourSpace::guess(&frame, header.has_jfif, header.adobe_transform);
+        let mut scans = Scans::new(&frame);
+        let is_whole = scans.add(&frame, &mut markers, &mut header.tables)?;
+        if is_whole && !frame.is_progressive {
+            // Further scans would change nothing.
+            markers.find_end()?;
+        } else {
+            loop {
+                if header.tables.restart_interval > 0 {
+                    markers.skip_restarts();
+                }
+                match header.read_to_stop(&mut markers)? {
+                    Stop::Frame(_) => return Err(JpegError::Duplicate("frame").into()),
+                    Stop::Scan => {
+                        scans.add(&frame, &mut markers, &mut header.tables)?;
+                    }
+                    Stop::End => break,
+                }
             }
         }
+        let components = frame.components.iter();
+        let strip = Renderer::strip(&frame);
+        Ok(Self {
+            coefficients: components
+                .map(|component| vec![[0; 64]; component.blocks_of_rows(strip)])
+                .collect(),
+            renderer: Renderer::new(&frame, scans.quantisation(), colour_space)?,
+            orientation: header.orientation,
+            scans: scans.readers,
+            finished: 0,
+            frame,
+        })
     }
-    let pixels = picture.render()?;
-    let picture = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
-    Ok((picture, header.orientation))
+
+    /// Width and height in pixels.
+    pub(crate) fn size(&self) -> [u32; 2] {
+        [self.frame.width, self.frame.height].map(|side| side as u32)
+    }
+
+    pub(super) fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// Appends those of the next rows that are wanted, RGB; whether there are more.
+    pub(crate) fn read(&mut self, wanted: &[usize], pixels: &mut Vec<u8>) -> bool {
+        let (frame, coefficients) = (&self.frame, &mut self.coefficients);
+        let start = self.finished;
+        let end = (start + Renderer::strip(frame)).min(frame.mcus_high);
+        if start > 0 {
+            for blocks in &mut *coefficients {
+                blocks.fill([0; 64]);
+            }
+        }
+        for scan in &mut self.scans {
+            scan.read(frame, start..end, coefficients);
+        }
+        self.renderer
+            .add(frame, start..end, coefficients, wanted, pixels);
+        self.finished = end;
+        end < frame.mcus_high
+    }
 }
 
 /// What comes before the scans and between them.
@@ -181,128 +236,53 @@ impl Header {
     }
 }
 
-/// A picture on its way from scans to pixels.
-struct Picture {
-    frame: Frame,
-    colour_space: ColourSpace,
-    /// By component; empty before the first scan that is not all of the picture.
-    coefficients: Vec<Vec<Block>>,
-    /// RGB, after a scan that is all of the picture.
-    pixels: Option<Vec<u8>>,
+/// The scans of a picture.
+struct Scans<'a> {
+    readers: Vec<Box<dyn ScanReader + 'a>>,
     /// By component: the table that was defined when its first scan began (T.81 B.2.4.1).
     quantisation: Vec<Option<Quantisation>>,
-    /// How many blocks the scans passed over.
+    /// How many blocks the scans pass over.
     passed: usize,
 }
 
-impl Picture {
-    /// Without coefficients, at the first scan.
-    fn new(frame: Frame, header: &Header) -> Self {
+impl<'a> Scans<'a> {
+    fn new(frame: &Frame) -> Self {
         Self {
-            colour_space: ColourSpace::guess(&frame, header.has_jfif, header.adobe_transform),
-            coefficients: Vec::new(),
-            pixels: None,
+            readers: Vec::new(),
             quantisation: vec![None; frame.components.len()],
             passed: 0,
-            frame,
         }
     }
 
-    /// Reads a scan, from its header on.
-    fn read_scan(
+    /// Reads the header of a scan; whether it has all components.
+    fn add(
         &mut self,
-        markers: &mut Markers<'_>,
+        frame: &Frame,
+        markers: &mut Markers<'a>,
         tables: &mut Tables,
-    ) -> Result<(), JpegError> {
-        let scan = Scan::parse(markers.segment()?, &self.frame)?;
-        let is_first = self.passed == 0;
-        self.passed = self.passed.saturating_add(scan.blocks(&self.frame));
-        if self.passed / MAX_PASSES > self.frame.blocks() {
+    ) -> Result<bool, JpegError> {
+        let scan = Scan::parse(markers.segment()?, frame)?;
+        self.passed = self.passed.saturating_add(scan.blocks(frame));
+        if self.passed / MAX_PASSES > frame.blocks() {
             return Err(JpegError::TooManyScans);
         }
-        if !self.frame.is_progressive {
+        if !frame.is_progressive {
             tables.complete_huffman();
         }
         for &ScanComponent { index, .. } in &scan.components {
-            let slot = self.frame.components[index].quantisation;
+            let slot = frame.components[index].quantisation;
             let table = tables.quantisation.get(slot).copied().flatten();
             let table = table.ok_or(JpegError::Missing("quantisation table"))?;
             self.quantisation[index].get_or_insert(table);
         }
-        let mut bits = Bits::new(markers.rest());
-        let is_whole = scan.components.len() == self.frame.components.len();
-        if is_whole && is_first && !self.frame.is_progressive {
-            self.render_scan(&scan, &mut bits, tables)?;
-        } else {
-            let rows = self.frame.mcus_high;
-            if self.coefficients.is_empty() {
-                self.coefficients = no_coefficients(&self.frame, rows);
-            }
-            let room = Room {
-                coefficients: &mut self.coefficients,
-                rows,
-                clear: &mut |_| {},
-            };
-            scan.decode(&mut bits, &self.frame, tables, room)?;
-        }
-        markers.skip(bits.position());
-        Ok(())
+        self.readers
+            .push(scan.reader(markers.rest(), frame, tables)?);
+        Ok(scan.components.len() == frame.components.len())
     }
 
-    /// Makes the pixels of a scan that is all of the picture while it is read.
-    fn render_scan(
-        &mut self,
-        scan: &Scan,
-        bits: &mut Bits<'_>,
-        tables: &Tables,
-    ) -> Result<(), JpegError> {
-        let mut renderer = self.renderer()?;
-        let rows = Renderer::strip(&self.frame);
-        let room = Room {
-            coefficients: &mut no_coefficients(&self.frame, rows),
-            rows,
-            clear: &mut |coefficients| {
-                let strip: Vec<&[Block]> = coefficients.iter().map(Vec::as_slice).collect();
-                renderer.add(&strip);
-                for blocks in coefficients {
-                    blocks.fill([0; 64]);
-                }
-            },
-        };
-        scan.decode(bits, &self.frame, tables, room)?;
-        self.pixels = Some(renderer.pixels());
-        Ok(())
+    /// By component. Those without a scan count as 0.
+    fn quantisation(&self) -> Vec<Quantisation> {
+        let tables = self.quantisation.iter();
+        tables.map(|table| table.unwrap_or([0; 64])).collect()
     }
-
-    /// The pixels, RGB. Components without a scan count as 0.
-    fn render(mut self) -> Result<Vec<u8>, JpegError> {
-        if let Some(pixels) = self.pixels.take() {
-            return Ok(pixels);
-        }
-        let mut renderer = self.renderer()?;
-        let rows = Renderer::strip(&self.frame);
-        for start in (0..self.frame.mcus_high).step_by(rows) {
-            let components = self.frame.components.iter();
-            let strip: Vec<&[Block]> = components
-                .zip(&self.coefficients)
-                .map(|(component, blocks)| &blocks[component.blocks_of_rows(start)..])
-                .collect();
-            renderer.add(&strip);
-        }
-        Ok(renderer.pixels())
-    }
-
-    fn renderer(&self) -> Result<Renderer<'_>, JpegError> {
-        let quantisation = self.quantisation.iter();
-        let quantisation = quantisation.map(|table| table.unwrap_or([0; 64])).collect();
-        Renderer::new(&self.frame, quantisation, self.colour_space)
-    }
-}
-
-/// By component, the coefficients of so many rows of MCUs: zeros.
-fn no_coefficients(frame: &Frame, mcus_high: usize) -> Vec<Vec<Block>> {
-    let components = frame.components.iter();
-    components
-        .map(|component| vec![[0; 64]; component.blocks_of_rows(mcus_high)])
-        .collect()
 }

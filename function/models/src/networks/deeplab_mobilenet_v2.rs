@@ -173,7 +173,7 @@ impl InvertedResidual {
 mod tests {
     use std::{fs, path::PathBuf};
 
-    use segmenter_imaging::decode::{Exif, Options, decode};
+    use segmenter_imaging::decode::{Exif, Options, open};
     use serde_json::Value;
 
     use super::DeeplabMobilenetV2;
@@ -222,7 +222,8 @@ mod tests {
             exif: Exif::Ignore,
             ..Options::default()
         };
-        let picture = decode(&fs::read(picture).unwrap(), &options).unwrap();
+        let bytes = fs::read(picture).unwrap();
+        let picture = open(&bytes, &options).unwrap();
         let size = [picture.width(), picture.height()];
         assert_eq!(size, [1200, 600]);
 
@@ -233,7 +234,7 @@ mod tests {
             .unwrap();
         weights.finish().unwrap();
 
-        let input = model.preprocess(&picture);
+        let input = model.preprocess(picture).unwrap();
         let output = model.forward(&[(&input, &SELECTION)]).remove(0);
         let Outcome::ClassMap(map) = model.postprocess(output, size, &SELECTION).outcome else {
             panic!("not a class map");

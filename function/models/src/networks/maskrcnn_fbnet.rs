@@ -6,7 +6,7 @@
 //! parts there are floats in either.
 
 use burn::module::Module;
-use segmenter_imaging::{Image, interpolate};
+use segmenter_imaging::{Picture, decode::DecodeError, interpolate};
 
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
@@ -205,10 +205,10 @@ impl MaskRcnnFbnet {
 }
 
 impl Model for MaskRcnnFbnet {
-    fn preprocess(&self, image: &Image) -> Input {
-        let [width, height] = SIZE.resized([image.width(), image.height()]);
+    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+        let [width, height] = SIZE.resized([picture.width(), picture.height()]);
         let mut samples =
-            interpolate::bilinear(image, width, height, interpolate::Corners::Aligned);
+            interpolate::bilinear(picture, width, height, interpolate::Corners::Aligned)?;
         let plane = width as usize * height as usize;
         let (red, rest) = samples.split_at_mut(plane);
         red.swap_with_slice(&mut rest[plane..]);
@@ -218,10 +218,10 @@ impl Model for MaskRcnnFbnet {
                 .iter_mut()
                 .for_each(|v| *v = (*v - mean) / deviation);
         }
-        Input {
+        Ok(Input {
             shape: [3, height as usize, width as usize],
             samples,
-        }
+        })
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
@@ -433,7 +433,7 @@ mod tests {
             for [width, height] in [[1, 1], [700, 2], [2, 700]] {
                 let samples = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
                 let image = Image::new(width, height, samples.collect()).unwrap();
-                let input = model.preprocess(&image);
+                let input = model.preprocess((&image).into()).unwrap();
                 let output = model.forward(&[(&input, &EVERYTHING)]).remove(0);
                 model.postprocess(output, [width, height], &EVERYTHING);
             }
@@ -445,7 +445,7 @@ mod tests {
         let model =
             MaskRcnnFbnet::load(&mut seeded::weights(), &Device::kernels(Isa::best())).unwrap();
         let image = Image::new(8, 8, vec![128; 192]).unwrap();
-        let input = model.preprocess(&image);
+        let input = model.preprocess((&image).into()).unwrap();
         let without = Selection {
             masks: false,
             ..EVERYTHING

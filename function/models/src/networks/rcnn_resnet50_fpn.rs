@@ -4,7 +4,7 @@
 //! `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`. The latter is the former with a mask head.
 
 use burn::module::Module;
-use segmenter_imaging::{Image, interpolate};
+use segmenter_imaging::{Picture, decode::DecodeError, interpolate};
 
 use super::{
     fpn::Fpn,
@@ -186,9 +186,10 @@ impl RcnnResnet50Fpn {
 }
 
 impl Model for RcnnResnet50Fpn {
-    fn preprocess(&self, image: &Image) -> Input {
-        let [width, height] = SIZE.resized([image.width(), image.height()]);
-        let mut samples = interpolate::bilinear(image, width, height, interpolate::Corners::Free);
+    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+        let [width, height] = SIZE.resized([picture.width(), picture.height()]);
+        let mut samples =
+            interpolate::bilinear(picture, width, height, interpolate::Corners::Free)?;
         let plane = width as usize * height as usize;
         for (channel, samples) in samples.chunks_exact_mut(plane).enumerate() {
             let (mean, deviation) = (MEAN[channel], DEVIATION[channel]);
@@ -196,10 +197,10 @@ impl Model for RcnnResnet50Fpn {
                 .iter_mut()
                 .for_each(|v| *v = (*v / 255.0 - mean) / deviation);
         }
-        Input {
+        Ok(Input {
             shape: [3, height as usize, width as usize],
             samples,
-        }
+        })
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {

@@ -1,7 +1,8 @@
 //! From a picture to the input of a semantic segmenter.
 
 use segmenter_imaging::{
-    Image,
+    Picture,
+    decode::DecodeError,
     interpolate::Corners,
     resample::{Filter, resize},
 };
@@ -39,13 +40,13 @@ const IMAGENET: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225
 
 impl InputRule {
     /// Resizes and normalises.
-    pub(super) fn prepare(self, image: &Image) -> Input {
-        let [width, height] = self.input_size([image.width(), image.height()]);
+    pub(super) fn prepare(self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+        let [width, height] = self.input_size([picture.width(), picture.height()]);
         let filter = match self {
             Self::ShorterSide(_) => Filter::Bilinear,
             Self::Stretched { .. } => Filter::Lanczos,
         };
-        let resized = resize(image, width, height, filter);
+        let resized = resize(picture, width, height, filter)?;
 
         let mut samples = Vec::with_capacity(resized.pixels().len());
         for channel in 0..3 {
@@ -53,10 +54,10 @@ impl InputRule {
             let plane = resized.pixels().iter().skip(channel).step_by(3);
             samples.extend(plane.map(|&sample| normalised[usize::from(sample)]));
         }
-        Input {
+        Ok(Input {
             shape: [3, height as usize, width as usize],
             samples,
-        }
+        })
     }
 
     /// The class map's `[width, height]` for a picture of `[width, height]`.
@@ -152,7 +153,7 @@ mod tests {
     fn samples_are_normalised_by_channel() {
         let image = Image::new(1, 1, vec![255, 0, 128]).unwrap();
         let channels = |rule: InputRule| {
-            let input = rule.prepare(&image);
+            let input = rule.prepare((&image).into()).unwrap();
             let [_, height, width] = input.shape;
             let planes = input.samples.chunks_exact(height * width);
             let values: Vec<f32> = planes

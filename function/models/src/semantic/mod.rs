@@ -8,7 +8,7 @@ mod class_map;
 mod input;
 mod regions;
 
-use segmenter_imaging::Image;
+use segmenter_imaging::{Picture, decode::DecodeError};
 
 pub use class_map::class_map;
 pub use input::InputRule;
@@ -46,8 +46,8 @@ impl<N: Segmenter> SemanticModel<N> {
 }
 
 impl<N: Segmenter> Model for SemanticModel<N> {
-    fn preprocess(&self, image: &Image) -> Input {
-        self.input.prepare(image)
+    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+        self.input.prepare(picture)
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {

@@ -28,11 +28,6 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Where to look for the marker behind the scan.
-    pub(super) fn position(&self) -> usize {
-        self.position
-    }
-
     /// Whether more bits were read than there are.
     pub(super) fn is_overdrawn(&self) -> bool {
         self.count < 0
@@ -204,7 +199,7 @@ mod tests {
             assert_eq!(bits.take_bit(), bit == 1);
         }
         assert!(!bits.is_overdrawn());
-        assert_eq!(bits.position(), stuffed.len() - 4);
+        assert_eq!(bits.position, stuffed.len() - 4);
         bits.prepare();
         assert_eq!(bits.take(16), 0);
         assert!(bits.is_overdrawn());
@@ -214,7 +209,7 @@ mod tests {
     fn lost_restart_markers_are_guessed() {
         let restart = |bytes: &[u8], expected| {
             let mut bits = Bits::new(bytes);
-            (bits.restart(expected), bits.position())
+            (bits.restart(expected), bits.position)
         };
         assert_eq!(restart(b"rest\xff\xd3data", 3), (true, 6));
         assert_eq!(restart(b"\xff\xd5data", 3), (false, 0), "slightly ahead");

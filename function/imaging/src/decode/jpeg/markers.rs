@@ -73,22 +73,28 @@ impl<'a> Markers<'a> {
         self.bytes.get(self.position..).unwrap_or_default()
     }
 
-    /// Looks for the end of the image behind the data of the last scan, whatever else is there.
+    /// Looks for the end of the image behind the header of the last scan, whatever else is there: from the
+    /// back, where it mostly is, and none can be within data.
     pub(super) fn find_end(&self) -> Result<(), JpegError> {
-        let mut pairs = self.rest().windows(2);
+        let mut pairs = self.rest().windows(2).rev();
         let is_there = pairs.any(|pair| pair == [0xff, END_OF_IMAGE]);
         is_there.then_some(()).ok_or(JpegError::Truncated)
     }
 
-    /// Passes over `count` bytes of the rest.
-    pub(super) fn skip(&mut self, count: usize) {
-        self.position += count;
+    /// Passes over the data of a scan with restart markers, and with what its reader takes for damage when it
+    /// looks for them.
+    pub(super) fn skip_restarts(&mut self) {
+        while let Some((marker, position)) = next_marker(self.bytes, self.position)
+            && (marker < START_OF_BASELINE_FRAME || (RESTART_0..=RESTART_7).contains(&marker))
+        {
+            self.position = position;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{END_OF_IMAGE, Markers, next_marker};
+    use super::{END_OF_IMAGE, Markers, START_OF_SCAN, next_marker};
     use crate::decode::jpeg::error::JpegError;
 
     #[test]
@@ -98,6 +104,16 @@ mod tests {
         assert_eq!(next_marker(bytes, 15), None);
         assert_eq!(next_marker(b"\xff\xff", 0), None);
         assert_eq!(next_marker(b"", 7), None);
+    }
+
+    #[test]
+    fn the_data_of_a_scan_end_at_a_marker_that_is_no_restart() {
+        let mut markers = Markers::new(b"data\xff\xd0data\xff\x00\xff\x42\xff\xd1data\xff\xda");
+        markers.skip_restarts();
+        assert_eq!(markers.next_marker(), Ok(START_OF_SCAN));
+        let mut endless = Markers::new(b"data\xff\xd0data");
+        endless.skip_restarts();
+        assert_eq!(endless.next_marker(), Err(JpegError::Truncated));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Scans (T.81 B.2.3): which blocks come in which order (A.2) and where decoding restarts (E.2.4).
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use super::{
     bits::Bits,
@@ -111,19 +111,25 @@ impl Scan {
             .sum()
     }
 
-    /// Reads the scan's data into the room.
-    pub(super) fn decode(
+    /// What reads the scan's data, with the tables that are defined now.
+    pub(super) fn reader<'a>(
         &self,
-        bits: &mut Bits<'_>,
+        data: &'a [u8],
         frame: &Frame,
         tables: &Tables,
-        room: Room<'_>,
-    ) -> Result<(), JpegError> {
+    ) -> Result<Box<dyn ScanReader + 'a>, JpegError> {
         let walk = Walk {
-            scan: self,
-            frame,
+            components: self
+                .components
+                .iter()
+                .map(|component| component.index)
+                .collect(),
+            bits: Bits::new(data),
             interval: tables.restart_interval,
-            room,
+            left: tables.restart_interval,
+            next_restart: 0,
+            is_exhausted: false,
+            decoder: (),
         };
         let tables_of = |class| self.tables(tables, class);
         let band = self.spectral_start..=self.spectral_end;
@@ -131,20 +137,21 @@ impl Scan {
         let is_first = self.approximation_high == 0;
         if !frame.is_progressive {
             let (dc, ac) = (tables_of(Class::Dc)?, tables_of(Class::Ac)?);
-            walk.run(bits, Sequential::new(dc, ac));
-        } else if self.spectral_start == 0 && is_first {
-            walk.run(bits, DcFirst::new(tables_of(Class::Dc)?, shift));
-        } else if self.spectral_start == 0 {
-            walk.run(bits, DcRefinement::new(shift));
-        } else {
-            let table = tables.huffman(Class::Ac, self.components[0].ac_table)?;
-            if is_first {
-                walk.run(bits, AcFirst::new(table, band, shift));
-            } else {
-                walk.run(bits, AcRefinement::new(table, band, shift));
-            }
+            return Ok(walk.with(Sequential::new(dc, ac)));
         }
-        Ok(())
+        if self.spectral_start == 0 {
+            return Ok(if is_first {
+                walk.with(DcFirst::new(tables_of(Class::Dc)?, shift))
+            } else {
+                walk.with(DcRefinement::new(shift))
+            });
+        }
+        let table = tables.huffman(Class::Ac, self.components[0].ac_table)?;
+        Ok(if is_first {
+            walk.with(AcFirst::new(table, band, shift))
+        } else {
+            walk.with(AcRefinement::new(table, band, shift))
+        })
     }
 
     /// The tables of one class for each component; those that share one share it here too.
@@ -178,101 +185,86 @@ pub(super) trait BlockDecoder {
     fn decode(&mut self, bits: &mut Bits<'_>, component: usize, block: &mut Block);
 }
 
-/// Where the coefficients of a scan go.
-pub(super) struct Room<'a> {
-    /// By component of the frame.
-    pub(super) coefficients: &'a mut [Vec<Block>],
-    /// For so many rows of MCUs.
-    pub(super) rows: usize,
-    /// Takes the coefficients away when there are so many, and at the end.
-    pub(super) clear: &'a mut dyn FnMut(&mut [Vec<Block>]),
+/// Reads a scan, some rows of MCUs at a time.
+pub(super) trait ScanReader {
+    /// Reads what the scan has of these rows of MCUs, the next ones, into their coefficients by component of
+    /// the frame.
+    fn read(&mut self, frame: &Frame, rows: Range<usize>, coefficients: &mut [Vec<Block>]);
 }
 
-/// A walk over the blocks of a scan.
-struct Walk<'a, 'r> {
-    scan: &'a Scan,
-    frame: &'a Frame,
-    /// MCUs between restart markers, 0 for none.
-    interval: usize,
-    room: Room<'r>,
-}
-
-impl Walk<'_, '_> {
-    fn run(self, bits: &mut Bits<'_>, decoder: impl BlockDecoder) {
-        let mut mcus = Mcus {
-            bits,
-            decoder,
-            interval: self.interval,
-            left: self.interval,
-            next_restart: 0,
-            is_exhausted: false,
-        };
-        let Room {
-            coefficients,
-            rows,
-            clear,
-        } = self.room;
-        if let [component] = self.scan.components[..] {
-            let index = component.index;
-            let component = &self.frame.components[index];
-            let rows = rows * component.vertical;
-            for y in 0..component.blocks_high {
-                let start = y % rows * component.stride;
-                let row = &mut coefficients[index][start..][..component.blocks_wide];
-                for block in row {
-                    if mcus.begin() {
-                        mcus.decoder.decode(mcus.bits, 0, block);
-                        mcus.end();
-                    }
-                }
-                if (y + 1).is_multiple_of(rows) || y + 1 == component.blocks_high {
-                    clear(coefficients);
-                }
-            }
-            return;
-        }
-        for row in 0..self.frame.mcus_high {
-            for column in 0..self.frame.mcus_wide {
-                if !mcus.begin() {
-                    continue;
-                }
-                for (place, scanned) in self.scan.components.iter().enumerate() {
-                    let component = &self.frame.components[scanned.index];
-                    let blocks = &mut coefficients[scanned.index];
-                    let first = row % rows * component.vertical * component.stride
-                        + column * component.horizontal;
-                    for y in 0..component.vertical {
-                        let start = first + y * component.stride;
-                        for block in &mut blocks[start..start + component.horizontal] {
-                            mcus.decoder.decode(mcus.bits, place, block);
-                        }
-                    }
-                }
-                mcus.end();
-            }
-            if (row + 1).is_multiple_of(rows) || row + 1 == self.frame.mcus_high {
-                clear(coefficients);
-            }
-        }
-    }
-}
-
-/// MCU after MCU of a scan, with restarts.
+/// A walk over the MCUs of a scan, with restarts.
 ///
 /// Where the data end too early, at a marker, the MCU is completed with zero bits, and those up to the next
 /// restart are left as they are, as with libjpeg.
-struct Mcus<'a, 'b, D> {
-    bits: &'a mut Bits<'b>,
-    decoder: D,
+struct Walk<'a, D> {
+    /// By the component's place in the scan: its index in the frame.
+    components: Vec<usize>,
+    bits: Bits<'a>,
+    /// MCUs between restart markers, 0 for none.
     interval: usize,
     /// MCUs up to the next restart marker.
     left: usize,
     /// Of the next restart marker, 0 to 7.
     next_restart: u8,
     is_exhausted: bool,
+    decoder: D,
 }
 
-impl<D: BlockDecoder> Mcus<'_, '_, D> {
+impl<'a> Walk<'a, ()> {
+    fn with(self, decoder: impl BlockDecoder + 'a) -> Box<dyn ScanReader + 'a> {
+        Box::new(Walk {
+            components: self.components,
+            bits: self.bits,
+            interval: self.interval,
+            left: self.left,
+            next_restart: self.next_restart,
+            is_exhausted: self.is_exhausted,
+            decoder,
+        })
+    }
+}
+
+impl<D: BlockDecoder> ScanReader for Walk<'_, D> {
+    fn read(&mut self, frame: &Frame, rows: Range<usize>, coefficients: &mut [Vec<Block>]) {
+        if let [index] = self.components[..] {
+            // Its MCU is a block, and there are none that only fill up those of an interleaved scan.
+            let component = &frame.components[index];
+            let [start, end] = [rows.start, rows.end].map(|row| row * component.vertical);
+            let blocks = coefficients[index].chunks_exact_mut(component.stride);
+            for (_, row) in (start..end.min(component.blocks_high)).zip(blocks) {
+                for block in &mut row[..component.blocks_wide] {
+                    if self.begin() {
+                        self.decoder.decode(&mut self.bits, 0, block);
+                        self.end();
+                    }
+                }
+            }
+            return;
+        }
+        for row in 0..rows.len() {
+            for column in 0..frame.mcus_wide {
+                if !self.begin() {
+                    continue;
+                }
+                for (place, &index) in self.components.iter().enumerate() {
+                    let component = &frame.components[index];
+                    let blocks = &mut coefficients[index];
+                    let first =
+                        row * component.vertical * component.stride + column * component.horizontal;
+                    for y in 0..component.vertical {
+                        let start = first + y * component.stride;
+                        for block in &mut blocks[start..start + component.horizontal] {
+                            self.decoder.decode(&mut self.bits, place, block);
+                        }
+                    }
+                }
+                self.end();
+            }
+        }
+    }
+}
+
+impl<D: BlockDecoder> Walk<'_, D> {
     /// Whether there are data for the next MCU.
     #[inline(always)]
     fn begin(&mut self) -> bool {

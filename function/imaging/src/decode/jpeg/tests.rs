@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use crate::decode::{DecodeError, Exif, Limits, Options, decode};
+use crate::{
+    decode::{DecodeError, Exif, Limits, Options, decode},
+    picture::tests::{assert_resized_alike, exif},
+};
 
 /// Printed by `scripts/pillow_jpeg.py`: name, hash of the pixels, the file in hexadecimal digits.
 const EXAMPLES: &str = include_str!("tests/examples.tsv");
@@ -75,6 +78,18 @@ fn pictures_are_what_pillow_makes_of_them() {
         let (path, hash) = line.split_once('\t').unwrap();
         let image = decode(&std::fs::read(folder.join(path)).unwrap(), &AS_STORED).unwrap();
         assert_eq!(fnv1a(image.pixels()), hash, "{path}");
+    }
+}
+
+#[test]
+fn examples_in_any_orientation_are_resized_as_if_they_were_whole() {
+    for (name, _, file) in examples() {
+        for orientation in 1..=8 {
+            let exif = [b"Exif\0\0", &exif(orientation)[..]].concat();
+            let length = (exif.len() as u16 + 2).to_be_bytes();
+            let turned = [&file[..2], b"\xff\xe1", &length, &exif, &file[2..]].concat();
+            assert_resized_alike(&format!("{name}, orientation {orientation}"), &turned);
+        }
     }
 }
 
@@ -194,9 +209,11 @@ proptest! {
             let start = 3 + cut % (end - 3);
             file.drain(start..(start + cut % 50).min(end));
         }
-        let result = super::decode(&file, &AS_STORED.limits);
-        if let Ok((picture, _)) = result {
-            prop_assert!(picture.width() > 0 && picture.height() > 0);
+        if let Ok(mut rows) = super::Rows::open(&file, &AS_STORED.limits) {
+            let [width, height] = rows.size().map(|side| side as usize);
+            let (all, mut pixels): (Vec<usize>, _) = ((0..height).collect(), Vec::new());
+            while rows.read(&all, &mut pixels) {}
+            prop_assert_eq!(pixels.len(), width * height * 3);
         }
     }
 }

@@ -130,7 +130,7 @@ pub struct Limits {
     /// Requests that may wait; one more is answered 429 at once
     #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = positive::<usize>)]
     pub queue: usize,
-    /// Batches that run at a time and share --threads [default: as many as threads, at most 4]
+    /// Batches that run at a time and share --threads [default: as many as threads]
     #[arg(long, env = "SEGMENTER_WORKERS", value_name = "N", value_parser = positive::<usize>)]
     pub workers: Option<usize>,
     /// The longest a request may take; callers may ask for less
@@ -148,11 +148,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Batches that run at a time. One alone leaves threads idle wherever its work does not divide evenly; each
-    /// further one takes memory for its maps, and gains less.
+    /// Batches that run at a time.
     pub fn workers(&self, threads: usize) -> usize {
-        const MOST: usize = 4;
-        self.workers.unwrap_or(threads.clamp(1, MOST))
+        self.workers.unwrap_or(threads)
     }
 }
 

@@ -7,13 +7,18 @@
 use std::{
     cell::Cell,
     io,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use segmenter_imaging::{Image, Picture, decode};
-use segmenter_models::{Input, Model, Output, Prediction, Selection, catalogue::Entry};
+use segmenter_models::{
+    Input, Model, Output, Prediction, Selection, catalogue::Entry, on_this_thread,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -30,6 +35,7 @@ pub struct Segmenter {
     entry: &'static Entry,
     defaults: config::Prediction,
     limits: config::Limits,
+    threads: usize,
     workers: usize,
     fetcher: Fetcher,
     places: Arc<Semaphore>,
@@ -42,6 +48,11 @@ pub struct Segmenter {
 struct Loaded {
     model: Arc<dyn Model>,
     engine: Engine<Forward>,
+    /// Places for pictures from their decoding until the network is done with them: so many that device threads
+    /// never wait for one, so few that inputs of the network do not add up.
+    prepared: Semaphore,
+    /// Pictures that wait for such a place.
+    waiting: AtomicUsize,
 }
 
 /// A place among the requests that are being answered, from a request's head to its reply.
@@ -112,6 +123,7 @@ impl Segmenter {
         Self {
             entry,
             defaults,
+            threads,
             workers,
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
@@ -130,6 +142,8 @@ impl Segmenter {
         let forward = Arc::new(Forward {
             model: Arc::clone(&model),
             metrics: Arc::clone(&self.metrics),
+            threads: self.threads,
+            running: AtomicUsize::new(0),
         });
         let places = self.limits.queue.saturating_add(self.workers);
         let engine = Engine::start(&forward, places, self.workers)?;
@@ -149,7 +163,14 @@ impl Segmenter {
                 .await
                 .map_err(io::Error::other)?;
         }
-        if self.loaded.set(Loaded { model, engine }).is_ok() {
+        let prepared = self.workers * model.preferred_batch() + self.threads;
+        let loaded = Loaded {
+            model,
+            engine,
+            prepared: Semaphore::new(prepared),
+            waiting: AtomicUsize::new(0),
+        };
+        if self.loaded.set(loaded).is_ok() {
             self.metrics.model_ready.set(1);
             let info = &self.metrics.device_info;
             info.with_label_values(&[self.entry.name, device]).set(1);
@@ -279,7 +300,8 @@ impl Segmenter {
     /// What it has been doing.
     pub fn metrics(&self) -> &Metrics {
         if let Some(loaded) = self.loaded.get() {
-            let depth = i64::try_from(loaded.engine.depth()).unwrap_or(i64::MAX);
+            let depth = loaded.engine.depth() + loaded.waiting.load(Ordering::Relaxed);
+            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
             self.metrics.queue_depth.set(depth);
         }
         &self.metrics
@@ -314,6 +336,13 @@ impl Segmenter {
             }
         };
 
+        let started = Instant::now();
+        let place = {
+            let _counted = Counted::new(&loaded.waiting);
+            // The semaphore is never closed.
+            loaded.prepared.acquire().await
+        };
+        let waited = started.elapsed();
         let prepared = {
             let (model, picture) = (Arc::clone(&loaded.model), picture.clone());
             let limits = self.limits.picture;
@@ -335,7 +364,8 @@ impl Segmenter {
                     EngineError::Closed => Error::NotReady("the server is stopping".to_owned()),
                     EngineError::Failed => Error::internal(),
                 })?;
-        note(Stage::Queue, finished.queued);
+        drop(place);
+        note(Stage::Queue, waited + finished.queued);
         note(Stage::Infer, finished.ran);
 
         let (prediction, took) = {
@@ -404,10 +434,11 @@ impl Segmenter {
     }
 
     fn overloaded(&self) -> Error {
-        let wait = self
-            .loaded
-            .get()
-            .map(|loaded| loaded.engine.expected_wait());
+        let wait = self.loaded.get().map(|loaded| {
+            loaded
+                .engine
+                .expected_wait(loaded.waiting.load(Ordering::Relaxed))
+        });
         Error::Overloaded {
             message: format!(
                 "{} requests are waiting already (--queue)",
@@ -481,6 +512,25 @@ fn open(picture: &[u8], limits: config::PictureLimits) -> Result<Picture<'_>, Er
 struct Forward {
     model: Arc<dyn Model>,
     metrics: Arc<Metrics>,
+    threads: usize,
+    /// Batches that run.
+    running: AtomicUsize,
+}
+
+/// One more, for as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Work for Forward {
@@ -502,8 +552,14 @@ impl Work for Forward {
             .iter()
             .map(|(input, selection)| (input, selection))
             .collect();
-        // On a thread of the pool, to which the kernels then hand their parts without waking anybody.
-        rayon::scope(|_| self.model.forward(&batch))
+        let _counted = Counted::new(&self.running);
+        if 2 * self.running.load(Ordering::Relaxed) > self.threads {
+            // Enough to keep all threads busy: none has to wait for another.
+            on_this_thread(|| self.model.forward(&batch))
+        } else {
+            // On a thread of the pool, to which the kernels then hand their parts without waking anybody.
+            rayon::scope(|_| self.model.forward(&batch))
+        }
     }
 
     fn abandoned(&self) {

@@ -2,11 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use rayon::prelude::*;
-
 use crate::{
     quantized::{Integers, Plain},
     simd::{Simd, portable::Portable},
+    threads,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
@@ -121,20 +120,12 @@ impl Isa {
 
     /// Runs tasks in integers, as [`run_all`](Self::run_all).
     pub(crate) fn run_all_integers<T: IntegerTask>(self, count: usize, task: &T) {
-        if count == 1 {
-            return self.run_integers(task, 0);
-        }
-        let tasks = (0..count).into_par_iter().with_max_len(1);
-        tasks.for_each(|index| self.run_integers(task, index));
+        threads::for_each(count, |index| self.run_integers(task, index));
     }
 
     /// Runs tasks `0..count` on the threads of the current pool, in any order.
     pub(crate) fn run_all<T: Task>(self, count: usize, task: &T) {
-        if count == 1 {
-            return self.run(task, 0);
-        }
-        let tasks = (0..count).into_par_iter().with_max_len(1);
-        tasks.for_each(|index| self.run(task, index));
+        threads::for_each(count, |index| self.run(task, index));
     }
 }
 

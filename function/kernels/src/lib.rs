@@ -30,6 +30,7 @@ mod shared;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod trace;
 
 pub use activation::Activation;
@@ -43,4 +44,5 @@ pub use pool::{global_mean, max_pool};
 pub use resize::{Corners, bilinear, nearest};
 pub use roi_align::{Roi, RoiAlign};
 pub use semantic::argmax_softmax;
+pub use threads::on_this_thread;
 pub use trace::Span;

@@ -12,7 +12,7 @@ use crate::{
 /// What kernels run with: which instructions, and where their memory comes from.
 ///
 /// Kernels run on the threads of the rayon pool that they are called on; called from outside of one, on
-/// the global pool.
+/// the global pool; or [on the calling thread](crate::on_this_thread).
 #[derive(Debug)]
 pub struct Context {
     /// The vector instructions.

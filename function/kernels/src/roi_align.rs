@@ -18,6 +18,7 @@ use crate::{
     map::{Context, Map},
     shared::Shared,
     simd::{LANES, Simd},
+    threads::threads,
 };
 
 /// How regions are sampled.
@@ -65,7 +66,11 @@ impl RoiAlign {
         let shape = [rois.len(), channels, self.size, self.size];
         let _timed = context.timed(|| "regions".to_owned(), shape, 0);
         let mut pooled = Map::any(context, shape);
-        let regions: Vec<_> = rois.par_iter().map(|roi| self.region(roi)).collect();
+        let regions: Vec<_> = if threads() == 1 {
+            rois.iter().map(|roi| self.region(roi)).collect()
+        } else {
+            rois.par_iter().map(|roi| self.region(roi)).collect()
+        };
         let blocks = pooled.blocks();
         let task = Pool {
             regions,

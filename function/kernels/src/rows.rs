@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{map::Map, simd::LANES};
+use crate::{map::Map, simd::LANES, threads::threads};
 
 /// Floats that a task goes through at the least, where there are as many: a few microseconds, next to
 /// which starting a task is little.
@@ -13,7 +13,7 @@ const LEAST: usize = 1 << 14;
 pub(crate) fn tasks(multiplications: usize) -> usize {
     const LEAST_MULTIPLICATIONS: usize = 1 << 14;
     const OF_A_THREAD: usize = 4;
-    let most = rayon::current_num_threads() * OF_A_THREAD;
+    let most = threads() * OF_A_THREAD;
     (multiplications / LEAST_MULTIPLICATIONS).clamp(1, most)
 }
 

@@ -21,4 +21,4 @@ pub mod weights;
 pub use blocks::{Device, Precision};
 pub use model::{Input, LoadError, Model, Output, load};
 pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};
-pub use segmenter_kernels::{Isa, IsaError, Span, peak_multiplications};
+pub use segmenter_kernels::{Isa, IsaError, Span, on_this_thread, peak_multiplications};

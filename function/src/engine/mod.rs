@@ -126,9 +126,10 @@ impl<W: Work> Engine<W> {
         self.queue.depth()
     }
 
-    /// How long a job that came now would take to finish, judged by the latest ones.
-    pub fn expected_wait(&self) -> Duration {
-        self.queue.expected_wait() / u32::try_from(self.workers().len().max(1)).unwrap_or(1)
+    /// How long a job that came now would take to finish, judged by the latest ones, with so many others on
+    /// their way here.
+    pub fn expected_wait(&self, others: usize) -> Duration {
+        self.queue.expected_wait(others) / u32::try_from(self.workers().len().max(1)).unwrap_or(1)
     }
 
     /// For how long there has been work and no batch has finished; zero while there is none.

@@ -144,10 +144,10 @@ impl<J, R> Queue<J, R> {
         self.lock().pending.len()
     }
 
-    /// Device time of everything that is here.
-    pub(super) fn expected_wait(&self) -> Duration {
+    /// Device time of everything that is here, and of so many others.
+    pub(super) fn expected_wait(&self, others: usize) -> Duration {
         let state = self.lock();
-        let jobs = state.pending.len() + state.running;
+        let jobs = state.pending.len() + state.running + others;
         state.job_time * u32::try_from(jobs).unwrap_or(u32::MAX)
     }
 

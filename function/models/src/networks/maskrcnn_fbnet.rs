@@ -69,7 +69,7 @@ const MASK_POOL: RoiAlign = RoiAlign {
 
 /// How many findings go through the mask head together. In floats each takes 1 MB there, and from this many on the
 /// processors are busy.
-const MASK_BATCH: usize = 16;
+const MASK_BATCH: usize = 8;
 
 /// The block after the stem: its convolution widens nothing, so it has no expansion.
 const TRUNK_0: &[Block] = &[Block::new(16, 3, 16).without_expansion()];

@@ -26,6 +26,7 @@ use crate::{
     rows::tasks,
     shared::Shared,
     simd::{LANES, Simd},
+    threads::threads,
 };
 
 /// Floats of inputs and outputs in the other basis that there are at a time, at the most: they stay in the
@@ -237,7 +238,7 @@ impl Units {
     fn new(count: usize) -> Self {
         /// A few microseconds.
         const LEAST: usize = 64;
-        let tasks = (count / LEAST).clamp(1, 4 * rayon::current_num_threads());
+        let tasks = (count / LEAST).clamp(1, 4 * threads());
         Self {
             count,
             of_task: count.div_ceil(tasks),

@@ -275,6 +275,31 @@ proptest! {
         }
     }
 
+    /// Wide maps large enough not to be made; each value is the same sum in the same order.
+    #[test]
+    fn of_a_widened_map(
+        inputs in 1usize..40, channels in 60usize..100, kernel in 1usize..6, stride in 1usize..3,
+        dilation in 1usize..3, (batch, height, width) in prop_oneof![
+            Just((1, 171, 100)), Just((2, 90, 101)), Just((10, 19, 23)), Just((5, 33, 31)),
+        ],
+        activations in (activation(), activation()),
+    ) {
+        let shape = [batch, inputs, height, width];
+        let x = values(shape.iter().product(), 21);
+        let expand = Geometry::new(inputs, channels, 1);
+        let depthwise = Geometry::depthwise(channels, kernel).dilation(dilation).stride(stride);
+        let weights = [expand, depthwise].map(|g| values(g.weight_shape().iter().product(), 22));
+        let bias = values(channels, 23);
+        for isa in Isa::available() {
+            let context = Context::new(isa);
+            let expand = Conv::new(isa, expand, &weights[0], &bias, activations.0);
+            let depthwise = Conv::new(isa, depthwise, &weights[1], &bias, activations.1);
+            let x = Map::from_planar(&context, &x, shape);
+            let expected = depthwise.forward(&expand.forward(&x, None), None).to_planar();
+            assert_eq!(depthwise.forward_after(&expand, &x).to_planar(), expected, "{isa}");
+        }
+    }
+
     #[test]
     fn of_a_class(
         blocks in 1usize..4, kernel in prop::sample::select(&[1usize, 3, 5][..]),

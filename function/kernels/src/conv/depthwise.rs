@@ -50,6 +50,29 @@ impl Depthwise {
         }
     }
 
+    /// To make a row of outputs of a block, of its map's `x`, `[rows, width, LANES]`; `rows` as in [`Line`].
+    #[inline(always)]
+    pub(super) fn line<'a>(
+        &'a self,
+        conv: &Conv,
+        block: usize,
+        x: &'a [f32],
+        width: usize,
+        rows: ([usize; 2], usize),
+    ) -> Line<'a> {
+        let taps = conv.geometry.kernel * conv.geometry.kernel;
+        Line {
+            x,
+            width,
+            weights: &self.weights[block * taps * LANES..][..taps * LANES],
+            bias: &self.bias[block * LANES..][..LANES],
+            geometry: conv.geometry,
+            rows,
+            y_pixel: LANES,
+            activation: conv.activation,
+        }
+    }
+
     /// On `x`, or on `x` with its sides doubled.
     pub(super) fn forward(
         &self,
@@ -239,7 +262,7 @@ impl Run<'_> {
 }
 
 /// A row of outputs of sixteen channels.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     /// The map, `[height, width, LANES]`.
     x: &'a [f32],
     width: usize,
@@ -257,7 +280,7 @@ struct Line<'a> {
 impl Line<'_> {
     /// With the sizes that networks use as constants.
     #[inline(always)]
-    fn run<S: Simd>(&self, y: &mut [f32], count: usize) {
+    pub(super) fn run<S: Simd>(&self, y: &mut [f32], count: usize) {
         let Geometry {
             kernel,
             stride,

@@ -39,9 +39,9 @@ pub(super) struct Direct {
 
 /// Blocks of output channels that a tile covers together.
 #[derive(Clone, Copy)]
-struct Group {
-    first: usize,
-    blocks: usize,
+pub(super) struct Group {
+    pub(super) first: usize,
+    pub(super) blocks: usize,
     /// Of its first weight.
     weights: usize,
 }
@@ -124,6 +124,54 @@ impl Direct {
             groups,
             weights: packed,
             bias: padded,
+        }
+    }
+
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Of a pointwise convolution, a group's outputs of so many pixels, from one on: those of all maps lie one
+    /// behind the other. To `[blocks, pixels, LANES]`.
+    #[inline(always)]
+    pub(super) fn pixels<S: Simd>(
+        &self,
+        conv: &Conv,
+        group: &Group,
+        x: &Map,
+        [from, pixels]: [usize; 2],
+        to: &mut [f32],
+    ) {
+        let inputs = conv.geometry.inputs;
+        let x_block = x.values.len() / x.blocks();
+        let w_block = LANES * group.blocks * LANES;
+        let at_once = (WEIGHTS_AT_ONCE / size_of::<f32>() / w_block).max(1) * LANES;
+        assert!(x_block >= (from + pixels) * LANES && to.len() == group.blocks * pixels * LANES);
+        let mut first = 0;
+        while first < inputs {
+            let end = inputs.min(first + at_once);
+            let stretch = Stretch {
+                inputs: end - first,
+                taps: [1, 1],
+                x_pixel: LANES,
+                x_tap: [0, 0],
+                x_block,
+                w_tap: [0, 0],
+                w_block,
+                y_block: pixels * LANES,
+                resume: first > 0,
+                finish: (end == inputs).then_some(conv.activation),
+            };
+            let place = Place {
+                x: x.values[first / LANES * x_block + from * LANES..].as_ptr(),
+                w: self.weights[group.weights + first / LANES * w_block..].as_ptr(),
+                bias: self.bias[group.first * LANES..].as_ptr(),
+                residual: std::ptr::null(),
+                y: to.as_mut_ptr(),
+            };
+            // SAFETY: asserted above; there are weights for all inputs.
+            unsafe { stretch.run::<S>(group.blocks, pixels, place) };
+            first = end;
         }
     }
 

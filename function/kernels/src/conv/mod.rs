@@ -5,6 +5,7 @@ mod depthwise;
 mod direct;
 mod tile;
 mod transposed;
+mod widened;
 mod winograd;
 
 use std::{fmt, sync::Arc};
@@ -253,6 +254,40 @@ impl Conv {
             }
         }
         self.finish(y)
+    }
+
+    /// What [`forward`](Self::forward) makes of the output of `before`. Of a depthwise convolution behind a pointwise
+    /// one that widens a map, the wide map is never made whole.
+    ///
+    /// # Panics
+    /// If a shape is another.
+    pub fn forward_after(&self, before: &Self, x: &Map) -> Map {
+        let wide = before.geometry.output_shape(x.shape());
+        let (Method::Direct(direct), Method::Depthwise(depthwise)) = (&before.method, &self.method)
+        else {
+            return self.forward(&before.forward(x, None), None);
+        };
+        let sigmoid = [before.activation, self.activation].contains(&Activation::Sigmoid);
+        if !before.geometry.is_pointwise() || sigmoid || !widened::pays(wide) {
+            return self.forward(&before.forward(x, None), None);
+        }
+        assert_eq!(
+            x.shape()[1],
+            before.geometry.inputs,
+            "channels of the input"
+        );
+        assert_eq!(
+            before.geometry.outputs, self.geometry.inputs,
+            "channels between"
+        );
+        let shape = self.geometry.output_shape(wide);
+        let multiplications =
+            before.geometry.multiplications(wide) + self.geometry.multiplications(shape);
+        let name = || format!("{before}, {self}");
+        let _timed = x.context().timed(name, shape, multiplications);
+        let mut y = Map::any(x.context(), shape);
+        widened::forward((before, direct), (self, depthwise), x, &mut y);
+        y
     }
 
     /// The first convolution of a network, of pictures: `[batch, 3, h, w]` to `[batch, outputs, h', w']`.

@@ -156,10 +156,9 @@ struct InvertedResidual {
 impl InvertedResidual {
     fn forward(&self, x: Map) -> Map {
         let y = match &self.expand {
-            Some(expand) => expand.forward(x.clone()),
-            None => x.clone(),
+            Some(expand) => self.depthwise.forward_after(expand, x.clone()),
+            None => self.depthwise.forward(x.clone()),
         };
-        let y = self.depthwise.forward(y);
         if self.residual {
             self.project.forward_with_residual(y, x)
         } else {

@@ -146,13 +146,12 @@ impl InvertedResidual {
     /// `[batch, inputs, h, w]` to `[batch, outputs, h / stride, w / stride]`, or `2h, 2w` if upsampled.
     fn forward(&self, input: Map) -> Map {
         let x = match &self.expand {
-            Some(expand) => expand.forward(input.clone()),
-            None => input.clone(),
-        };
-        let x = if self.upsampled {
-            self.depthwise.forward_doubled(x)
-        } else {
-            self.depthwise.forward(x)
+            Some(expand) if self.upsampled => self
+                .depthwise
+                .forward_doubled(expand.forward(input.clone())),
+            Some(expand) => self.depthwise.forward_after(expand, input.clone()),
+            None if self.upsampled => self.depthwise.forward_doubled(input.clone()),
+            None => self.depthwise.forward(input.clone()),
         };
         if self.residual {
             self.project.forward_with_residual(x, input)

@@ -188,10 +188,9 @@ impl InvertedResidual {
 
     fn forward(&self, x: Map) -> Map {
         let mut y = match &self.expand {
-            Some(expand) => expand.forward(x.clone()),
-            None => x.clone(),
+            Some(expand) => self.depthwise.forward_after(expand, x.clone()),
+            None => self.depthwise.forward(x.clone()),
         };
-        y = self.depthwise.forward(y);
         if let Some(squeeze_excite) = &self.squeeze_excite {
             y = squeeze_excite.forward(y);
         }

@@ -39,6 +39,8 @@ pub struct Segmenter {
     workers: usize,
     fetcher: Fetcher,
     places: Arc<Semaphore>,
+    /// Pictures from their decoding until the network is done with them.
+    under_way: Arc<AtomicUsize>,
     cpu: CpuPool,
     loaded: OnceLock<Loaded>,
     metrics: Arc<Metrics>,
@@ -127,6 +129,7 @@ impl Segmenter {
             workers,
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            under_way: Arc::default(),
             cpu: CpuPool::new(threads),
             loaded: OnceLock::new(),
             metrics: Arc::new(metrics),
@@ -143,7 +146,7 @@ impl Segmenter {
             model: Arc::clone(&model),
             metrics: Arc::clone(&self.metrics),
             threads: self.threads,
-            running: AtomicUsize::new(0),
+            under_way: Arc::clone(&self.under_way),
         });
         let places = self.limits.queue.saturating_add(self.workers);
         let engine = Engine::start(&forward, places, self.workers)?;
@@ -343,6 +346,7 @@ impl Segmenter {
             loaded.prepared.acquire().await
         };
         let waited = started.elapsed();
+        let under_way = Counted::new(&self.under_way);
         let prepared = {
             let (model, picture) = (Arc::clone(&loaded.model), picture.clone());
             let limits = self.limits.picture;
@@ -364,7 +368,7 @@ impl Segmenter {
                     EngineError::Closed => Error::NotReady("the server is stopping".to_owned()),
                     EngineError::Failed => Error::internal(),
                 })?;
-        drop(place);
+        drop((under_way, place));
         note(Stage::Queue, waited + finished.queued);
         note(Stage::Infer, finished.ran);
 
@@ -513,8 +517,8 @@ struct Forward {
     model: Arc<dyn Model>,
     metrics: Arc<Metrics>,
     threads: usize,
-    /// Batches that run.
-    running: AtomicUsize,
+    /// As the server has it.
+    under_way: Arc<AtomicUsize>,
 }
 
 /// One more, for as long as it lives.
@@ -552,9 +556,8 @@ impl Work for Forward {
             .iter()
             .map(|(input, selection)| (input, selection))
             .collect();
-        let _counted = Counted::new(&self.running);
-        if 2 * self.running.load(Ordering::Relaxed) > self.threads {
-            // Enough to keep all threads busy: none has to wait for another.
+        if 2 * self.under_way.load(Ordering::Relaxed) > self.threads {
+            // There is work for all threads: none has to wait for another.
             on_this_thread(|| self.model.forward(&batch))
         } else {
             // On a thread of the pool, to which the kernels then hand their parts without waking anybody.

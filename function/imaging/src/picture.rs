@@ -271,6 +271,7 @@ pub(crate) mod tests {
     use crate::{
         decode::{Options, decode, open},
         interpolate::{Corners, bilinear},
+        normalise::Normalisation,
         resample::{Filter, resize},
     };
 
@@ -298,8 +299,9 @@ pub(crate) mod tests {
         ] {
             let name = format!("{name} to {width}x{height}");
             for corners in [Corners::Aligned, Corners::Free] {
-                let streamed = bilinear(picture(), width, height, corners).unwrap();
-                let whole = bilinear(&image, width, height, corners).unwrap();
+                let none = Normalisation::NONE;
+                let streamed = bilinear(picture(), width, height, corners, &none).unwrap();
+                let whole = bilinear(&image, width, height, corners, &none).unwrap();
                 assert!(streamed == whole, "{name}, {corners:?}");
             }
             for filter in [Filter::Bilinear, Filter::Lanczos] {

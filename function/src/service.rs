@@ -157,12 +157,11 @@ impl Segmenter {
             masks: true,
         };
         for shape in model.warm_up_shapes() {
-            let input = Input {
-                shape,
-                samples: vec![0.0; shape.iter().product()],
-            };
             engine
-                .run((input, selection.clone()), Instant::now() + WARM_UP)
+                .run(
+                    (Input::zeros(shape), selection.clone()),
+                    Instant::now() + WARM_UP,
+                )
                 .await
                 .map_err(io::Error::other)?;
         }

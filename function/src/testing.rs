@@ -64,10 +64,7 @@ impl Model for Gated {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
         let width = picture.width() as f32;
         picture.into_image()?;
-        Ok(Input {
-            shape: [1, 1, 1],
-            samples: vec![width],
-        })
+        Ok(Input::new(vec![[width; 4]], [1, 1]))
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
@@ -81,7 +78,7 @@ impl Model for Gated {
         batch
             .iter()
             .map(|(input, _)| {
-                assert_ne!(input.samples, [POISONOUS_WIDTH as f32], "poisoned");
+                assert_ne!(input.pixels[0], [POISONOUS_WIDTH as f32; 4], "poisoned");
                 Output::Instances {
                     boxes: vec![
                         [0.0, 0.0, 0.5, 1.0],

@@ -1,8 +1,12 @@
 //! Resizing as torch does it.
 
-use rayon::prelude::*;
+use std::array;
 
-use crate::{Picture, decode::DecodeError};
+use crate::{
+    Picture,
+    decode::DecodeError,
+    normalise::{Normalisation, Pixel},
+};
 
 /// Which points of input and output lie on each other (torch's `align_corners`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +17,10 @@ pub enum Corners {
     Free,
 }
 
-/// The picture's samples (0..=255) resized bilinearly without antialiasing: `[3, height, width]`, RGB.
+/// The picture resized bilinearly without antialiasing and normalised: its pixels `[height, width]`.
 ///
-/// The values are those of `torch.nn.functional.interpolate(mode="bilinear")` on the float picture, up
-/// to rounding: within 1e-4, and on pictures up to 700 pixels a side with free corners, where torch may
+/// Before they are normalised, samples are those of `torch.nn.functional.interpolate(mode="bilinear")` on the float
+/// picture, up to rounding: within 1e-4, and on pictures up to 700 pixels a side with free corners, where torch may
 /// round a coordinate otherwise, within 2e-3. Scales are taken from the sizes, as there with
 /// `recompute_scale_factor=True`.
 ///
@@ -27,29 +31,38 @@ pub fn bilinear<'a>(
     width: u32,
     height: u32,
     corners: Corners,
-) -> Result<Vec<f32>, DecodeError> {
+    normalisation: &Normalisation,
+) -> Result<Vec<Pixel>, DecodeError> {
     let picture = picture.into();
     let mut columns = taps(picture.width(), width, corners);
     let mut rows = taps(picture.height(), height, corners);
     let (kept_columns, kept_rows) = (renumber(&mut columns), renumber(&mut rows));
     let stride = kept_columns.len() * 3;
-    let pixels = picture.into_pixels_at(kept_columns, kept_rows)?;
+    let samples = picture.into_pixels_at(kept_columns, kept_rows)?;
 
-    let mut planes = vec![0.0; 3 * columns.len() * rows.len()];
-    planes
-        .par_chunks_mut(columns.len().max(1))
-        .enumerate()
-        .for_each(|(index, output)| {
-            let (channel, row) = (index / rows.len(), &rows[index % rows.len()]);
-            let low = &pixels[row.low * stride..][..stride];
-            let high = &pixels[row.high * stride..][..stride];
-            for (value, column) in output.iter_mut().zip(&columns) {
-                let (a, b) = (column.low * 3 + channel, column.high * 3 + channel);
-                let along = |line: &[u8]| column.blend(f32::from(line[a]), f32::from(line[b]));
-                *value = row.blend(along(low), along(high));
-            }
+    let mut pixels = Vec::with_capacity(columns.len() * rows.len());
+    // One more, for the last pixel is read with a fourth sample, too.
+    let mut blended = vec![0.0; stride + 1];
+    for row in &rows {
+        let [low, high] = [row.low, row.high].map(|row| &samples[row * stride..][..stride]);
+        for ((blended, &low), &high) in blended.iter_mut().zip(low).zip(high) {
+            *blended = row.blend(f32::from(low), f32::from(high));
+        }
+        let resized = columns.iter().map(|column| {
+            let [low, high] = [column.low, column.high].map(|column| four(&blended, column * 3));
+            array::from_fn(|i| column.blend(low[i], high[i]))
         });
-    Ok(planes)
+        normalisation.extend(&mut pixels, resized);
+    }
+    Ok(pixels)
+}
+
+/// Four values from `start` on.
+#[inline]
+fn four(values: &[f32], start: usize) -> [f32; 4] {
+    let mut four = [0.0; 4];
+    four.copy_from_slice(&values[start..start + 4]);
+    four
 }
 
 /// Makes the inputs of the taps, which rise, places in a list of those that there are; answers that list.
@@ -117,7 +130,10 @@ pub fn taps(inputs: u32, outputs: u32, corners: Corners) -> Vec<Tap> {
 #[cfg(test)]
 mod tests {
     use super::{Corners, bilinear};
-    use crate::Image;
+    use crate::{
+        Image,
+        normalise::{Normalisation, Order},
+    };
 
     /// A picture that both sides make by the same formula.
     fn picture(width: u32, height: u32) -> Image {
@@ -134,14 +150,15 @@ mod tests {
     fn values_are_torchs() {
         let image = picture(7, 5);
         for (corners, expected) in [(Corners::Aligned, ALIGNED), (Corners::Free, FREE)] {
-            let values = bilinear(&image, 3, 4, corners).unwrap();
-            for (index, (value, expected)) in values.iter().zip(expected).enumerate() {
+            let pixels = bilinear(&image, 3, 4, corners, &Normalisation::NONE).unwrap();
+            assert_eq!(pixels.len() * 3, expected.len());
+            for (index, expected) in expected.into_iter().enumerate() {
+                let value = pixels[index % 12][index / 12];
                 assert!(
                     (value - expected).abs() <= 1e-4,
                     "{corners:?} {index}: {value} {expected}"
                 );
             }
-            assert_eq!(values.len(), expected.len());
         }
     }
 
@@ -149,10 +166,28 @@ mod tests {
     fn the_same_size_is_the_same_picture() {
         let image = picture(6, 4);
         for corners in [Corners::Aligned, Corners::Free] {
-            let planes = bilinear(&image, 6, 4, corners).unwrap();
-            for (i, &sample) in image.pixels().iter().enumerate() {
-                assert_eq!(planes[i % 3 * 24 + i / 3], f32::from(sample));
-            }
+            let pixels = bilinear(&image, 6, 4, corners, &Normalisation::NONE).unwrap();
+            assert_eq!(pixels, Normalisation::NONE.pixels(&image));
+        }
+    }
+
+    #[test]
+    fn what_is_resized_is_normalised() {
+        let image = picture(7, 5);
+        let normalisation = Normalisation {
+            order: Order::Bgr,
+            mean: [100.0, 110.0, 120.0],
+            deviation: [50.0, 60.0, 70.0],
+        };
+        let resize = |normalisation| bilinear(&image, 9, 3, Corners::Free, normalisation).unwrap();
+        let pixels = resize(&Normalisation::NONE)
+            .into_iter()
+            .zip(resize(&normalisation));
+        for ([red, green, blue, _], [a, b, c, fourth]) in pixels {
+            assert!((a - (blue - 100.0) / 50.0).abs() < 1e-6);
+            assert!((b - (green - 110.0) / 60.0).abs() < 1e-6);
+            assert!((c - (red - 120.0) / 70.0).abs() < 1e-6);
+            assert_eq!(fourth, 0.0);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything between bytes and tensors that is not a network: decoding with limits ([`decode`]), all at
 //! once or while a [`Picture`] is resized, which equals Pillow's resizing ([`resample`]) and torch's
-//! ([`interpolate`]), masks as COCO run lengths ([`rle`]), pasted into the picture from a network's small
+//! ([`interpolate`]), pixels as networks take them ([`normalise`]), masks as COCO run lengths ([`rle`]), pasted into the picture from a network's small
 //! ones ([`paste`]), their outlines ([`polygon`]), findings drawn on the picture ([`draw`]) and pictures as
 //! bytes again ([`encode`]).
 //!
@@ -14,6 +14,7 @@ pub mod draw;
 pub mod encode;
 mod image;
 pub mod interpolate;
+pub mod normalise;
 pub mod paste;
 mod picture;
 pub mod polygon;

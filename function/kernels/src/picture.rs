@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use crate::{
-    arena::{Arena, Buffer},
     map::{Context, Map},
     simd::LANES,
 };
 
 /// Pictures of three channels, normalised: `[batch, height, width, 4]` in memory, the fourth value unused,
 /// so that the first layer reads a pixel's channels side by side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Picture {
-    values: Buffer<f32>,
+    pixels: Arc<Vec<[f32; PIXEL]>>,
     size: [usize; 3],
 }
 
@@ -23,28 +22,29 @@ impl Picture {
     /// Channels of a picture.
     pub const CHANNELS: usize = 3;
 
+    /// Of pixels `[batch, height, width]`, which are read where they lie; `size` is their shape.
+    ///
+    /// # Panics
+    /// If there are not as many pixels.
+    pub fn new(pixels: Arc<Vec<[f32; 4]>>, size: [usize; 3]) -> Self {
+        assert_eq!(pixels.len(), size.iter().product());
+        Self { pixels, size }
+    }
+
     /// From three planes a picture, `[batch, 3, height, width]`; `size` is `[batch, height, width]`.
     ///
     /// # Panics
     /// If there are not as many values.
-    pub fn from_planes(arena: &Arena, planes: &[f32], size: [usize; 3]) -> Self {
+    pub fn from_planes(planes: &[f32], size: [usize; 3]) -> Self {
         let [batch, height, width] = size;
         let pixels = height * width;
         assert_eq!(planes.len(), batch * Self::CHANNELS * pixels);
-        let mut values = arena.take(batch * pixels * PIXEL);
-        for n in 0..batch {
-            let planes = &planes[n * Self::CHANNELS * pixels..][..Self::CHANNELS * pixels];
-            let (red, rest) = planes.split_at(pixels);
-            let (green, blue) = rest.split_at(pixels);
-            let to = &mut values[n * pixels * PIXEL..][..pixels * PIXEL];
-            let colours = red.iter().zip(green).zip(blue);
-            for (to, ((&red, &green), &blue)) in
-                to.as_chunks_mut::<PIXEL>().0.iter_mut().zip(colours)
-            {
-                *to = [red, green, blue, 0.0];
-            }
-        }
-        Self { values, size }
+        let pixel = |n: usize, i: usize| {
+            let channel = |channel| planes[(n * Self::CHANNELS + channel) * pixels + i];
+            [channel(0), channel(1), channel(2), 0.0]
+        };
+        let pixels = (0..batch).flat_map(|n| (0..pixels).map(move |i| pixel(n, i)));
+        Self::new(Arc::new(pixels.collect()), size)
     }
 
     /// `[batch, 3, height, width]`.
@@ -54,7 +54,7 @@ impl Picture {
     }
 
     pub(crate) fn values(&self) -> &[f32] {
-        &self.values
+        self.pixels.as_flattened()
     }
 
     /// As a map of three channels.
@@ -62,7 +62,7 @@ impl Picture {
         let mut map = Map::any(context, self.shape());
         map.values.fill(0.0);
         let pixels = map.values.chunks_exact_mut(LANES);
-        for (to, from) in pixels.zip(self.values.chunks_exact(PIXEL)) {
+        for (to, from) in pixels.zip(self.pixels.iter()) {
             to[..PIXEL].copy_from_slice(from);
         }
         map

@@ -1,8 +1,11 @@
 //! The way of a picture through a model.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use segmenter_imaging::{Picture, decode::DecodeError};
+use segmenter_imaging::{Picture, decode::DecodeError, normalise::Pixel};
 
 use crate::{
     blocks::Device,
@@ -63,10 +66,26 @@ pub trait Model: Send + Sync {
 /// One picture as the network takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
-    /// `[channels, height, width]`.
+    /// `[channels, height, width]`, of three channels.
     pub shape: [usize; 3],
-    /// Samples in the order of `shape`.
-    pub samples: Vec<f32>,
+    /// `[height, width]`, normalised. They are shared with the network's first layer, which reads them where they lie.
+    pub pixels: Arc<Vec<Pixel>>,
+}
+
+impl Input {
+    /// Of pixels `[height, width]`, as many as the sides say.
+    pub fn new(pixels: Vec<Pixel>, [height, width]: [usize; 2]) -> Self {
+        Self {
+            shape: [3, height, width],
+            pixels: Arc::new(pixels),
+        }
+    }
+
+    /// Of zeros, to run a network on anything.
+    pub fn zeros(shape: [usize; 3]) -> Self {
+        let [_, height, width] = shape;
+        Self::new(vec![[0.0; 4]; height * width], [height, width])
+    }
 }
 
 /// What a network answers for one picture, in host memory.

@@ -38,11 +38,29 @@ impl Map {
                 let [batch, channels, height, width] = shape;
                 if channels == kernels::Picture::CHANNELS {
                     let size = [batch, height, width];
-                    let picture = kernels::Picture::from_planes(&context.arena, values, size);
+                    let picture = kernels::Picture::from_planes(values, size);
                     Values::Picture(Arc::clone(context), Arc::new(picture))
                 } else {
                     Values::Kernels(Arc::new(kernels::Map::from_planar(context, values, shape)))
                 }
+            }
+        })
+    }
+
+    /// A map of three channels from pixels `[batch, height, width]`, each with a fourth value that is left out; `size` is
+    /// their shape. The kernels read them where they lie.
+    pub fn from_pixels(pixels: &Arc<Vec<[f32; 4]>>, size: [usize; 3], device: &Device) -> Self {
+        Self(match device {
+            Device::Burn(device) => {
+                let [batch, height, width] = size;
+                let values = pixels.as_flattened().to_vec();
+                let values = TensorData::new(values, [batch, height, width, 4]);
+                let x: Tensor<4> = Tensor::from_data(values, device);
+                Values::Burn(x.narrow(3, 0, 3).permute([0, 3, 1, 2]))
+            }
+            Device::Kernels(context, _) => {
+                let picture = kernels::Picture::new(Arc::clone(pixels), size);
+                Values::Picture(Arc::clone(context), Arc::new(picture))
             }
         })
     }

@@ -29,21 +29,14 @@ impl InputSize {
 
 /// With zeros to the right and below, up to sides that are a `multiple`.
 pub fn pad(input: &Input, multiple: usize) -> Input {
-    let [channels, height, width] = input.shape;
-    let shape @ [_, _, padded_width] = [
-        channels,
-        height.next_multiple_of(multiple),
-        width.next_multiple_of(multiple),
-    ];
-    let mut samples = vec![0.0; shape.iter().product()];
-    let planes = samples.chunks_exact_mut(shape[1] * padded_width);
-    for (plane, input) in planes.zip(input.samples.chunks_exact(height * width)) {
-        let rows = plane.chunks_exact_mut(padded_width);
-        for (row, input) in rows.zip(input.chunks_exact(width)) {
-            row[..width].copy_from_slice(input);
-        }
+    let [_, height, width] = input.shape;
+    let sides @ [_, padded_width] = [height, width].map(|side| side.next_multiple_of(multiple));
+    let mut pixels = vec![[0.0; 4]; sides.iter().product()];
+    let rows = pixels.chunks_exact_mut(padded_width);
+    for (row, input) in rows.zip(input.pixels.chunks_exact(width)) {
+        row[..width].copy_from_slice(input);
     }
-    Input { shape, samples }
+    Input::new(pixels, sides)
 }
 
 #[cfg(test)]
@@ -73,16 +66,11 @@ mod tests {
 
     #[test]
     fn padding_is_to_the_right_and_below() {
-        let padded = pad(
-            &Input {
-                shape: [2, 1, 2],
-                samples: vec![1.0, 2.0, 3.0, 4.0],
-            },
-            32,
-        );
-        assert_eq!(padded.shape, [2, 32, 32]);
-        assert_eq!(padded.samples[..3], [1.0, 2.0, 0.0]);
-        assert_eq!(padded.samples[1024..1027], [3.0, 4.0, 0.0]);
-        assert_eq!(padded.samples.iter().sum::<f32>(), 10.0);
+        let pixels = [[1.0, 2.0, 3.0, 0.0], [4.0, 5.0, 6.0, 0.0]];
+        let padded = pad(&Input::new(pixels.to_vec(), [2, 1]), 32);
+        assert_eq!(padded.shape, [3, 32, 32]);
+        assert_eq!([padded.pixels[0], padded.pixels[32]], pixels);
+        let sum: f32 = padded.pixels.as_flattened().iter().sum();
+        assert_eq!(sum, 21.0);
     }
 }

@@ -6,7 +6,12 @@
 //! parts there are floats in either.
 
 use burn::module::Module;
-use segmenter_imaging::{Picture, decode::DecodeError, interpolate};
+use segmenter_imaging::{
+    Picture,
+    decode::DecodeError,
+    interpolate::{Corners, bilinear},
+    normalise::{Normalisation, Order},
+};
 
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
@@ -146,9 +151,9 @@ impl MaskRcnnFbnet {
     }
 
     fn detect(&self, input: &Input, selection: &Selection) -> Output {
-        let [channels, height, width] = input.shape;
+        let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        let x = Map::from_host(&input.samples, [1, channels, height, width], &self.device);
+        let x = Map::from_pixels(&input.pixels, [1, height, width], &self.device);
 
         let features = self.network.backbone(x);
         let [_, _, rows, columns] = features.dims();
@@ -207,21 +212,13 @@ impl MaskRcnnFbnet {
 impl Model for MaskRcnnFbnet {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
         let [width, height] = SIZE.resized([picture.width(), picture.height()]);
-        let mut samples =
-            interpolate::bilinear(picture, width, height, interpolate::Corners::Aligned)?;
-        let plane = width as usize * height as usize;
-        let (red, rest) = samples.split_at_mut(plane);
-        red.swap_with_slice(&mut rest[plane..]);
-        for (channel, samples) in samples.chunks_exact_mut(plane).enumerate() {
-            let (mean, deviation) = (self.mean[channel], self.deviation[channel]);
-            samples
-                .iter_mut()
-                .for_each(|v| *v = (*v - mean) / deviation);
-        }
-        Ok(Input {
-            shape: [3, height as usize, width as usize],
-            samples,
-        })
+        let normalisation = Normalisation {
+            order: Order::Bgr,
+            mean: self.mean,
+            deviation: self.deviation,
+        };
+        let pixels = bilinear(picture, width, height, Corners::Aligned, &normalisation)?;
+        Ok(Input::new(pixels, [height as usize, width as usize]))
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {

@@ -4,7 +4,12 @@
 //! `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`. The latter is the former with a mask head.
 
 use burn::module::Module;
-use segmenter_imaging::{Picture, decode::DecodeError, interpolate};
+use segmenter_imaging::{
+    Picture,
+    decode::DecodeError,
+    interpolate::{Corners, bilinear},
+    normalise::Normalisation,
+};
 
 use super::{
     fpn::Fpn,
@@ -33,10 +38,6 @@ const SIZE: InputSize = InputSize {
 
 /// The input is padded with zeros to a multiple of this, in pixels.
 const MULTIPLE: usize = 32;
-
-/// ImageNet's, of samples 0..=1, red, green, blue.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Size of the anchors of each level, in pixels.
 const ANCHOR_SIZES: [f32; 5] = [32.0, 64.0, 128.0, 256.0, 512.0];
@@ -110,8 +111,8 @@ impl RcnnResnet50Fpn {
         let picture = [width as f32, height as f32];
         let padded = pad(input, MULTIPLE);
         let [_, padded_height, padded_width] = padded.shape;
-        let shape = [1, 3, padded_height, padded_width];
-        let x = Map::from_host(&padded.samples, shape, &self.device);
+        let size = [1, padded_height, padded_width];
+        let x = Map::from_pixels(&padded.pixels, size, &self.device);
 
         let pyramid = self.network.pyramid(x);
         let rpn: Vec<RpnLevel> = pyramid
@@ -188,19 +189,9 @@ impl RcnnResnet50Fpn {
 impl Model for RcnnResnet50Fpn {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
         let [width, height] = SIZE.resized([picture.width(), picture.height()]);
-        let mut samples =
-            interpolate::bilinear(picture, width, height, interpolate::Corners::Free)?;
-        let plane = width as usize * height as usize;
-        for (channel, samples) in samples.chunks_exact_mut(plane).enumerate() {
-            let (mean, deviation) = (MEAN[channel], DEVIATION[channel]);
-            samples
-                .iter_mut()
-                .for_each(|v| *v = (*v / 255.0 - mean) / deviation);
-        }
-        Ok(Input {
-            shape: [3, height as usize, width as usize],
-            samples,
-        })
+        let normalisation = &Normalisation::IMAGENET;
+        let pixels = bilinear(picture, width, height, Corners::Free, normalisation)?;
+        Ok(Input::new(pixels, [height as usize, width as usize]))
     }
 
     fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
@@ -392,10 +383,7 @@ mod tests {
         samples
             .iter_mut()
             .for_each(|value| *value = 4.0 * *value - 2.0);
-        Input {
-            shape: [3, 250, 310],
-            samples,
-        }
+        seeded::input(&samples, [250, 310])
     }
 
     fn assert_close(actual: &Map, expected: &Value) {
@@ -456,7 +444,7 @@ mod tests {
             let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
 
             let padded = pad(&input(), MULTIPLE);
-            let picture = Map::from_host(&padded.samples, [1, 3, 256, 320], &device);
+            let picture = Map::from_pixels(&padded.pixels, [1, 256, 320], &device);
             for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
                 assert_close(&features, &expected["pyramid"][i]);
                 let rpn = model.network.rpn(features);

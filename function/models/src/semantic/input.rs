@@ -4,6 +4,7 @@ use segmenter_imaging::{
     Picture,
     decode::DecodeError,
     interpolate::Corners,
+    normalise::{Normalisation, Order},
     resample::{Filter, resize},
 };
 
@@ -35,9 +36,6 @@ const MOST_ELONGATED: f64 = 4.0;
 /// The side of the one input of TensorFlow's exported DeepLab.
 const EXPORTED_SIDE: u32 = 513;
 
-/// The mean and standard deviation of ImageNet's red, green and blue in 0..1, as torchvision has them.
-const IMAGENET: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)];
-
 impl InputRule {
     /// Resizes and normalises.
     pub(super) fn prepare(self, picture: Picture<'_>) -> Result<Input, DecodeError> {
@@ -48,16 +46,8 @@ impl InputRule {
         };
         let resized = resize(picture, width, height, filter)?;
 
-        let mut samples = Vec::with_capacity(resized.pixels().len());
-        for channel in 0..3 {
-            let normalised: [f32; 256] = std::array::from_fn(|v| self.normalise(v as f32, channel));
-            let plane = resized.pixels().iter().skip(channel).step_by(3);
-            samples.extend(plane.map(|&sample| normalised[usize::from(sample)]));
-        }
-        Ok(Input {
-            shape: [3, height as usize, width as usize],
-            samples,
-        })
+        let pixels = self.normalisation().pixels(&resized);
+        Ok(Input::new(pixels, [height as usize, width as usize]))
     }
 
     /// The class map's `[width, height]` for a picture of `[width, height]`.
@@ -108,14 +98,14 @@ impl InputRule {
         }
     }
 
-    /// A sample of 0..=255 as the network takes it.
-    fn normalise(self, sample: f32, channel: usize) -> f32 {
+    fn normalisation(self) -> Normalisation {
         match self {
-            Self::ShorterSide(_) => {
-                let (mean, deviation) = IMAGENET[channel];
-                (sample / 255.0 - mean) / deviation
-            }
-            Self::Stretched { .. } => (sample - 128.0) / 128.0,
+            Self::ShorterSide(_) => Normalisation::IMAGENET,
+            Self::Stretched { .. } => Normalisation {
+                order: Order::Rgb,
+                mean: [128.0; 3],
+                deviation: [128.0; 3],
+            },
         }
     }
 }
@@ -154,15 +144,11 @@ mod tests {
         let image = Image::new(1, 1, vec![255, 0, 128]).unwrap();
         let channels = |rule: InputRule| {
             let input = rule.prepare((&image).into()).unwrap();
-            let [_, height, width] = input.shape;
-            let planes = input.samples.chunks_exact(height * width);
-            let values: Vec<f32> = planes
-                .map(|plane| {
-                    assert!(plane.iter().all(|&v| v == plane[0]));
-                    plane[0]
-                })
-                .collect();
-            (input.shape, values)
+            let [first, rest @ ..] = &input.pixels[..] else {
+                panic!("no pixels");
+            };
+            assert!(rest.iter().all(|pixel| pixel == first));
+            (input.shape, *first)
         };
 
         let (shape, values) = channels(InputRule::ShorterSide(2));
@@ -178,6 +164,6 @@ mod tests {
 
         let (shape, values) = channels(InputRule::Stretched { longer_side: 7 });
         assert_eq!(shape, [3, 513, 513]);
-        assert_eq!(values, [127.0 / 128.0, -1.0, 0.0]);
+        assert_eq!(values, [127.0 / 128.0, -1.0, 0.0, 0.0]);
     }
 }

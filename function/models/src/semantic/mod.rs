@@ -8,6 +8,8 @@ mod class_map;
 mod input;
 mod regions;
 
+use std::sync::Arc;
+
 use segmenter_imaging::{Picture, decode::DecodeError};
 
 pub use class_map::class_map;
@@ -54,16 +56,15 @@ impl<N: Segmenter> Model for SemanticModel<N> {
         let Some((first, _)) = batch.first() else {
             return Vec::new();
         };
-        let [channels, height, width] = first.shape;
-        let shape = [batch.len(), channels, height, width];
-        let x = match batch {
-            [(input, _)] => Map::from_host(&input.samples, shape, &self.device),
+        let [_, height, width] = first.shape;
+        let pixels = match batch {
+            [(input, _)] => Arc::clone(&input.pixels),
             several => {
-                let samples = several.iter().flat_map(|(input, _)| &input.samples);
-                let samples: Vec<f32> = samples.copied().collect();
-                Map::from_host(&samples, shape, &self.device)
+                let pictures: Vec<_> = several.iter().map(|(input, _)| &input.pixels[..]).collect();
+                Arc::new(pictures.concat())
             }
         };
+        let x = Map::from_pixels(&pixels, [batch.len(), height, width], &self.device);
 
         let logits = self.network.forward(x);
         let [_, classes, rows, columns] = logits.dims();
@@ -110,12 +111,7 @@ mod tests {
     use segmenter_imaging::interpolate::Corners;
 
     use super::class_map;
-    use crate::{
-        catalogue,
-        model::{Input, Output},
-        prediction::Selection,
-        weights::seeded,
-    };
+    use crate::{catalogue, model::Output, prediction::Selection, weights::seeded};
 
     const NOTHING: Selection = Selection {
         threshold: 1.0,
@@ -130,10 +126,7 @@ mod tests {
         let expected: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/parity/semantic.json")).unwrap();
         let (height, width) = (129, 321);
-        let input = Input {
-            shape: [3, height, width],
-            samples: seeded::picture([height, width]),
-        };
+        let input = seeded::input(&seeded::picture([height, width]), [height, width]);
         for (name, expected) in expected.as_object().unwrap() {
             println!("{name}");
             let entry = catalogue::find(name).unwrap();

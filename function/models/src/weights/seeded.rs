@@ -17,7 +17,7 @@
 use serde_json::Value;
 
 use super::Weights;
-use crate::{Device, Isa};
+use crate::{Device, Input, Isa};
 
 /// burn's operations, and the kernels for every set of instructions that this machine has.
 pub(crate) fn devices() -> Vec<Device> {
@@ -66,6 +66,14 @@ pub(crate) fn picture([height, width]: [usize; 2]) -> Vec<f32> {
             (0.75 * patch + 0.25 * grain) as f32
         })
         .collect()
+}
+
+/// What a network takes of planes `[3, height, width]`.
+pub(crate) fn input(planes: &[f32], [height, width]: [usize; 2]) -> Input {
+    let plane = |channel| &planes[channel * height * width..][..height * width];
+    let colours = plane(0).iter().zip(plane(1)).zip(plane(2));
+    let pixels = colours.map(|((&red, &green), &blue)| [red, green, blue, 0.0]);
+    Input::new(pixels.collect(), [height, width])
 }
 
 /// Fails unless `actual` has the shape that `sampled` of `scripts/seeded.py` noted in `expected`, and its

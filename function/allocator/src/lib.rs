@@ -14,14 +14,13 @@ use std::ffi::{c_int, c_long};
 /// Gives memory back under changing loads of large pictures better than the C library's allocator.
 pub use mimalloc::MiMalloc as Allocator;
 
-/// How long freed memory is kept for what is allocated next, in milliseconds: longer than from one step of
-/// a picture to the next, shorter than from one large picture to another. mimalloc's own second is long
+/// How long freed memory is kept for what is allocated next, in milliseconds: longer than from one picture of the
+/// default model to the next, shorter than from one large picture to another. mimalloc's own second is long
 /// enough for the memory of many of them to add up.
 ///
-/// Pictures that come further apart pay for new pages: one of 640 x 480 is decoded in 2.9 ms where it took 2.0.
-/// After 100 ms none does, and the peak under pictures of many sizes was 392 MB instead of 306, in floats
-/// (`MIMALLOC_PURGE_DELAY=10` and `=100`, before this was set here).
-const DELAY_MS: c_long = 10;
+/// After 10 ms the pixels of every picture were on new pages, 1 ms of work a picture. After 100 ms the peak under
+/// pictures of many sizes was 164 to 215 MB instead of 122 to 160, in floats.
+const DELAY_MS: c_long = 30;
 
 /// `mi_option_purge_delay` of `mimalloc.h`, which the bindings have no name for.
 const PURGE_DELAY: c_int = 15;

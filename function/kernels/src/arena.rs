@@ -2,7 +2,7 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
-    fmt,
+    fmt, iter,
     marker::PhantomData,
     ops::{Deref, DerefMut, Range},
     ptr::NonNull,
@@ -99,7 +99,7 @@ impl Chunk {
     fn new(bytes: usize) -> Self {
         let memory = Memory::new(bytes);
         Self {
-            gaps: vec![0..memory.bytes()],
+            gaps: iter::once(0..memory.bytes()).collect(),
             memory,
         }
     }

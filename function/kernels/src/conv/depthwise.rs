@@ -178,7 +178,7 @@ impl Doubled {
         }
         Self {
             kernel: side,
-            padding: first.map(|first| first.unsigned_abs()),
+            padding: first.map(isize::unsigned_abs),
             weights: doubled,
         }
     }
@@ -321,7 +321,7 @@ impl Line<'_> {
         let mut column = inner;
         macro_rules! tiles {
             ($($p:literal)*) => { $(
-                while $p <= S::PIXELS_OF_DEPTHWISE && column + $p <= end {
+                while $p <= S::PIXELS_OF_DEPTHWISE && $p <= end - column {
                     // SAFETY: the kernel lies on the map for outputs from `inner` to `end`.
                     unsafe { self.tile::<S, K, STRIDE, DILATION, $p>(y, column, 0, K) };
                     column += $p;

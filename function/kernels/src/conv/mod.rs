@@ -322,7 +322,7 @@ impl Conv {
         let [batch, channels, height, width] = x.shape();
         assert_eq!(channels, self.geometry.inputs, "channels of the input");
         let Method::Depthwise(depthwise) = &self.method else {
-            panic!("not depthwise: {:?}", self.geometry);
+            unreachable!("not depthwise: {:?}", self.geometry);
         };
         let doubled = [batch, channels, 2 * height, 2 * width];
         let shape = self.geometry.output_shape(doubled);

@@ -120,6 +120,10 @@ impl Map {
 
     /// The sum of two maps of one shape.
     #[must_use]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "maps of other shapes have no sum"
+    )]
     pub fn add(self, other: Self) -> Self {
         match (self.0, other.0) {
             (Values::Burn(x), Values::Burn(y)) => Self(Values::Burn(x + y)),

@@ -8,6 +8,15 @@
 //! Networks whose weights are 8-bit integers can be calculated in these: a [`QuantStub`] makes bytes of a map,
 //! and what follows works on bytes. In floats it changes nothing.
 
+#![expect(
+    clippy::large_enum_variant,
+    reason = "there are some hundred layers and a few maps at a time; a box would be a detour for each"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a map that is given away is freed as soon as it has been read"
+)]
+
 mod class_masks;
 mod conv;
 mod conv_transpose;

@@ -314,6 +314,10 @@ impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for Back<'_, B, 
 impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Pass<'_, B, IN, OUT> {
     /// `Bᵀ tile B` of a tile of sixteen channels; tiles of a block lie side by side.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "iterators would keep the tile in memory"
+    )]
     fn transform_input<S: Simd>(&self, unit: usize) {
         let (block, tile) = (
             unit / self.tiles.len(),
@@ -390,6 +394,10 @@ impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Pass<'_, B, IN, OUT> 
     /// `Aᵀ tile A` of the products of a tile of sixteen channels, finished and written to the outputs that lie on the
     /// map.
     #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "iterators would keep the tile in memory"
+    )]
     fn transform_output<S: Simd>(&self, unit: usize) {
         let (block, tile) = (
             unit / self.tiles.len(),

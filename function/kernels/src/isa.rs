@@ -15,7 +15,8 @@ use crate::{
 
 /// A set of vector instructions that this processor has.
 ///
-/// Can only be had from [`Isa::available`], [`Isa::best`] and by its name, so holding one proves that the processor has it.
+/// Can only be had from [`Isa::available`], from [`Isa::best`] and by its name, so holding one proves that the
+/// processor has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 

@@ -54,22 +54,22 @@ impl Depthwise {
     #[inline(always)]
     pub(super) fn line<'a>(
         &'a self,
-        conv: &Conv,
+        (geometry, activation): (&Geometry, Activation),
         block: usize,
         x: &'a [f32],
         width: usize,
         rows: ([usize; 2], usize),
     ) -> Line<'a> {
-        let taps = conv.geometry.kernel * conv.geometry.kernel;
+        let taps = geometry.kernel * geometry.kernel;
         Line {
             x,
             width,
             weights: &self.weights[block * taps * LANES..][..taps * LANES],
             bias: &self.bias[block * LANES..][..LANES],
-            geometry: conv.geometry,
+            geometry: *geometry,
             rows,
             y_pixel: LANES,
-            activation: conv.activation,
+            activation,
         }
     }
 
@@ -222,16 +222,10 @@ impl Run<'_> {
         let x = plane * height * width * LANES;
         // SAFETY: rows of the output are each one task's.
         let y = unsafe { self.y.part(row * columns * LANES, columns * LANES) };
-        let bias = &self.depthwise.bias[block * LANES..][..LANES];
-        let line = Line {
-            x: &self.x[x..][..height * width * LANES],
-            width,
-            weights: &self.depthwise.weights,
-            bias,
-            geometry: *geometry,
-            rows: ([0, 0], 0),
-            y_pixel: LANES,
-            activation: self.activation,
+        let x = &self.x[x..][..height * width * LANES];
+        let line = |rows| {
+            let how = (geometry, self.activation);
+            self.depthwise.line(how, block, x, width, rows)
         };
         if self.doubled {
             let doubled = &self.depthwise.doubled;
@@ -243,20 +237,13 @@ impl Run<'_> {
                 let line = Line {
                     weights: &doubled.weights[weights..][..taps * LANES],
                     geometry: doubled.geometry(odd),
-                    rows: doubled.geometry(odd_row).taps(row_of_map / 2, height),
                     y_pixel: 2 * LANES,
-                    ..line
+                    ..line(doubled.geometry(odd_row).taps(row_of_map / 2, height))
                 };
                 line.run::<S>(&mut y[odd * LANES..], width);
             }
         } else {
-            let taps = geometry.kernel * geometry.kernel;
-            let line = Line {
-                weights: &self.depthwise.weights[block * taps * LANES..][..taps * LANES],
-                rows: geometry.taps(row_of_map, height),
-                ..line
-            };
-            line.run::<S>(y, columns);
+            line(geometry.taps(row_of_map, height)).run::<S>(y, columns);
         }
     }
 }

@@ -106,6 +106,7 @@ impl Task for Run<'_> {
         let [rows, columns] = self.output;
         let (start, end) = (band * self.band, rows.min((band + 1) * self.band));
         let geometry = self.conv.geometry();
+        let how = (geometry, self.conv.activation);
 
         // From the first row of the wide map that the kernel lies on to one past the last.
         let (mut first, mut last) = (height, 0);
@@ -128,7 +129,7 @@ impl Task for Run<'_> {
                 let (taps, x_row) = geometry.taps(row, height);
                 let at = (taps, x_row.saturating_sub(first));
                 let block = group.first + block;
-                let line = self.depthwise.line(self.conv, block, of_block, width, at);
+                let line = self.depthwise.line(how, block, of_block, width, at);
                 let plane = (block * batch + map) * rows + row;
                 // SAFETY: rows of the output are each one task's.
                 let y = unsafe { self.y.part(plane * columns * LANES, columns * LANES) };

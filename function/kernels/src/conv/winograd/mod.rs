@@ -2,8 +2,7 @@
 //!
 //! Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015: F(4x4, 3x3), with the points of
 //! interpolation that Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution for
-//! deep neural networks", 2018, lead to: close around 1. Tiles of 6x6
-//! inputs and the kernels are brought to another basis, multiplied there, each of the 36 places a matrix
+//! deep neural networks", 2018, lead to: close around 1. Tiles of 6x6 inputs and the kernels are brought to another basis, multiplied there, each of the 36 places a matrix
 //! product over the channels, and brought back as 4x4 outputs.
 //!
 //! With a dilation of `d`, every `d`-th pixel of every `d`-th row is a map of its own that the kernel lies on
@@ -11,7 +10,7 @@
 
 mod basis;
 
-use std::{marker::PhantomData, ops::Range};
+use std::marker::PhantomData;
 
 use self::basis::{Basis, Four, Three};
 use super::{
@@ -23,10 +22,9 @@ use crate::{
     arena::{Arena, Buffer},
     isa::{Isa, Task},
     map::Map,
-    rows::tasks,
+    rows::{Rows, tasks},
     shared::Shared,
     simd::{LANES, Simd},
-    threads::threads,
 };
 
 /// Floats of inputs and outputs in the other basis that there are at a time, at the most: they stay in the
@@ -148,7 +146,9 @@ impl Winograd {
             return;
         }
         let (inputs, outputs) = (x.blocks(), self.bias.len() / LANES);
-        let of_tile = IN * IN * (inputs + outputs) * LANES;
+        // A tile of sixteen channels, which the changes of basis take one by one.
+        let of_unit = IN * IN * LANES;
+        let of_tile = of_unit * (inputs + outputs);
         let passes = tiles.len().div_ceil((BETWEEN / of_tile).max(LEAST_TILES));
         let tiles_of_pass = tiles.len().div_ceil(passes);
         let isa = y.context().isa;
@@ -168,11 +168,11 @@ impl Winograd {
                 y: Shared::new(&mut y.values),
                 basis: PhantomData,
             };
-            let there = There(&pass, Units::new(inputs * tiles.len()));
+            let there = There(&pass, Rows::new(inputs * tiles.len(), of_unit));
             isa.run_all(there.1.tasks(), &there);
             let product = Product(&pass, self.parts(IN * IN, tiles.len()));
             isa.run_all(IN * IN * product.1, &product);
-            let back = Back(&pass, Units::new(outputs * tiles.len()));
+            let back = Back(&pass, Rows::new(outputs * tiles.len(), of_unit));
             isa.run_all(back.1.tasks(), &back);
         }
     }
@@ -228,34 +228,6 @@ fn tiles<const OUT: usize>([batch, height, width]: [usize; 3], dilation: usize) 
 /// Tiles of a pass at the least: several of the innermost loop's.
 const LEAST_TILES: usize = 48;
 
-/// Tiles of sixteen channels each, divided into tasks.
-struct Units {
-    count: usize,
-    of_task: usize,
-}
-
-impl Units {
-    fn new(count: usize) -> Self {
-        /// A few microseconds.
-        const LEAST: usize = 64;
-        let tasks = (count / LEAST).clamp(1, 4 * threads());
-        Self {
-            count,
-            of_task: count.div_ceil(tasks),
-        }
-    }
-
-    fn tasks(&self) -> usize {
-        self.count.div_ceil(self.of_task)
-    }
-
-    #[inline(always)]
-    fn of_task(&self, index: usize) -> Range<usize> {
-        let first = index * self.of_task;
-        first..self.count.min(first + self.of_task)
-    }
-}
-
 /// Some tiles of a call.
 struct Pass<'a, B, const IN: usize, const OUT: usize> {
     winograd: &'a Winograd,
@@ -272,7 +244,7 @@ struct Pass<'a, B, const IN: usize, const OUT: usize> {
 }
 
 /// Brings inputs to the other basis.
-struct There<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Units);
+struct There<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Rows);
 
 impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for There<'_, B, IN, OUT> {
     #[inline(always)]
@@ -300,7 +272,7 @@ impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for Product<'_, 
 }
 
 /// Brings outputs back.
-struct Back<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Units);
+struct Back<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Rows);
 
 impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for Back<'_, B, IN, OUT> {
     #[inline(always)]

@@ -39,8 +39,6 @@ pub struct Segmenter {
     workers: usize,
     fetcher: Fetcher,
     places: Arc<Semaphore>,
-    /// Pictures from their decoding until the network is done with them.
-    under_way: Arc<AtomicUsize>,
     cpu: CpuPool,
     loaded: OnceLock<Loaded>,
     metrics: Arc<Metrics>,
@@ -52,7 +50,7 @@ struct Loaded {
     engine: Engine<Forward>,
     /// Places for pictures from their decoding until the network is done with them: so many that device threads
     /// never wait for one, so few that inputs of the network do not add up.
-    prepared: Semaphore,
+    prepared: Arc<Semaphore>,
     /// Pictures that wait for such a place.
     waiting: AtomicUsize,
 }
@@ -129,7 +127,6 @@ impl Segmenter {
             workers,
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            under_way: Arc::default(),
             cpu: CpuPool::new(threads),
             loaded: OnceLock::new(),
             metrics: Arc::new(metrics),
@@ -142,11 +139,14 @@ impl Segmenter {
     /// requests from then on. The second model installed is dropped.
     pub async fn install(&self, model: Box<dyn Model>, device: &str) -> io::Result<()> {
         let model: Arc<dyn Model> = Arc::from(model);
+        let most_prepared = self.workers * model.preferred_batch() + self.threads;
+        let prepared = Arc::new(Semaphore::new(most_prepared));
         let forward = Arc::new(Forward {
             model: Arc::clone(&model),
             metrics: Arc::clone(&self.metrics),
             threads: self.threads,
-            under_way: Arc::clone(&self.under_way),
+            prepared: Arc::clone(&prepared),
+            most_prepared,
         });
         let places = self.limits.queue.saturating_add(self.workers);
         let engine = Engine::start(&forward, places, self.workers)?;
@@ -165,11 +165,10 @@ impl Segmenter {
                 .await
                 .map_err(io::Error::other)?;
         }
-        let prepared = self.workers * model.preferred_batch() + self.threads;
         let loaded = Loaded {
             model,
             engine,
-            prepared: Semaphore::new(prepared),
+            prepared,
             waiting: AtomicUsize::new(0),
         };
         if self.loaded.set(loaded).is_ok() {
@@ -345,7 +344,6 @@ impl Segmenter {
             loaded.prepared.acquire().await
         };
         let waited = started.elapsed();
-        let under_way = Counted::new(&self.under_way);
         let prepared = {
             let (model, picture) = (Arc::clone(&loaded.model), picture.clone());
             let limits = self.limits.picture;
@@ -367,7 +365,7 @@ impl Segmenter {
                     EngineError::Closed => Error::NotReady("the server is stopping".to_owned()),
                     EngineError::Failed => Error::internal(),
                 })?;
-        drop((under_way, place));
+        drop(place);
         note(Stage::Queue, waited + finished.queued);
         note(Stage::Infer, finished.ran);
 
@@ -516,8 +514,10 @@ struct Forward {
     model: Arc<dyn Model>,
     metrics: Arc<Metrics>,
     threads: usize,
-    /// As the server has it.
-    under_way: Arc<AtomicUsize>,
+    /// Places for pictures under way, as [`Loaded`] has them.
+    prepared: Arc<Semaphore>,
+    /// How many there are, free or not.
+    most_prepared: usize,
 }
 
 /// One more, for as long as it lives.
@@ -555,7 +555,8 @@ impl Work for Forward {
             .iter()
             .map(|(input, selection)| (input, selection))
             .collect();
-        if 2 * self.under_way.load(Ordering::Relaxed) > self.threads {
+        let under_way = self.most_prepared - self.prepared.available_permits();
+        if 2 * under_way > self.threads {
             // There is work for all threads: none has to wait for another.
             on_this_thread(|| self.model.forward(&batch))
         } else {

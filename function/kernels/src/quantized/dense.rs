@@ -202,7 +202,11 @@ impl Dense {
             input: [height, width],
             output: [rows, columns],
             rows_of_map: if self.pointwise { 1 } else { rows / batch },
-            stretches: stretches(&self.geometry, width, columns),
+            stretches: if self.pointwise {
+                Vec::new()
+            } else {
+                stretches(&self.geometry, width, columns)
+            },
             band: units_of_band * unit,
             bands,
             parts,
@@ -227,6 +231,7 @@ struct Run<'a> {
     /// Rows of all maps of the output, and columns.
     output: [usize; 2],
     rows_of_map: usize,
+    /// Of a row; none where outputs are the pixels of the input.
     stretches: Vec<Columns>,
     /// Rows of a band; or pixels, where all are one row.
     band: usize,

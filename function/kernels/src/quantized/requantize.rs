@@ -173,17 +173,48 @@ impl Requantize {
                         }
                     }
                     Output::Sum { y, residual, sum } => {
-                        let zero_point = I::Real::splat(self.output.zero_point.into());
-                        for (p, sums) in sums.iter().enumerate() {
-                            let value = whole::<I>(scaled(sums), &bounds);
-                            let value = I::Real::add(value, zero_point);
-                            let other = I::load_bytes(residual.add(at + p * LANES));
-                            let value = (*sum).of::<I>(value, I::to_floats(other));
-                            I::store_bytes(y.add(at + p * LANES), value, &(*sum).bounds);
+                        let sum = &*sum;
+                        let (mut y, mut residual) = (y.add(at), residual.add(at));
+                        let (fours, rest) = sums.as_chunks::<4>();
+                        for [a, b, c, d] in fours {
+                            let values = [
+                                self.added(sum, &channels, a, residual),
+                                self.added(sum, &channels, b, residual.add(LANES)),
+                                self.added(sum, &channels, c, residual.add(2 * LANES)),
+                                self.added(sum, &channels, d, residual.add(3 * LANES)),
+                            ];
+                            I::store_four::<true>(y, values, &sum.bounds);
+                            (y, residual) = (y.add(4 * LANES), residual.add(4 * LANES));
+                        }
+                        for sums in rest {
+                            let value = self.added(sum, &channels, sums, residual);
+                            I::store_bytes(y, value, &sum.bounds);
+                            (y, residual) = (y.add(LANES), residual.add(LANES));
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// What the sums become, and the residual added to it: in steps of the `sum`, before its zero point is added.
+    ///
+    /// # Safety
+    /// Sixteen bytes can be read at `residual`.
+    #[inline(always)]
+    unsafe fn added<I: Integers>(
+        &self,
+        sum: &Sum,
+        channels: &Channels<I>,
+        sums: &[i32; LANES],
+        residual: *const u8,
+    ) -> Floats<I> {
+        let zero_point = I::Real::splat(self.output.zero_point.into());
+        // SAFETY: the caller's.
+        unsafe {
+            let value = channels.scale(I::load_sums(sums.as_ptr()));
+            let value = I::Real::add(whole::<I>(value, &self.bounds), zero_point);
+            sum.of::<I>(value, I::to_floats(I::load_bytes(residual)))
         }
     }
 

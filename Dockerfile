@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build --target function -t segmenter .
+#   docker build --target function-lambda -t segmenter-lambda .
 #   docker build --target operator -t segmenter-operator .
 #
 # The function's image holds the binary, the default model and the CA certificates, the operator's its binary
@@ -49,3 +50,7 @@ USER 65532:65532
 EXPOSE 8080 9090
 ENTRYPOINT ["/segmenter"]
 CMD ["serve"]
+
+# The same for AWS Lambda, which sets variables and not flags: SEGMENTER_THRESHOLD and the like.
+FROM function AS function-lambda
+CMD ["lambda"]

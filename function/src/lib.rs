@@ -9,6 +9,8 @@ pub mod error;
 pub mod fetch;
 pub mod grpc;
 pub mod http;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod listen;
 pub mod logging;
 pub mod metrics;

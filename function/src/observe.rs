@@ -8,6 +8,7 @@ use std::{
 
 use axum::{
     Json,
+    body::Body,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
     middleware::Next,
@@ -122,6 +123,18 @@ fn dress(response: Response, error: &Error, id: &str) -> Response {
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.remove(header::CONTENT_TYPE);
     (head.status, head.headers, Json(reply)).into_response()
+}
+
+/// An error in place of a reply that [`observe`] let pass.
+#[cfg(feature = "lambda")]
+pub fn instead(reply: Response, error: &Error) -> Response {
+    let (mut head, _) = reply.into_parts();
+    head.status = error.status();
+    head.headers.remove(header::CONTENT_ENCODING);
+    let id = head.headers.get(REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id = id.to_owned();
+    dress(Response::from_parts(head, Body::empty()), error, &id)
 }
 
 /// The caller's id where it sent a decent one, a new one else.

@@ -10,6 +10,7 @@
 )]
 
 pub mod http;
+pub mod lambda;
 pub mod picture_host;
 pub mod pictures;
 pub mod proto;
@@ -19,6 +20,7 @@ pub mod server;
 pub mod shared;
 
 pub use http::client;
+pub use lambda::Lambda;
 pub use picture_host::PictureHost;
 pub use server::Server;
 pub use shared::shared;

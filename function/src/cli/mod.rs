@@ -2,12 +2,15 @@
 
 mod bench;
 mod check;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod local;
 mod models;
 mod predict;
 mod print_config;
 mod pull;
 mod serve;
+mod start;
 
 use std::{
     io::{self, Write},
@@ -37,6 +40,10 @@ enum Command {
     /// Answer requests over HTTP and gRPC
     #[command(after_help = serve::EXAMPLES)]
     Serve(config::Serve),
+    /// Answer requests as a function of AWS Lambda
+    #[cfg(feature = "lambda")]
+    #[command(after_help = lambda::ABOUT)]
+    Lambda(config::Serve),
     /// Find the objects in pictures, without a server
     #[command(after_help = predict::EXAMPLES)]
     Predict(predict::Predict),
@@ -114,6 +121,8 @@ pub fn run() -> ExitCode {
     }
     let result = match cli.command {
         Command::Serve(serve) => serve::run(serve, &matches),
+        #[cfg(feature = "lambda")]
+        Command::Lambda(serve) => lambda::run(&serve),
         Command::Predict(predict) => predict::run(&predict),
         Command::Models(args) => models::run(&args),
         Command::Pull(args) => pull::run(&args),

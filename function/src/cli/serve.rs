@@ -1,27 +1,18 @@
 //! `segmenter serve`: both servers, from the first port bound to the last request answered.
 
-use std::{
-    io,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use clap::ArgMatches;
 use futures_util::future;
-use segmenter_models::{Model, Precision};
-use tokio::{signal::unix, sync::oneshot, task::JoinHandle};
+use tokio::signal::unix;
 use tokio_util::sync::CancellationToken;
 
-use super::{BadConfiguration, print_config, pull};
-use crate::{
-    config::{self, Serve},
-    grpc, http, listen,
-    metrics::Metrics,
-    readiness::Latch,
-    service::{Segmenter, Wish},
+use super::{
+    print_config,
+    start::{self, Starting},
 };
+use crate::{config::Serve, grpc, http, listen};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -41,12 +32,7 @@ pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
     if serve.print_config {
         return super::print(&print_config::settings(&serve, matches));
     }
-    let threads = super::start_threads(&serve.model)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .context("cannot start the async threads")?;
+    let runtime = start::runtime(&serve.model)?;
     let result = runtime.block_on(until_stopped(serve, started));
     // What still runs has been given its time already.
     runtime.shutdown_background();
@@ -56,14 +42,9 @@ pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
 async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     // First of all, so that a signal during the start is not lost.
     let mut signals = Signals::install()?;
-    let segmenter = Arc::new(segmenter(&serve)?);
-    let pending = Pending {
-        model: segmenter.readiness().latch("model"),
-        warm_up: segmenter.readiness().latch("warm-up"),
-    };
-
+    let segmenter = Arc::new(start::service(&serve)?);
     // What takes longest begins first; all else is made meanwhile.
-    let loading = tokio::spawn(load(serve.model.clone()));
+    let starting = Starting::begin(&segmenter, &serve.model);
     let listeners = (
         listen::bind(serve.listen.http).await?,
         listen::bind(serve.listen.grpc).await?,
@@ -86,7 +67,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     tracing::info!(http = %addresses.0, grpc = %addresses.1, "listening");
 
     tokio::select! {
-        installed = install(loading, &segmenter, pending) => installed?,
+        installed = starting.finish(&segmenter) => installed?,
         _ = signals.received() => return Ok(()),
     }
     tracing::info!("ready in {} ms", started.elapsed().as_millis());
@@ -114,83 +95,6 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
         _ = signals.received() => anyhow::bail!("stopped with requests unanswered, told to hurry"),
     }
     tracing::info!("stopped");
-    Ok(())
-}
-
-/// The service, with everything but its model.
-fn segmenter(serve: &Serve) -> anyhow::Result<Segmenter> {
-    let entry = serve
-        .model
-        .entry()
-        .context("this build has no models in its catalogue")?;
-    super::device(&serve.model)?;
-    let metrics = Metrics::new()?.with_process()?;
-    let segmenter = Segmenter::new(
-        entry,
-        serve.prediction.clone(),
-        serve.limits.clone(),
-        serve.fetcher(),
-        serve.model.threads(),
-        metrics,
-    );
-    // What is answered by default depends on the model: a class that it does not know, for one.
-    segmenter
-        .select(&Wish::default())
-        .map_err(|error| BadConfiguration(error.to_string()))?;
-    Ok(segmenter)
-}
-
-/// What the server waits for at its start.
-struct Pending {
-    model: Latch,
-    warm_up: Latch,
-}
-
-/// A model, what it calculates with, and how long it took to find, to verify and to load.
-struct Loaded {
-    model: Box<dyn Model>,
-    precision: Precision,
-    took: Duration,
-}
-
-/// Finds the model's weights and loads them on a thread of its own, so that probes are answered meanwhile.
-async fn load(model: config::Model) -> anyhow::Result<Loaded> {
-    let started = Instant::now();
-    let path = pull::locate(&model).await?;
-    let precision = super::device(&model)?.precision();
-    let (send, loaded) = oneshot::channel();
-    thread::Builder::new()
-        .name("load".to_owned())
-        .spawn(move || {
-            // Nobody listens any more where a signal has ended the start.
-            let _ = send.send(super::load_model(&model, &path));
-        })?;
-    let model = loaded.await.context("loading the model failed")??;
-    Ok(Loaded {
-        model,
-        precision,
-        took: started.elapsed(),
-    })
-}
-
-/// Installs the model that is being loaded.
-async fn install(
-    loading: JoinHandle<anyhow::Result<Loaded>>,
-    segmenter: &Segmenter,
-    pending: Pending,
-) -> anyhow::Result<()> {
-    let loaded = loading.await.context("loading the model failed")??;
-    pending.model.release();
-    let started = Instant::now();
-    segmenter.install(loaded.model, "cpu").await?;
-    pending.warm_up.release();
-    tracing::info!(
-        model = segmenter.entry().name,
-        precision = %loaded.precision,
-        load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
-        warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
-        "the model is loaded and warm"
-    );
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts},
-    http::{Method, header, request::Parts},
+    http::{HeaderName, Method, header, request::Parts},
     middleware,
     response::{IntoResponse, Response},
 };
@@ -38,6 +38,9 @@ use crate::{
 
 /// What handlers work with.
 type App = Arc<Segmenter>;
+
+/// For how many milliseconds a caller waits.
+pub(crate) const PATIENCE: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 
 /// All routes of port 8080.
 pub fn router(segmenter: &App, listen: &config::Listen) -> Router {
@@ -109,7 +112,7 @@ impl FromRequestParts<App> for Ticket {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let patience = parts
             .headers
-            .get("x-request-timeout-ms")
+            .get(PATIENCE)
             .map(|value| {
                 let time = value.to_str().ok().and_then(|text| text.parse().ok());
                 time.map(std::time::Duration::from_millis).ok_or_else(|| {

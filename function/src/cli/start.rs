@@ -1,0 +1,114 @@
+//! What `serve` and `lambda` do before they answer: the threads, the service, its model.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use segmenter_models::{Model, Precision};
+use tokio::{runtime, sync::oneshot, task::JoinHandle};
+
+use super::{BadConfiguration, pull};
+use crate::{
+    config::{self, Serve},
+    metrics::Metrics,
+    readiness::Latch,
+    service::{Segmenter, Wish},
+};
+
+/// The threads that networks run on, and as many for what waits.
+pub(super) fn runtime(model: &config::Model) -> anyhow::Result<runtime::Runtime> {
+    let threads = super::start_threads(model)?;
+    runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start the async threads")
+}
+
+/// The service, with everything but its model.
+pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
+    let entry = serve
+        .model
+        .entry()
+        .context("this build has no models in its catalogue")?;
+    super::device(&serve.model)?;
+    let metrics = Metrics::new()?.with_process()?;
+    let segmenter = Segmenter::new(
+        entry,
+        serve.prediction.clone(),
+        serve.limits.clone(),
+        serve.fetcher(),
+        serve.model.threads(),
+        metrics,
+    );
+    // What is answered by default depends on the model: a class that it does not know, for one.
+    segmenter
+        .select(&Wish::default())
+        .map_err(|error| BadConfiguration(error.to_string()))?;
+    Ok(segmenter)
+}
+
+/// A model that is being loaded.
+pub(super) struct Starting {
+    loading: JoinHandle<anyhow::Result<Loaded>>,
+    model: Latch,
+    warm_up: Latch,
+}
+
+/// A model, what it calculates with, and how long it took to find, to verify and to load.
+struct Loaded {
+    model: Box<dyn Model>,
+    precision: Precision,
+    took: Duration,
+}
+
+impl Starting {
+    /// Begins to load the model that is to be installed in `segmenter`, which is not ready until then.
+    pub(super) fn begin(segmenter: &Segmenter, model: &config::Model) -> Self {
+        let readiness = segmenter.readiness();
+        Self {
+            model: readiness.latch("model"),
+            warm_up: readiness.latch("warm-up"),
+            loading: tokio::spawn(load(model.clone())),
+        }
+    }
+
+    /// Installs it.
+    pub(super) async fn finish(self, segmenter: &Segmenter) -> anyhow::Result<()> {
+        let loaded = self.loading.await.context("loading the model failed")??;
+        self.model.release();
+        let started = Instant::now();
+        segmenter.install(loaded.model, "cpu").await?;
+        self.warm_up.release();
+        tracing::info!(
+            model = segmenter.entry().name,
+            precision = %loaded.precision,
+            load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
+            warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
+            "the model is loaded and warm"
+        );
+        Ok(())
+    }
+}
+
+/// Finds the model's weights and loads them on a thread of its own, so that probes are answered meanwhile.
+async fn load(model: config::Model) -> anyhow::Result<Loaded> {
+    let started = Instant::now();
+    let path = pull::locate(&model).await?;
+    let precision = super::device(&model)?.precision();
+    let (send, loaded) = oneshot::channel();
+    thread::Builder::new()
+        .name("load".to_owned())
+        .spawn(move || {
+            // Nobody listens any more where a signal has ended the start.
+            let _ = send.send(super::load_model(&model, &path));
+        })?;
+    let model = loaded.await.context("loading the model failed")??;
+    Ok(Loaded {
+        model,
+        precision,
+        took: started.elapsed(),
+    })
+}

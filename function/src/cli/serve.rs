@@ -44,6 +44,7 @@ pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
     let threads = super::start_threads(&serve.model)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
+        .on_thread_park(segmenter_allocator::tidy)
         .enable_all()
         .build()
         .context("cannot start the async threads")?;

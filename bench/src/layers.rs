@@ -87,7 +87,7 @@ fn runs(model: &dyn Model, device: &Device, picture: &Path) -> anyhow::Result<Ve
     let input = model.preprocess(open(&bytes, &Default::default())?)?;
     let mut runs = Vec::with_capacity(RUNS);
     for run in 0..=RUNS {
-        rayon::scope(|_| model.forward(&[(&input, &EVERYTHING)]));
+        rayon::scope(|_| model.forward(vec![(input.clone(), &EVERYTHING)]));
         let spans = device.spans();
         // What a postprocessing would add stays out, and so does the first run, which packs and allocates.
         let spans = spans.into_iter().filter(|span| span.time > Duration::ZERO);

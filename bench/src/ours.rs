@@ -131,7 +131,7 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
         let output = watch
             .time(Step::Forward, || {
                 // On a thread of the pool, as the server runs it.
-                rayon::scope(|_| model.forward(&[(&input, &EVERYTHING)]))
+                rayon::scope(|_| model.forward(vec![(input, &EVERYTHING)]))
             })
             .pop()
             .context("an output for each input")?;

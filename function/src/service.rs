@@ -551,17 +551,15 @@ impl Work for Forward {
 
     fn run(&self, batch: Vec<Self::Job>) -> Vec<Output> {
         self.metrics.batch_size.observe(batch.len() as f64);
-        let batch: Vec<_> = batch
-            .iter()
-            .map(|(input, selection)| (input, selection))
-            .collect();
+        let (inputs, selections): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let batch = inputs.into_iter().zip(&selections).collect();
         let under_way = self.most_prepared - self.prepared.available_permits();
         if 2 * under_way > self.threads {
             // There is work for all threads: none has to wait for another.
-            on_this_thread(|| self.model.forward(&batch))
+            on_this_thread(|| self.model.forward(batch))
         } else {
             // On a thread of the pool, to which the kernels then hand their parts without waking anybody.
-            rayon::scope(|_| self.model.forward(&batch))
+            rayon::scope(|_| self.model.forward(batch))
         }
     }
 

@@ -67,7 +67,7 @@ impl Model for Gated {
         Ok(Input::new(vec![[width; 4]], [1, 1]))
     }
 
-    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+    fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
         let gate = &self.0;
         drop(
             gate.changed

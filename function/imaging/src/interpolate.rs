@@ -38,22 +38,29 @@ pub fn bilinear<'a>(
     let mut rows = taps(picture.height(), height, corners);
     let (kept_columns, kept_rows) = (renumber(&mut columns), renumber(&mut rows));
     let stride = kept_columns.len() * 3;
-    let samples = picture.into_pixels_at(kept_columns, kept_rows)?;
 
     let mut pixels = Vec::with_capacity(columns.len() * rows.len());
     // One more, for the last pixel is read with a fourth sample, too.
     let mut blended = vec![0.0; stride + 1];
-    for row in &rows {
-        let [low, high] = [row.low, row.high].map(|row| &samples[row * stride..][..stride]);
-        for ((blended, &low), &high) in blended.iter_mut().zip(low).zip(high) {
-            *blended = row.blend(f32::from(low), f32::from(high));
+    // Both inputs of an output row come one behind the other, or are one.
+    let (mut outputs, mut input) = (rows.iter().peekable(), 0);
+    let mut before = vec![0; stride];
+    picture.for_each_row_at(kept_columns, kept_rows, |samples| {
+        while let Some(row) = outputs.next_if(|row| row.high == input) {
+            let low = if row.low == input { samples } else { &before };
+            for ((blended, &low), &high) in blended.iter_mut().zip(low).zip(samples) {
+                *blended = row.blend(f32::from(low), f32::from(high));
+            }
+            let resized = columns.iter().map(|column| {
+                let [low, high] =
+                    [column.low, column.high].map(|column| four(&blended, column * 3));
+                array::from_fn(|i| column.blend(low[i], high[i]))
+            });
+            normalisation.extend(&mut pixels, resized);
         }
-        let resized = columns.iter().map(|column| {
-            let [low, high] = [column.low, column.high].map(|column| four(&blended, column * 3));
-            array::from_fn(|i| column.blend(low[i], high[i]))
-        });
-        normalisation.extend(&mut pixels, resized);
-    }
+        before.copy_from_slice(samples);
+        input += 1;
+    })?;
     Ok(pixels)
 }
 

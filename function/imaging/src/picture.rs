@@ -86,23 +86,40 @@ impl<'a> Picture<'a> {
     }
 
     /// The pixels that are in one of these columns and in one of these rows of the picture as a person sees it,
-    /// both rising: `[rows, columns, 3]`. Those of a whole image that are all wanted are not copied.
-    pub(crate) fn into_pixels_at(
+    /// both rising: a row `[columns, 3]` at a time, from the top. Of a picture that is stored as it is seen, no more
+    /// than a band is in memory.
+    pub(crate) fn for_each_row_at(
         self,
         columns: Vec<usize>,
         rows: Vec<usize>,
-    ) -> Result<Cow<'a, [u8]>, DecodeError> {
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), DecodeError> {
+        if self.orientation != Orientation::NoTransforms {
+            let stride = columns.len() * 3;
+            let pixels = self.into_pixels_at(columns, rows)?;
+            pixels.chunks_exact(stride).for_each(take);
+            return Ok(());
+        }
+        let width = self.stored[0] as usize;
+        let mut picked = Vec::with_capacity(columns.len() * 3);
+        self.for_each_band(&rows, |band| {
+            for row in band.chunks_exact(width * 3) {
+                if columns.len() == width {
+                    take(row);
+                } else {
+                    let row = row.as_chunks::<3>().0;
+                    picked.clear();
+                    picked.extend(columns.iter().flat_map(|&column| row[column]));
+                    take(&picked);
+                }
+            }
+        })
+    }
+
+    /// All of these pixels: `[rows, columns, 3]`.
+    fn into_pixels_at(self, columns: Vec<usize>, rows: Vec<usize>) -> Result<Vec<u8>, DecodeError> {
         let layout = self.layout();
         let [width, height] = self.stored.map(|side| side as usize);
-        let is_as_stored = self.orientation == Orientation::NoTransforms
-            && [columns.len(), rows.len()] == [width, height];
-        match self.rows {
-            Rows::Whole(Cow::Borrowed(image)) if is_as_stored => return Ok(image.pixels().into()),
-            Rows::Whole(Cow::Owned(image)) if is_as_stored => {
-                return Ok(image.into_pixels().into());
-            }
-            _ => {}
-        }
         let [mut columns, mut rows] = layout.as_stored([columns, rows]);
         for (positions, side, is_mirrored) in [
             (&mut columns, width, layout.is_mirrored[0]),
@@ -129,7 +146,7 @@ impl<'a> Picture<'a> {
             })?;
             pixels
         };
-        Ok(oriented(pixels, size, orientation).into_raw().into())
+        Ok(oriented(pixels, size, orientation).into_raw())
     }
 
     pub(crate) fn orientation(&self) -> Orientation {

@@ -1,29 +1,51 @@
 //! Memory that is used again.
 
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    alloc::{Layout, handle_alloc_error},
     fmt, iter,
     marker::PhantomData,
     ops::{Deref, DerefMut, Range},
-    ptr::NonNull,
+    ptr::{self, NonNull},
     slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use libc::{
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FAILED, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE,
+    madvise, mmap, munmap,
 };
 
 /// A cache line, and a vector of the widest instructions.
 const ALIGNMENT: usize = 64;
 
+/// A multiple of every system's pages.
+const PAGE: usize = 64 << 10;
+
+/// Buffers that are taken between two looks at what of the memory is in use: some tens of pictures of a small network.
+const LOOK_EVERY: usize = 10_000;
+
 /// Keeps the memory of dropped [`Buffer`]s for the next ones.
 ///
 /// A buffer lies in the first gap that is long enough, and what is dropped becomes a gap again, or part of those
 /// beside it. So what is kept stays about as much as was ever in use at a time, and a network that runs again on
-/// an input of some size allocates nothing.
+/// an input of some size allocates nothing. What lies behind all that was in use for a while goes back to the system.
 #[derive(Clone, Default)]
 pub struct Arena {
     chunks: Arc<Mutex<Chunks>>,
 }
 
 impl Arena {
+    /// That has room for so many bytes before it needs a second chunk. They take no memory before they are used.
+    pub fn with_room(bytes: usize) -> Self {
+        let chunks = Chunks {
+            least: bytes,
+            ..Chunks::default()
+        };
+        Self {
+            chunks: Arc::new(Mutex::new(chunks)),
+        }
+    }
+
     /// `length` values that were anything, aligned to a cache line.
     pub fn take<T: Element>(&self, length: usize) -> Buffer<T> {
         // Nothing, too, has a place of its own.
@@ -42,7 +64,7 @@ impl Arena {
 
     /// Bytes that are kept, in use or not.
     pub fn kept(&self) -> usize {
-        self.lock().bytes()
+        self.lock().chunks.iter().map(|chunk| chunk.kept).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Chunks> {
@@ -54,19 +76,27 @@ impl Arena {
 #[derive(Default)]
 struct Chunks {
     chunks: Vec<Chunk>,
+    /// Bytes of the next chunk, at the least.
+    least: usize,
     /// Buffers that are in use.
     buffers: usize,
+    /// Buffers that were taken since the last look.
+    taken: usize,
 }
 
 impl Chunks {
     fn take(&mut self, bytes: usize) -> Span {
         self.buffers += 1;
+        self.taken += 1;
+        if self.taken == LOOK_EVERY {
+            self.taken = 0;
+            self.chunks.retain_mut(Chunk::trim);
+        }
         loop {
             if let Some(span) = self.chunks.iter_mut().find_map(|chunk| chunk.take(bytes)) {
                 return span;
             }
-            // A part of what there is, so that there are few chunks and little of them is too much.
-            self.chunks.push(Chunk::new(bytes.max(self.bytes() / 4)));
+            self.chunks.push(Chunk::new(bytes.max(self.least)));
         }
     }
 
@@ -77,14 +107,9 @@ impl Chunks {
         }
         // Nothing is in use: from now on one chunk can be as long as all of them, with fewer gaps between.
         if self.buffers == 0 && self.chunks.len() > 1 {
-            let bytes = self.bytes();
+            self.least = self.chunks.iter().map(|chunk| chunk.memory.bytes).sum();
             self.chunks.clear();
-            self.chunks.push(Chunk::new(bytes));
         }
-    }
-
-    fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.memory.bytes()).sum()
     }
 }
 
@@ -93,14 +118,20 @@ struct Chunk {
     memory: Memory,
     /// Where in it nothing lies, in order, no two side by side.
     gaps: Vec<Range<usize>>,
+    /// Up to where it was used and has not gone back to the system.
+    kept: usize,
+    /// Up to where it was used since the last look.
+    used: usize,
 }
 
 impl Chunk {
     fn new(bytes: usize) -> Self {
         let memory = Memory::new(bytes);
         Self {
-            gaps: iter::once(0..memory.bytes()).collect(),
+            gaps: iter::once(0..memory.bytes).collect(),
             memory,
+            kept: 0,
+            used: 0,
         }
     }
 
@@ -109,6 +140,8 @@ impl Chunk {
         let gap = &mut self.gaps[index];
         let start = gap.start;
         gap.start += bytes;
+        self.used = self.used.max(gap.start);
+        self.kept = self.kept.max(gap.start);
         if gap.start == gap.end {
             self.gaps.remove(index);
         }
@@ -117,8 +150,19 @@ impl Chunk {
         Some(Span { pointer, bytes })
     }
 
+    /// Gives back what lies behind all that was used since the last time; false where that is all.
+    fn trim(&mut self) -> bool {
+        self.memory.give_back(self.used..self.kept);
+        self.kept = self.used;
+        self.used = match self.gaps.last() {
+            Some(gap) if gap.end == self.memory.bytes => gap.start,
+            _ => self.memory.bytes,
+        };
+        self.kept > 0
+    }
+
     fn holds(&self, span: Span) -> bool {
-        self.offset(span) < self.memory.bytes()
+        self.offset(span) < self.memory.bytes
     }
 
     fn give_back(&mut self, span: Span) {
@@ -217,33 +261,43 @@ impl<T: Element> fmt::Debug for Buffer<T> {
     }
 }
 
-/// Initialised memory of its own.
+/// Memory of its own, straight from the system: zeros, which take none before they are written to.
 struct Memory {
     pointer: NonNull<u8>,
-    layout: Layout,
+    bytes: usize,
 }
 
 impl Memory {
     fn new(bytes: usize) -> Self {
-        #[expect(clippy::expect_used, reason = "as `vec![0; bytes]` would panic")]
-        let layout = Layout::from_size_align(bytes, ALIGNMENT).expect("capacity overflow");
-        // SAFETY: the layout is not empty.
-        let pointer = unsafe { alloc_zeroed(layout) };
-        let Some(pointer) = NonNull::new(pointer) else {
-            handle_alloc_error(layout);
-        };
-        Self { pointer, layout }
+        let (access, kind) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+        // SAFETY: a new mapping, anywhere.
+        let pointer = unsafe { mmap(ptr::null_mut(), bytes, access, kind | MAP_NORESERVE, -1, 0) };
+        match NonNull::new(pointer.cast()) {
+            Some(pointer) if pointer.as_ptr() != MAP_FAILED.cast() => Self { pointer, bytes },
+            _ => {
+                let layout = Layout::from_size_align(bytes, ALIGNMENT);
+                handle_alloc_error(layout.unwrap_or(Layout::new::<u8>()))
+            }
+        }
     }
 
-    fn bytes(&self) -> usize {
-        self.layout.size()
+    /// Gives the pages that begin in a range back to the system; what is in them is zeros or stays as it was.
+    fn give_back(&self, range: Range<usize>) {
+        let range = range.start.next_multiple_of(PAGE)..range.end;
+        if !range.is_empty() {
+            // SAFETY: whole pages of the mapping, in which nobody has a buffer.
+            unsafe {
+                let start = self.pointer.add(range.start);
+                madvise(start.as_ptr().cast(), range.len(), MADV_DONTNEED);
+            }
+        }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.pointer.as_ptr(), self.layout) };
+        // SAFETY: it was mapped with this length, and no buffer lies in it any more.
+        unsafe { munmap(self.pointer.as_ptr().cast(), self.bytes) };
     }
 }
 
@@ -252,7 +306,7 @@ unsafe impl Send for Memory {}
 
 #[cfg(test)]
 mod tests {
-    use super::Arena;
+    use super::{Arena, LOOK_EVERY, PAGE};
 
     #[test]
     fn memory_is_used_again() {
@@ -282,12 +336,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_one_chunk_once_nothing_is_in_use() {
+    fn there_is_one_chunk_once_nothing_was_in_use() {
         let arena = Arena::default();
         drop((arena.take::<u8>(64), arena.take::<u8>(640)));
-        let kept = arena.kept();
-        assert_eq!(arena.take::<u8>(kept).len(), kept);
-        assert_eq!(arena.kept(), kept);
+        let all = arena.take::<u8>(704);
+        let first = all.as_ptr();
+        drop(all);
+        assert_eq!(arena.take::<u8>(64).as_ptr(), first);
+        assert_eq!(arena.kept(), 704);
+    }
+
+    #[test]
+    fn what_is_not_used_for_long_goes_back() {
+        const LARGE: usize = 1 << 20;
+        let arena = Arena::with_room(4 * LARGE);
+        let in_use = arena.take::<u8>(100);
+        let mut large = arena.take::<u8>(LARGE);
+        large.fill(1);
+        drop(large);
+        let small = || (0..LOOK_EVERY).for_each(|_| drop(arena.take::<u8>(LARGE / 2)));
+        small();
+        assert_eq!(arena.kept(), 128 + LARGE, "it was used since the last look");
+        small();
+        assert_eq!(arena.kept(), 128 + LARGE / 2);
+
+        let large = arena.take::<u8>(LARGE);
+        let back = &large[LARGE - PAGE..];
+        assert!(back.iter().all(|byte| *byte == 0), "not kept");
+        assert_eq!(in_use.len(), 100);
     }
 
     /// Buffers of any lengths, dropped in any order, never share memory.

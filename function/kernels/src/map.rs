@@ -1,6 +1,6 @@
 //! Feature maps in the layout that the kernels work on.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use crate::{
     arena::{Arena, Buffer},
@@ -8,6 +8,9 @@ use crate::{
     simd::LANES,
     trace::{Span, Timed, Trace},
 };
+
+/// What the maps of most networks take less than, in bytes.
+const ROOM: usize = 256 << 20;
 
 /// What kernels run with: which instructions, and where their memory comes from.
 ///
@@ -28,7 +31,7 @@ impl Context {
     pub fn new(isa: Isa) -> Arc<Self> {
         Arc::new(Self {
             isa,
-            arena: Arena::default(),
+            arena: Arena::with_room(ROOM),
             trace: None,
         })
     }
@@ -37,7 +40,7 @@ impl Context {
     pub fn traced(isa: Isa) -> Arc<Self> {
         Arc::new(Self {
             isa,
-            arena: Arena::default(),
+            arena: Arena::with_room(ROOM),
             trace: Some(Trace::default()),
         })
     }
@@ -73,7 +76,7 @@ pub struct Map {
 
 impl Map {
     /// A map of any values, `[batch, channels, height, width]`.
-    pub(crate) fn any(context: &Arc<Context>, shape: [usize; 4]) -> Self {
+    pub fn any(context: &Arc<Context>, shape: [usize; 4]) -> Self {
         let [batch, channels, height, width] = shape;
         let blocks = channels.div_ceil(LANES);
         Self {
@@ -141,6 +144,35 @@ impl Map {
     /// `[batch, channels, height, width]`.
     pub fn shape(&self) -> [usize; 4] {
         self.shape
+    }
+
+    /// Some rows of it.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let [batch, channels, _, width] = self.shape;
+        let mut part = Self::any(&self.context, [batch, channels, rows.len(), width]);
+        part.set_rows(0, self, rows);
+        part
+    }
+
+    /// Copies some rows of a map of as many channels and columns to its own, from `first` on.
+    ///
+    /// # Panics
+    /// If there are not as many, or the shapes differ otherwise.
+    pub fn set_rows(&mut self, first: usize, from: &Self, rows: Range<usize>) {
+        let [batch, channels, height, width] = self.shape;
+        let from_height = from.shape[2];
+        assert_eq!(from.shape, [batch, channels, from_height, width]);
+        assert!(first + rows.len() <= height && rows.end <= from_height);
+        for plane in 0..self.blocks() * batch {
+            let to = (plane * height + first) * width * LANES;
+            let at = (plane * from_height + rows.start) * width * LANES;
+            let floats = rows.len() * width * LANES;
+            self.values[to..][..floats].copy_from_slice(&from.values[at..][..floats]);
+        }
     }
 
     /// What made it.

@@ -1,6 +1,6 @@
 //! Pictures as the first layer takes them.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use crate::{
     map::{Context, Map},
@@ -12,6 +12,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Picture {
     pixels: Arc<Vec<[f32; PIXEL]>>,
+    /// Of the first that belongs to it.
+    start: usize,
     size: [usize; 3],
 }
 
@@ -28,7 +30,11 @@ impl Picture {
     /// If there are not as many pixels.
     pub fn new(pixels: Arc<Vec<[f32; 4]>>, size: [usize; 3]) -> Self {
         assert_eq!(pixels.len(), size.iter().product());
-        Self { pixels, size }
+        Self {
+            pixels,
+            start: 0,
+            size,
+        }
     }
 
     /// From three planes a picture, `[batch, 3, height, width]`; `size` is `[batch, height, width]`.
@@ -53,8 +59,27 @@ impl Picture {
         [batch, Self::CHANNELS, height, width]
     }
 
+    /// Some rows of a picture, which are read where they lie.
+    ///
+    /// # Panics
+    /// If there are not as many, or several pictures.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let [batch, height, width] = self.size;
+        assert!(batch == 1 && rows.start <= rows.end && rows.end <= height);
+        Self {
+            pixels: Arc::clone(&self.pixels),
+            start: self.start + rows.start * width,
+            size: [1, rows.len(), width],
+        }
+    }
+
+    fn pixels(&self) -> &[[f32; PIXEL]] {
+        &self.pixels[self.start..][..self.size.iter().product()]
+    }
+
     pub(crate) fn values(&self) -> &[f32] {
-        self.pixels.as_flattened()
+        self.pixels().as_flattened()
     }
 
     /// As a map of three channels.
@@ -62,7 +87,7 @@ impl Picture {
         let mut map = Map::any(context, self.shape());
         map.values.fill(0.0);
         let pixels = map.values.chunks_exact_mut(LANES);
-        for (to, from) in pixels.zip(self.pixels.iter()) {
+        for (to, from) in pixels.zip(self.pixels()) {
             to[..PIXEL].copy_from_slice(from);
         }
         map

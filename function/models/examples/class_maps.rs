@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let picture = open(&bytes, &options)?;
         let size = [picture.width(), picture.height()];
         let input = model.preprocess(picture)?;
-        let outputs = model.forward(&[(&input, &selection)]);
+        let outputs = model.forward(vec![(input, &selection)]);
         for output in outputs {
             let prediction = model.postprocess(output, size, &selection);
             let Outcome::ClassMap(map) = prediction.outcome else {

@@ -32,7 +32,7 @@ fn read_picture(path: &Path) -> Image {
 
 fn forward(model: &dyn Model, image: &Image, selection: &Selection) -> Output {
     let input = model.preprocess(image.into()).unwrap();
-    model.forward(&[(&input, selection)]).remove(0)
+    model.forward(vec![(input, selection)]).remove(0)
 }
 
 fn detections(model: &dyn Model, output: Output, image: &Image) -> Vec<Detection> {

@@ -22,6 +22,7 @@ pub(super) fn runtime(model: &config::Model) -> anyhow::Result<runtime::Runtime>
     let threads = super::start_threads(model)?;
     runtime::Builder::new_multi_thread()
         .worker_threads(threads)
+        .on_thread_park(segmenter_allocator::tidy)
         .enable_all()
         .build()
         .context("cannot start the async threads")

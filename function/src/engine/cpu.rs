@@ -34,7 +34,9 @@ impl CpuPool {
         tokio::task::spawn_blocking(move || {
             // Held to the end of the step, also when the caller goes in the meantime.
             let _permit = permit;
-            span.in_scope(step)
+            let result = span.in_scope(step);
+            segmenter_allocator::tidy();
+            result
         })
         .await
         .map_err(|_| Panicked)

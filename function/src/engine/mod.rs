@@ -192,6 +192,7 @@ fn work_through<W: Work>(work: &W, queue: &Queue<W::Job, Reply<W::Output>>) {
                 }
             }
         }
+        segmenter_allocator::tidy();
     }
 }
 

@@ -49,7 +49,7 @@ impl Map {
 
     /// A map of three channels from pixels `[batch, height, width]`, each with a fourth value that is left out; `size` is
     /// their shape. The kernels read them where they lie.
-    pub fn from_pixels(pixels: &Arc<Vec<[f32; 4]>>, size: [usize; 3], device: &Device) -> Self {
+    pub fn from_pixels(pixels: Arc<Vec<[f32; 4]>>, size: [usize; 3], device: &Device) -> Self {
         Self(match device {
             Device::Burn(device) => {
                 let [batch, height, width] = size;
@@ -59,7 +59,7 @@ impl Map {
                 Values::Burn(x.narrow(3, 0, 3).permute([0, 3, 1, 2]))
             }
             Device::Kernels(context, _) => {
-                let picture = kernels::Picture::new(Arc::clone(pixels), size);
+                let picture = kernels::Picture::new(pixels, size);
                 Values::Picture(Arc::clone(context), Arc::new(picture))
             }
         })

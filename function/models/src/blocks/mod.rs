@@ -30,6 +30,7 @@ mod roi_align;
 mod scale;
 mod softmax;
 mod squeeze_excite;
+mod strips;
 
 pub use class_masks::ClassMasks;
 pub use conv::{Activation, Conv2d, Geometry};
@@ -43,3 +44,4 @@ pub use roi_align::{FeatureMap, RoiAlign, roi_align};
 pub use scale::{bilinear, nearest};
 pub use softmax::{sigmoid, softmax};
 pub use squeeze_excite::SqueezeExcite;
+pub use strips::Strips;

@@ -234,7 +234,7 @@ mod tests {
         weights.finish().unwrap();
 
         let input = model.preprocess(picture).unwrap();
-        let output = model.forward(&[(&input, &SELECTION)]).remove(0);
+        let output = model.forward(vec![(input, &SELECTION)]).remove(0);
         let Outcome::ClassMap(map) = model.postprocess(output, size, &SELECTION).outcome else {
             panic!("not a class map");
         };

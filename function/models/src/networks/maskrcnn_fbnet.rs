@@ -17,7 +17,7 @@ use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
         Activation, ClassMasks, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map,
-        Precision, QuantStub, RoiAlign, global_mean, roi_align, sigmoid, softmax,
+        Precision, QuantStub, RoiAlign, Strips, global_mean, roi_align, sigmoid, softmax,
     },
     classes::COCO,
     detection::{
@@ -95,6 +95,18 @@ const TRUNK_3: &[Block] = &[
     Block::new(448, 5, CHANNELS),
     Block::new(448, 5, CHANNELS),
 ];
+/// The stem and the blocks up to a stride of 4. Strips are for wide pictures: those of ordinary shape are run whole.
+const FIRST_STRIPS: Strips = Strips {
+    pixels: 160 << 10,
+    stride: 4,
+    margin: 2,
+};
+/// The other blocks at that stride.
+const SECOND_STRIPS: Strips = Strips {
+    pixels: FIRST_STRIPS.pixels / (4 * 4),
+    stride: 1,
+    margin: 2,
+};
 /// Channels of the feature map.
 const CHANNELS: usize = 112;
 const RPN: &[Block] = &[Block::new(448, 5, CHANNELS); 3];
@@ -150,10 +162,10 @@ impl MaskRcnnFbnet {
         })
     }
 
-    fn detect(&self, input: &Input, selection: &Selection) -> Output {
+    fn detect(&self, input: Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        let x = Map::from_pixels(&input.pixels, [1, height, width], &self.device);
+        let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
 
         let features = self.network.backbone(x);
         let [_, _, rows, columns] = features.dims();
@@ -221,9 +233,9 @@ impl Model for MaskRcnnFbnet {
         Ok(Input::new(pixels, [height as usize, width as usize]))
     }
 
-    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+    fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
         batch
-            .iter()
+            .into_iter()
             .map(|(input, selection)| self.detect(input, selection))
             .collect()
     }
@@ -373,7 +385,12 @@ impl Network {
 
     /// `[1, 3, h, w]` to `[1, CHANNELS, h / 16, w / 16]`, rounded up.
     fn backbone(&self, x: Map) -> Map {
-        run(&self.trunk, self.stem.forward(self.input.forward(x)))
+        let x = self.input.forward(x);
+        let (whole_resolution, rest) = self.trunk.split_at(TRUNK_0.len() + 1);
+        let x = FIRST_STRIPS.run(x, |x| run(whole_resolution, self.stem.forward(x)));
+        let (first, rest) = rest.split_at(TRUNK_1.len() - 1);
+        let x = SECOND_STRIPS.run(x, |x| run(first, x));
+        run(rest, x)
     }
 
     /// `[1, CHANNELS, h, w]` to logits `[1, ANCHORS, h, w]` and offsets `[1, ANCHORS * 4, h, w]`.
@@ -406,11 +423,14 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use segmenter_imaging::Image;
 
-    use super::MaskRcnnFbnet;
+    use super::{MaskRcnnFbnet, Network, run};
     use crate::{
         Device, Isa,
+        blocks::Map,
         model::{Model, Output},
         prediction::Selection,
         weights::seeded,
@@ -431,8 +451,29 @@ mod tests {
                 let samples = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
                 let image = Image::new(width, height, samples.collect()).unwrap();
                 let input = model.preprocess((&image).into()).unwrap();
-                let output = model.forward(&[(&input, &EVERYTHING)]).remove(0);
+                let output = model.forward(vec![(input, &EVERYTHING)]).remove(0);
                 model.postprocess(output, [width, height], &EVERYTHING);
+            }
+        }
+    }
+
+    /// They answer what the whole maps do, with less than half of the memory.
+    #[test]
+    fn large_pictures_are_run_in_strips() {
+        let kept = |device: &Device| device.host().arena.kept();
+        for isa in Isa::available() {
+            for [height, width] in [[319, 1600], [1201, 402]] {
+                let device = Device::kernels(isa);
+                let network = Network::load(&mut seeded::weights(), &device).unwrap();
+                let pixels = (0..height * width).map(|i| [(i * 37 % 251) as f32 - 125.0; 4]);
+                let pixels = Arc::new(pixels.collect());
+                let picture = Map::from_pixels(pixels, [1, height, width], &device);
+
+                let strips = network.backbone(picture.clone()).to_host();
+                let kept_in_strips = kept(&device);
+                let whole = run(&network.trunk, network.stem.forward(picture)).to_host();
+                assert_eq!(strips, whole);
+                assert!(2 * kept_in_strips < kept(&device));
             }
         }
     }
@@ -447,7 +488,7 @@ mod tests {
             masks: false,
             ..EVERYTHING
         };
-        let outputs = model.forward(&[(&input, &EVERYTHING), (&input, &without)]);
+        let outputs = model.forward(vec![(input.clone(), &EVERYTHING), (input, &without)]);
         let masks = |output: &Output| match output {
             Output::Instances { masks, .. } => masks.is_some(),
             Output::Logits { .. } => panic!("logits of an instance detector"),

@@ -106,13 +106,14 @@ impl RcnnResnet50Fpn {
         })
     }
 
-    fn detect(&self, input: &Input, selection: &Selection) -> Output {
+    fn detect(&self, input: Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        let padded = pad(input, MULTIPLE);
+        let padded = pad(&input, MULTIPLE);
+        drop(input);
         let [_, padded_height, padded_width] = padded.shape;
         let size = [1, padded_height, padded_width];
-        let x = Map::from_pixels(&padded.pixels, size, &self.device);
+        let x = Map::from_pixels(padded.pixels, size, &self.device);
 
         let pyramid = self.network.pyramid(x);
         let rpn: Vec<RpnLevel> = pyramid
@@ -194,9 +195,9 @@ impl Model for RcnnResnet50Fpn {
         Ok(Input::new(pixels, [height as usize, width as usize]))
     }
 
-    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+    fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
         batch
-            .iter()
+            .into_iter()
             .map(|(input, selection)| self.detect(input, selection))
             .collect()
     }
@@ -404,7 +405,7 @@ mod tests {
             classes: None,
             masks: true,
         };
-        let output = model.forward(&[(&input(), &selection)]).remove(0);
+        let output = model.forward(vec![(input(), &selection)]).remove(0);
         let Output::Instances {
             boxes,
             classes,
@@ -444,7 +445,7 @@ mod tests {
             let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
 
             let padded = pad(&input(), MULTIPLE);
-            let picture = Map::from_pixels(&padded.pixels, [1, 256, 320], &device);
+            let picture = Map::from_pixels(padded.pixels, [1, 256, 320], &device);
             for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
                 assert_close(&features, &expected["pyramid"][i]);
                 let rpn = model.network.rpn(features);

@@ -52,19 +52,21 @@ impl<N: Segmenter> Model for SemanticModel<N> {
         self.input.prepare(picture)
     }
 
-    fn forward(&self, batch: &[(&Input, &Selection)]) -> Vec<Output> {
+    fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
         let Some((first, _)) = batch.first() else {
             return Vec::new();
         };
         let [_, height, width] = first.shape;
-        let pixels = match batch {
-            [(input, _)] => Arc::clone(&input.pixels),
-            several => {
-                let pictures: Vec<_> = several.iter().map(|(input, _)| &input.pixels[..]).collect();
+        let size = [batch.len(), height, width];
+        let mut pictures: Vec<_> = batch.into_iter().map(|(input, _)| input.pixels).collect();
+        let pixels = match pictures.len() {
+            1 => pictures.remove(0),
+            _ => {
+                let pictures: Vec<_> = pictures.iter().map(|pixels| &pixels[..]).collect();
                 Arc::new(pictures.concat())
             }
         };
-        let x = Map::from_pixels(&pixels, [batch.len(), height, width], &self.device);
+        let x = Map::from_pixels(pixels, size, &self.device);
 
         let logits = self.network.forward(x);
         let [_, classes, rows, columns] = logits.dims();
@@ -135,7 +137,7 @@ mod tests {
                     .network
                     .build(&mut seeded::weights(), &device)
                     .unwrap();
-                let output = network.forward(&[(&input, &NOTHING)]).remove(0);
+                let output = network.forward(vec![(input.clone(), &NOTHING)]).remove(0);
                 let Output::Logits { shape, values } = output else {
                     panic!("no logits");
                 };

@@ -9,6 +9,7 @@
     reason = "a failure of the harness is a failure of the test"
 )]
 
+pub mod browser;
 pub mod http;
 pub mod picture_host;
 pub mod pictures;
@@ -18,6 +19,7 @@ pub mod quality;
 pub mod server;
 pub mod shared;
 
+pub use browser::Browser;
 pub use http::client;
 pub use picture_host::PictureHost;
 pub use server::Server;

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test tools promtool generate lint fmt quality bench clean
+.PHONY: help run test tools promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -25,7 +25,7 @@ run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed
 
 # The tests of the function start the binary that the first build leaves in the target directory.
 # Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
-test: $(CACHE)/tests/ready promtool ## Build everything and run every test, counting those that had to be skipped
+test: $(CACHE)/tests/ready promtool chromium ## Build everything and run every test, counting those that had to be skipped
 	cargo build --release --locked $(FUNCTION) --all-targets
 	cargo build --release --locked $(OPERATOR) --all-targets
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
@@ -64,6 +64,15 @@ promtool:
 	    (cd "$$folder" && apt-get download --quiet prometheus \
 	        && dpkg-deb --extract prometheus_*.deb "$(CACHE)/prometheus") > /dev/null 2>&1; \
 	} || echo "no promtool, going on without" >&2
+
+# The browser that the page is tested in. It needs too many other packages to be unpacked without being installed,
+# which only root may.
+chromium:
+	@command -v chromedriver > /dev/null || { \
+	    packages="chromium chromium-driver"; \
+	    install() { apt-get install --yes --quiet --no-install-recommends $$packages; }; \
+	    [ "$$(id -u)" = 0 ] && { install || { apt-get update --quiet && install; }; } > /dev/null 2>&1; \
+	} || echo "no chromedriver, going on without" >&2
 
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check

@@ -13,7 +13,10 @@ use segmenter_models::{
     catalogue::{self, Entry},
 };
 
-use crate::fetch::{Allow, FetchLimits, FetchPolicy, Fetcher};
+use crate::{
+    fetch::{Allow, FetchLimits, FetchPolicy, Fetcher},
+    samples::Samples,
+};
 
 /// Everything about `segmenter serve`.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +36,9 @@ pub struct Serve {
     /// Which URLs are fetched.
     #[command(flatten)]
     pub fetch: Fetch,
+    /// What the page shows.
+    #[command(flatten)]
+    pub page: Page,
     /// Print every setting with its value and where it comes from, and end
     #[arg(long)]
     pub print_config: bool,
@@ -185,6 +191,25 @@ pub struct Fetch {
     /// The longest that fetching a picture may take
     #[arg(long, env = "SEGMENTER_FETCH_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     pub fetch_timeout: Duration,
+}
+
+/// What the page at `/` shows.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Web page")]
+pub struct Page {
+    /// The folder whose *.jpg the page, and /api/random_image, offer to try out [default: a few that come with
+    /// segmenter]
+    #[arg(long, env = "SEGMENTER_SAMPLE_DIR", value_name = "DIR", value_parser = parse_folder)]
+    pub sample_dir: Option<PathBuf>,
+}
+
+impl Page {
+    /// Pictures to try it with.
+    pub fn samples(&self) -> Samples {
+        self.sample_dir
+            .clone()
+            .map_or(Samples::Drawn, Samples::Folder)
+    }
 }
 
 /// What is logged, and how.
@@ -393,6 +418,14 @@ fn parse_score(text: &str) -> Result<f32, String> {
         .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
+fn parse_folder(path: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(path);
+    let is_folder = path.is_dir();
+    is_folder
+        .then_some(path)
+        .ok_or_else(|| "expected a folder that is there".to_owned())
+}
+
 pub(crate) fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
     text.parse()
         .ok()
@@ -494,6 +527,7 @@ mod tests {
             ("--cors=example.com", "https://example.com"),
             ("--model=nonesuch", "no such model"),
             ("--http=8080", "invalid socket address"),
+            ("--sample-dir=/nonesuch", "a folder that is there"),
         ] {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(advice), "{argument}: {error}");

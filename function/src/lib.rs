@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod dialects;
 pub mod download;
 pub mod encode;
 pub mod engine;
@@ -16,6 +17,7 @@ pub mod logging;
 pub mod metrics;
 pub mod observe;
 pub mod readiness;
+pub mod samples;
 pub mod service;
 pub mod store;
 #[cfg(test)]

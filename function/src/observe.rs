@@ -88,7 +88,8 @@ pub async fn observe(
     async move {
         let mut response = next.run(request).await;
         let error = response.extensions_mut().remove::<Arc<Error>>();
-        if let Some(error) = &error {
+        let in_other_words = response.extensions_mut().remove::<InOtherWords>();
+        if let (Some(error), None) = (&error, in_other_words) {
             response = dress(response, error, &id);
         }
         // Both were validated, and are made of characters that a header may hold.
@@ -327,8 +328,10 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// Whether a machine asks this every few seconds.
 fn is_probe(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz" | "/startupz" | "/metrics")
-        || path.starts_with("/grpc.health.v1.Health/")
+    matches!(
+        path,
+        "/livez" | "/readyz" | "/startupz" | "/metrics" | "/ping"
+    ) || path.starts_with("/grpc.health.v1.Health/")
 }
 
 /// An error becomes its status at once and gets its body, with the request's id, from [`observe`].
@@ -347,6 +350,22 @@ impl IntoResponse for Error {
         response.extensions_mut().insert(Arc::new(self));
         response
     }
+}
+
+/// Marks an error's reply that is not to be [dressed](dress).
+#[derive(Clone, Copy)]
+struct InOtherWords;
+
+/// The reply to an error in other words and with another status than its own, for which it is logged and counted.
+pub fn in_other_words(error: Error, reply: impl IntoResponse) -> Response {
+    let (own, _) = error.into_response().into_parts();
+    let mut reply = reply.into_response();
+    for (name, value) in &own.headers {
+        reply.headers_mut().entry(name).or_insert(value.clone());
+    }
+    reply.extensions_mut().extend(own.extensions);
+    reply.extensions_mut().insert(InOtherWords);
+    reply
 }
 
 fn whole_seconds(time: Duration) -> HeaderValue {

@@ -9,6 +9,7 @@
     reason = "a failure of the harness is a failure of the test"
 )]
 
+pub mod browser;
 pub mod http;
 pub mod lambda;
 pub mod picture_host;
@@ -19,6 +20,7 @@ pub mod quality;
 pub mod server;
 pub mod shared;
 
+pub use browser::Browser;
 pub use http::client;
 pub use lambda::Lambda;
 pub use picture_host::PictureHost;

@@ -26,6 +26,33 @@ pub fn png(image: &Image, output: impl Write) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Writes the picture as PNG with this `alpha`, `[height, width]`; in memory there is only a row at a time.
+pub fn png_with_alpha(image: &Image, alpha: &[u8], output: impl Write) -> Result<(), EncodeError> {
+    let failed = |error: EncodingError| ImageError::IoError(error.into());
+    let mut encoder = Encoder::new(output, image.width(), image.height());
+    encoder.set_color(ColorType::Rgba);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    encoder.set_filter(Filter::Adaptive);
+    let mut writer = encoder.write_header().map_err(failed)?;
+
+    let width = image.width() as usize;
+    let mut line = Vec::with_capacity(width * 4);
+    let mut rows = writer.stream_writer().map_err(failed)?;
+    for (colours, alphas) in image.pixels().chunks(width * 3).zip(alpha.chunks(width)) {
+        line.clear();
+        for (colour, alpha) in colours.chunks(3).zip(alphas) {
+            line.extend_from_slice(colour);
+            line.push(*alpha);
+        }
+        rows.write_all(&line).map_err(ImageError::IoError)?;
+    }
+    // Fails where alpha has too few rows.
+    rows.finish().map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(())
+}
+
 /// Writes the picture as JPEG of this quality, 1 to 100.
 pub fn jpeg(image: &Image, quality: u8, output: impl Write) -> Result<(), EncodeError> {
     if image.width().max(image.height()) > u32::from(u16::MAX) {
@@ -71,7 +98,7 @@ pub fn mask_png(mask: &Rle, output: impl Write) -> Result<(), EncodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{jpeg, mask_png, png};
+    use super::{jpeg, mask_png, png, png_with_alpha};
     use crate::{
         Image,
         decode::{Options, decode},
@@ -90,6 +117,20 @@ mod tests {
         jpeg(&grey, 90, &mut bytes).unwrap();
         let read = decode(&bytes, &Options::default()).unwrap();
         assert!(read.pixels().iter().all(|sample| sample.abs_diff(100) < 3));
+    }
+
+    #[test]
+    fn alpha_is_beside_the_colours() {
+        let image = Image::new(3, 2, (0..18).map(|i| i * 14).collect()).unwrap();
+        let alpha = [254, 127, 254, 127, 127, 254];
+        let mut bytes = Vec::new();
+        png_with_alpha(&image, &alpha, &mut bytes).unwrap();
+        let read = image::load_from_memory(&bytes).unwrap();
+        assert_eq!(read.color(), image::ColorType::Rgba8);
+        assert_eq!(read.to_rgb8().into_raw(), image.pixels());
+        let read = read.into_rgba8();
+        assert!(read.pixels().map(|pixel| pixel.0[3]).eq(alpha));
+        assert!(png_with_alpha(&image, &alpha[..3], Vec::new()).is_err());
     }
 
     #[test]

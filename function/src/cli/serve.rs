@@ -24,7 +24,7 @@ Examples:
   curl localhost:8080/predict --data-binary @picture.jpg
   curl localhost:8080/predict -d '{\"url\": \"http://images.cocodataset.org/val2017/000000001268.jpg\"}'
 
-Documentation of the API: http://localhost:8080/docs";
+A page to try it on: http://localhost:8080, documentation of the API: http://localhost:8080/docs";
 
 /// Serves until it is told to stop.
 pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let servers = {
         let (health, _) = tonic_health::server::health_reporter();
-        let http = http::router(&segmenter, &serve.listen);
+        let http = http::router(&segmenter, &serve.listen, &serve.page.samples());
         let grpc = grpc::router(&segmenter, health.clone())?;
         let patience = listen::Patience::new(serve.listen.max_connections);
         let readiness = segmenter.readiness().watch();

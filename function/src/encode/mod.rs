@@ -1,7 +1,8 @@
-//! From findings to replies: names, JSON, drawn pictures.
+//! From findings to replies: names, JSON, drawn and cut out pictures, classes of points.
 
 mod drawing;
 mod json;
+mod raster;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use segmenter_models::{
 pub use self::{
     drawing::{Drawing, draw},
     json::{MaskFormat, Reply, json},
+    raster::{cutout, raster},
 };
 use crate::{error::Error, service::Answer};
 

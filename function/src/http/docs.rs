@@ -18,6 +18,9 @@ use crate::observe::ErrorReply;
     tags(
         (name = "predictions", description = "A picture in, its objects out"),
         (name = "health", description = "For machines that watch the server"),
+        (name = "page", description = "For people with a browser"),
+        (name = "segmenter-web", description = "For clients of the web service Segmenter"),
+        (name = "torchserve", description = "For clients of its model in TorchServe"),
     )
 )]
 pub(super) struct Documentation;

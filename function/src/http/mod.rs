@@ -1,4 +1,5 @@
-//! Port 8080: predictions, models, health, metrics and their documentation.
+//! Port 8080: predictions, models, health, metrics, their documentation, a page for people, and the
+//! [dialects](crate::dialects).
 //!
 //! Handlers are thin: they take a request apart, call the [service](crate::service) and encode its
 //! answer. Errors are returned as they are and dressed in one place ([`crate::observe`]).
@@ -7,8 +8,9 @@ mod body;
 mod docs;
 mod linger;
 mod models;
+mod page;
 mod parameters;
-mod picture;
+pub(crate) mod picture;
 mod predict;
 mod probes;
 
@@ -31,19 +33,21 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     config,
+    dialects::{segmenter_web, torchserve},
     error::Error,
     observe::{Observer, Protocol, observe},
+    samples::Samples,
     service::{Segmenter, Ticket},
 };
 
 /// What handlers work with.
-type App = Arc<Segmenter>;
+pub(crate) type App = Arc<Segmenter>;
 
 /// For how many milliseconds a caller waits.
 pub(crate) const PATIENCE: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 
 /// All routes of port 8080.
-pub fn router(segmenter: &App, listen: &config::Listen) -> Router {
+pub fn router(segmenter: &App, listen: &config::Listen, samples: &Samples) -> Router {
     let observer = Observer {
         segmenter: Arc::clone(segmenter),
         protocol: Protocol::Http,
@@ -56,9 +60,13 @@ pub fn router(segmenter: &App, listen: &config::Listen) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::startupz))
         .routes(routes!(probes::metrics))
+        .routes(routes!(page::root))
+        .merge(segmenter_web::router(samples))
+        .merge(torchserve::router())
         .split_for_parts();
     let routes = routes
         .merge(docs::router(api))
+        .merge(page::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         // The reader of bodies has its own limits, which follow --max-body.

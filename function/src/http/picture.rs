@@ -29,11 +29,11 @@ use crate::{
 
 /// What a request sent.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// The picture.
-    pub(super) source: Source,
+    pub(crate) source: Source,
     /// Everything beside it, by name.
-    pub(super) fields: Vec<(String, Value)>,
+    pub(crate) fields: Vec<(String, Value)>,
 }
 
 /// A picture as JSON: exactly one of the two.
@@ -64,6 +64,8 @@ pub(super) struct PictureForm {
     url: Option<String>,
 }
 
+/// The fields of a form that hold an encoded picture, as [`PictureForm`] says.
+pub(super) const PICTURE_FIELDS: &[&str] = &["image", "file"];
 /// What a multipart form or JSON adds to a picture, in bytes: boundaries, headers, other fields.
 const ENVELOPE: usize = 64 << 10;
 /// Bodies up to this size are taken apart where they are; it takes less than the way to another thread.
@@ -71,20 +73,16 @@ const SMALL: usize = 16 << 10;
 /// More fields than any request has use for.
 const MOST_FIELDS: usize = 32;
 
-/// Reads the picture of a request.
-pub(super) async fn read(
+/// Reads the picture of a request; in a form, one of `picture_fields` has it, or `url`.
+pub(crate) async fn read(
     app: &Segmenter,
     ticket: &Ticket,
     request: Request,
+    picture_fields: &[&str],
 ) -> Result<Sent, Error> {
-    let limit = app.limits().picture.max_body;
-    let too_large = move || too_large(limit);
-    let (parts, body) = request.into_parts();
-    // Base64 takes four bytes for three.
-    let body_limit = limit.div_ceil(3) * 4 + ENVELOPE;
-    let body = body::read(&parts.headers, body, body_limit, ticket.deadline, too_large).await?;
-    let sent = if is_multipart(&parts) {
-        from_form(parts, body).await?
+    let (parts, body) = read_body(app, ticket, request).await?;
+    let mut sent = if is_multipart(&parts) {
+        from_form(parts, body, picture_fields).await?
     } else if !looks_like_json(&body) {
         Sent {
             source: Source::Bytes(body),
@@ -95,14 +93,38 @@ pub(super) async fn read(
     } else {
         app.cpu(move || from_json(&body)).await??
     };
-    match &sent.source {
-        Source::Bytes(bytes) if bytes.is_empty() => Err(Error::BadInput(
+    sent.source = within_limit(app, sent.source)?;
+    if matches!(&sent.source, Source::Bytes(bytes) if bytes.is_empty()) {
+        return Err(Error::BadInput(format!(
             "the picture is empty: send an encoded picture, JSON with url or image, or a form with \
-             the field image or file"
-                .to_owned(),
-        )),
-        Source::Bytes(bytes) if bytes.len() > limit => Err(too_large()),
-        _ => Ok(sent),
+             the field {}",
+            picture_fields.join(" or ")
+        )));
+    }
+    Ok(sent)
+}
+
+/// Reads a body that is no larger than one with a picture can be, in whichever form.
+pub(crate) async fn read_body(
+    app: &Segmenter,
+    ticket: &Ticket,
+    request: Request,
+) -> Result<(Parts, Bytes), Error> {
+    let limit = app.limits().picture.max_body;
+    let (parts, body) = request.into_parts();
+    // Base64 takes four bytes for three.
+    let most = limit.div_ceil(3) * 4 + ENVELOPE;
+    let too_large = move || too_large(limit);
+    let body = body::read(&parts.headers, body, most, ticket.deadline, too_large).await?;
+    Ok((parts, body))
+}
+
+/// The same picture, unless it has more bytes than it may.
+pub(crate) fn within_limit(app: &Segmenter, source: Source) -> Result<Source, Error> {
+    let limit = app.limits().picture.max_body;
+    match source {
+        Source::Bytes(bytes) if bytes.len() > limit => Err(too_large(limit)),
+        source => Ok(source),
     }
 }
 
@@ -150,7 +172,7 @@ fn one_picture(found: &str) -> Error {
 }
 
 /// Decodes base64, bare or in a data URI, with or without padding and line breaks.
-fn from_base64(text: &str) -> Result<Bytes, Error> {
+pub(crate) fn from_base64(text: &str) -> Result<Bytes, Error> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -173,7 +195,7 @@ fn from_base64(text: &str) -> Result<Bytes, Error> {
         .map_err(|error| Error::BadInput(format!("image is not base64: {error}")))
 }
 
-async fn from_form(parts: Parts, body: Bytes) -> Result<Sent, Error> {
+async fn from_form(parts: Parts, body: Bytes, picture_fields: &[&str]) -> Result<Sent, Error> {
     let broken = |error: axum::extract::multipart::MultipartError| {
         Error::BadInput(format!("the form cannot be read: {}", error.body_text()))
     };
@@ -186,7 +208,9 @@ async fn from_form(parts: Parts, body: Bytes) -> Result<Sent, Error> {
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         let found = match &*name {
-            "image" | "file" => Source::Bytes(field.bytes().await.map_err(broken)?),
+            picture if picture_fields.contains(&picture) => {
+                Source::Bytes(field.bytes().await.map_err(broken)?)
+            }
             "url" => Source::Url(field.text().await.map_err(broken)?),
             _ if fields.len() == MOST_FIELDS => {
                 return Err(Error::BadInput(format!(
@@ -203,8 +227,10 @@ async fn from_form(parts: Parts, body: Bytes) -> Result<Sent, Error> {
             return Err(one_picture("several pictures"));
         }
     }
-    let source =
-        source.ok_or_else(|| one_picture("a form without the field image, file or url"))?;
+    let source = source.ok_or_else(|| {
+        let fields = picture_fields.join(", ");
+        one_picture(&format!("a form without the field {fields} or url"))
+    })?;
     Ok(Sent { source, fields })
 }
 

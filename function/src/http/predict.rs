@@ -15,7 +15,7 @@ use super::{
     App,
     docs::Refusal,
     parameters::{Fields, FullRequest, Parameters},
-    picture::{self, PictureForm, PictureJson},
+    picture::{self, PICTURE_FIELDS, PictureForm, PictureJson},
 };
 use crate::{
     encode::{self, Drawing},
@@ -64,7 +64,7 @@ pub(super) async fn names(
     ticket: Ticket,
     request: Request,
 ) -> Result<Json<Objects>, Error> {
-    let sent = picture::read(&app, &ticket, request).await?;
+    let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
     let selection = app.select(&Wish::default())?;
     let answer = app.predict(&ticket, sent.source, selection).await?;
     let objects = encode::names(&answer);
@@ -106,7 +106,7 @@ pub(super) async fn detections(
 ) -> Result<Response, Error> {
     let drawing = wants_drawing(request.headers());
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let sent = picture::read(&app, &ticket, request).await?;
+    let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
     let parameters = Parameters::read(&query, sent.fields)?;
     let selection = app.select(&parameters.wish)?;
     let answer = app.predict(&ticket, sent.source, selection).await?;

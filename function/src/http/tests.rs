@@ -317,6 +317,33 @@ async fn one_request_too_many_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_dialect_refuses_in_its_own_words() {
+    let servers = Servers::start(&["--queue=1"]).await;
+    servers.model.close();
+    let held = [(); 2].map(|()| tokio::spawn(servers.post("/predict", png(8, 4)).send()));
+    // Those two have all places, sooner or later.
+    let refused = loop {
+        let request = servers.client.post(servers.url("/api/run_model"));
+        let request = request.header("x-request-timeout-ms", "20");
+        let body = json!({"image": format!("base64,{}", BASE64_STANDARD.encode(png(8, 4)))});
+        let response = request.json(&body).send().await.unwrap();
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            break response;
+        }
+    };
+    assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+    assert!(refused.headers().contains_key("x-request-id"));
+    assert_eq!(refused.text().await.unwrap(), "Serving error");
+    servers.model.open();
+    for held in held {
+        assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    let refusals =
+        "segmenter_requests_total{code=\"429\",protocol=\"http\",route=\"/api/run_model\"}";
+    assert_eq!(servers.metric(refusals).await, 1.0);
+}
+
+#[tokio::test]
 async fn a_request_whose_time_is_up_is_told_so() {
     let servers = Servers::start(&[]).await;
     servers.model.close();

@@ -3,7 +3,7 @@
 //! Parsing is validation: a value that cannot work is refused here, before a port is bound, with one
 //! sentence that says what was found and what would be right.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
+use std::{env, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
 use axum::http::HeaderValue;
 use bytesize::ByteSize;
@@ -39,6 +39,9 @@ pub struct Serve {
     /// What the page shows.
     #[command(flatten)]
     pub page: Page,
+    /// What clients of other servers expect.
+    #[command(flatten)]
+    pub dialects: Dialects,
     /// Print every setting with its value and where it comes from, and end
     #[arg(long)]
     pub print_config: bool,
@@ -209,6 +212,32 @@ impl Page {
         self.sample_dir
             .clone()
             .map_or(Samples::Drawn, Samples::Folder)
+    }
+}
+
+/// What clients of other servers expect that was set there, too.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Other servers' clients")]
+pub struct Dialects {
+    /// The longer side of /model/predict's class maps in pixels, 16 to 1024 [default: the variable IMAGE_SIZE, else 513]
+    #[arg(long, env = "SEGMENTER_IMAGE_SIZE", value_name = "PIXELS", value_parser = parse_image_size)]
+    pub image_size: Option<u32>,
+}
+
+impl Dialects {
+    /// In pixels. What is wrong in the variable that MAX Image Segmenter has for it is told and left alone, as there.
+    pub fn image_size(&self) -> u32 {
+        const DEFAULT: u32 = 513;
+        let Some(text) = env::var("IMAGE_SIZE")
+            .ok()
+            .filter(|_| self.image_size.is_none())
+        else {
+            return self.image_size.unwrap_or(DEFAULT);
+        };
+        parse_image_size(&text).unwrap_or_else(|expected| {
+            tracing::warn!("IMAGE_SIZE is {text:?}, {expected}; taking {DEFAULT}");
+            DEFAULT
+        })
     }
 }
 
@@ -418,6 +447,13 @@ fn parse_score(text: &str) -> Result<f32, String> {
         .ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
+fn parse_image_size(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|size| (16..=1024).contains(size))
+        .ok_or_else(|| "expected a whole number from 16 to 1024".to_owned())
+}
+
 fn parse_folder(path: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(path);
     let is_folder = path.is_dir();
@@ -528,6 +564,7 @@ mod tests {
             ("--model=nonesuch", "no such model"),
             ("--http=8080", "invalid socket address"),
             ("--sample-dir=/nonesuch", "a folder that is there"),
+            ("--image-size=15", "from 16 to 1024"),
         ] {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(advice), "{argument}: {error}");

@@ -46,12 +46,11 @@ pub async fn serve(router: Router) -> Result<(), lambda_http::Error> {
 }
 
 async fn answer(router: Router, mut event: Request) -> Result<Response, Infallible> {
-    let context = event.request_context_ref();
-    let (stage, most) = match context {
+    let (stage, most) = match event.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => (context.stage.as_deref(), MOST),
         Some(RequestContext::ApiGatewayV2(context)) => (context.stage.as_deref(), MOST),
         Some(RequestContext::Alb(_)) => (None, MOST_OF_BALANCER),
-        None => (None, MOST),
+        _ => (None, MOST),
     };
     if let Some(uri) = stage.and_then(|stage| without_stage(event.uri(), stage)) {
         *event.uri_mut() = uri;

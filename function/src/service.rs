@@ -15,7 +15,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use segmenter_imaging::{Image, Picture, decode};
+use segmenter_imaging::{
+    Image, Picture,
+    decode::{self, Exif},
+};
 use segmenter_models::{
     Input, Model, Output, Prediction, Selection, catalogue::Entry, on_this_thread,
 };
@@ -232,9 +235,21 @@ impl Segmenter {
         source: Source,
         selection: Selection,
     ) -> Result<Answer, Error> {
+        self.predict_turned(ticket, source, selection, Exif::Apply)
+            .await
+    }
+
+    /// As [`predict`](Self::predict), and says whether the picture is turned as its EXIF data says.
+    pub async fn predict_turned(
+        &self,
+        ticket: &Ticket,
+        source: Source,
+        selection: Selection,
+        exif: Exif,
+    ) -> Result<Answer, Error> {
         tokio::time::timeout_at(
             ticket.deadline.into(),
-            self.steps(ticket, source, selection),
+            self.steps(ticket, source, selection, exif),
         )
         .await
         .unwrap_or_else(|_| Err(self.too_late()))
@@ -318,6 +333,7 @@ impl Segmenter {
         ticket: &Ticket,
         source: Source,
         selection: Selection,
+        exif: Exif,
     ) -> Result<Answer, Error> {
         let mut timings = Vec::with_capacity(Stage::COUNT);
         let mut note = |stage, took| {
@@ -347,7 +363,7 @@ impl Segmenter {
         let prepared = {
             let (model, picture) = (Arc::clone(&loaded.model), picture.clone());
             let limits = self.limits.picture;
-            self.cpu(move || prepare(&*model, &picture, limits))
+            self.cpu(move || prepare(&*model, &picture, limits, exif))
                 .await??
         };
         note(Stage::Decode, prepared.decoded);
@@ -476,10 +492,11 @@ fn prepare(
     model: &dyn Model,
     picture: &[u8],
     limits: config::PictureLimits,
+    exif: Exif,
 ) -> Result<Prepared, Error> {
     let started = Instant::now();
     let decoding = Cell::new(Duration::ZERO);
-    let picture = open(picture, limits)?.timed(&decoding);
+    let picture = open(picture, limits, exif)?.timed(&decoding);
     let opened = started.elapsed();
     let size = [picture.width(), picture.height()];
     let input = model.preprocess(picture)?;
@@ -492,19 +509,19 @@ fn prepare(
     })
 }
 
-/// Decodes a whole picture within the limits.
+/// Decodes a whole picture within the limits, turned as its EXIF data says.
 pub fn decode(picture: &[u8], limits: config::PictureLimits) -> Result<Image, Error> {
-    Ok(open(picture, limits)?.into_image()?)
+    Ok(open(picture, limits, Exif::Apply)?.into_image()?)
 }
 
 /// Opens a picture within the limits.
-fn open(picture: &[u8], limits: config::PictureLimits) -> Result<Picture<'_>, Error> {
+fn open(picture: &[u8], limits: config::PictureLimits, exif: Exif) -> Result<Picture<'_>, Error> {
     let options = decode::Options {
         limits: decode::Limits {
             max_pixels: limits.max_pixels,
             max_side: limits.max_side,
         },
-        exif: decode::Exif::Apply,
+        exif,
     };
     decode::open(picture, &options).map_err(Error::from)
 }

@@ -135,9 +135,23 @@ pub const VOC_TORCHVISION: [&str; 21] = {
     names
 };
 
+/// The id in [`VOC`] of a class by the name that it has in any of these lists; 0 where it is none of those.
+pub fn voc_id(name: &str) -> usize {
+    let name = match name {
+        "airplane" => "aeroplane",
+        "couch" => "sofa",
+        "dining table" => "diningtable",
+        "motorcycle" => "motorbike",
+        "potted plant" => "pottedplant",
+        "tvmonitor" => "tv",
+        name => name,
+    };
+    VOC.iter().position(|voc| *voc == name).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{COCO, COCO_BY_ID};
+    use super::{COCO, COCO_BY_ID, VOC_TORCHVISION, voc_id};
 
     #[test]
     fn ids_are_those_of_coco() {
@@ -151,5 +165,14 @@ mod tests {
         }
         let named = COCO_BY_ID.iter().filter(|name| !name.is_empty());
         assert!(named.eq(&COCO));
+    }
+
+    #[test]
+    fn every_voc_class_is_one_of_coco() {
+        let of_coco: std::collections::BTreeSet<_> = COCO.iter().map(|name| voc_id(name)).collect();
+        assert!(of_coco.into_iter().eq(0..=20));
+        let of_torchvision = VOC_TORCHVISION.iter().map(|name| voc_id(name));
+        assert!(of_torchvision.eq(0..=20));
+        assert_eq!(voc_id("zebra"), 0);
     }
 }

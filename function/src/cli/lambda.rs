@@ -33,7 +33,7 @@ pub(super) fn run(serve: &Serve) -> anyhow::Result<()> {
     start::runtime(&serve.model)?.block_on(async {
         let segmenter = Arc::new(start::service(serve)?);
         let starting = Starting::begin(&segmenter, &serve.model);
-        let router = http::router(&segmenter, &serve.listen, &serve.page.samples());
+        let router = http::router(&segmenter, serve);
         // Lambda counts what is done before the first event is asked for as the start.
         starting.finish(&segmenter).await?;
         tracing::info!("ready in {} ms", started.elapsed().as_millis());

@@ -54,7 +54,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let servers = {
         let (health, _) = tonic_health::server::health_reporter();
-        let http = http::router(&segmenter, &serve.listen, &serve.page.samples());
+        let http = http::router(&segmenter, &serve);
         let grpc = grpc::router(&segmenter, health.clone())?;
         let patience = listen::Patience::new(serve.listen.max_connections);
         let readiness = segmenter.readiness().watch();

@@ -19,15 +19,19 @@ pub(super) fn page(status: StatusCode, error: Error) -> Response {
     in_other_words(error, (status, Html(page)))
 }
 
-/// Adds OPTIONS, and the page for all verbs but those in `allow`.
-pub(super) fn only(allow: &'static str, routes: MethodRouter<App>) -> MethodRouter<App> {
+/// Adds OPTIONS, and a `reply` for all verbs but those in `allow`.
+pub(super) fn only(
+    allow: &'static str,
+    reply: fn(StatusCode, Error) -> Response,
+    routes: MethodRouter<App>,
+) -> MethodRouter<App> {
     let allow = [(header::ALLOW, HeaderValue::from_static(allow))];
     let options = allow.clone();
     routes
         .options(move || async move { options })
         .fallback(move |method: Method| async move {
             let error = Error::MethodNotAllowed(format!("{method} does nothing here"));
-            (allow, page(StatusCode::METHOD_NOT_ALLOWED, error)).into_response()
+            (allow, reply(StatusCode::METHOD_NOT_ALLOWED, error)).into_response()
         })
 }
 

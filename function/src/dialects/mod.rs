@@ -6,5 +6,6 @@
 //! so that they are logged and counted like all others.
 
 mod flask;
+pub mod max;
 pub mod segmenter_web;
 pub mod torchserve;

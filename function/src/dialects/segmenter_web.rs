@@ -30,11 +30,14 @@ use crate::{
 };
 
 /// Its routes.
-pub fn router(samples: &Samples) -> OpenApiRouter<App> {
+pub fn router(samples: Samples) -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(run_model).map(|routes| flask::only("POST, OPTIONS", routes)))
-        .routes(routes!(random_image).map(|routes| flask::only("GET, HEAD, OPTIONS", routes)))
-        .layer(Extension(samples.clone()))
+        .routes(routes!(run_model).map(|routes| flask::only("POST, OPTIONS", flask::page, routes)))
+        .routes(
+            routes!(random_image)
+                .map(|routes| flask::only("GET, HEAD, OPTIONS", flask::page, routes)),
+        )
+        .layer(Extension(samples))
         .layer(middleware::map_response(uncached))
 }
 

@@ -16,7 +16,7 @@ use segmenter_models::{
 pub use self::{
     drawing::{Drawing, draw},
     json::{MaskFormat, Reply, json},
-    raster::{cutout, raster},
+    raster::{cutout, raster, voc_raster},
 };
 use crate::{error::Error, service::Answer};
 

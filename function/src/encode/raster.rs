@@ -1,9 +1,9 @@
 //! What is found at each point of a picture.
 
-use std::ops::Range;
+use std::{iter::repeat_n, ops::Range};
 
 use segmenter_imaging::encode;
-use segmenter_models::Outcome;
+use segmenter_models::{Outcome, catalogue::Task, classes::voc_id};
 
 use super::{detections, failed};
 use crate::{
@@ -50,6 +50,21 @@ pub fn raster<T: Copy>(
         }
     }
     points
+}
+
+/// The class of each of `[height, width]` points, as [`raster`] has them, by its id in Pascal VOC; other classes are as
+/// nothing.
+pub fn voc_raster(answer: &Answer, size: [u32; 2]) -> Vec<u8> {
+    let nothing = match answer.entry.task {
+        Task::SemanticSegmentation => 0,
+        // Begins with 1 in a raster.
+        Task::Detection | Task::InstanceSegmentation => 1,
+    };
+    let ids = answer.entry.classes.iter().map(|name| voc_id(name) as u8);
+    let ids: Vec<u8> = repeat_n(0, nothing).chain(ids).collect();
+    raster(answer, size, |class, _| {
+        ids.get(class as usize).copied().unwrap_or_default()
+    })
 }
 
 /// The cell, of so many along a side, that a point lies in.

@@ -20,6 +20,7 @@ use crate::observe::ErrorReply;
         (name = "health", description = "For machines that watch the server"),
         (name = "page", description = "For people with a browser"),
         (name = "segmenter-web", description = "For clients of the web service Segmenter"),
+        (name = "max", description = "For clients of IBM's MAX Image Segmenter"),
         (name = "torchserve", description = "For clients of its model in TorchServe"),
     )
 )]

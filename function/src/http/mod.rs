@@ -33,10 +33,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     config,
-    dialects::{segmenter_web, torchserve},
+    dialects::{max, segmenter_web, torchserve},
     error::Error,
     observe::{Observer, Protocol, observe},
-    samples::Samples,
     service::{Segmenter, Ticket},
 };
 
@@ -47,7 +46,7 @@ pub(crate) type App = Arc<Segmenter>;
 pub(crate) const PATIENCE: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 
 /// All routes of port 8080.
-pub fn router(segmenter: &App, listen: &config::Listen, samples: &Samples) -> Router {
+pub fn router(segmenter: &App, serve: &config::Serve) -> Router {
     let observer = Observer {
         segmenter: Arc::clone(segmenter),
         protocol: Protocol::Http,
@@ -61,8 +60,9 @@ pub fn router(segmenter: &App, listen: &config::Listen, samples: &Samples) -> Ro
         .routes(routes!(probes::startupz))
         .routes(routes!(probes::metrics))
         .routes(routes!(page::root))
-        .merge(segmenter_web::router(samples))
+        .merge(segmenter_web::router(serve.page.samples()))
         .merge(torchserve::router())
+        .merge(max::router(serve.dialects.image_size()))
         .split_for_parts();
     let routes = routes
         .merge(docs::router(api))
@@ -77,10 +77,10 @@ pub fn router(segmenter: &App, listen: &config::Listen, samples: &Samples) -> Ro
         // Which leaves pictures as they are.
         .layer(CompressionLayer::new())
         .with_state(Arc::clone(segmenter));
-    if listen.cors.is_empty() {
+    if serve.listen.cors.is_empty() {
         routes
     } else {
-        routes.layer(cors(&listen.cors))
+        routes.layer(cors(&serve.listen.cors))
     }
 }
 

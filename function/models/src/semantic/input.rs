@@ -51,7 +51,7 @@ impl InputRule {
     }
 
     /// The class map's `[width, height]` for a picture of `[width, height]`.
-    pub(super) fn map_size(self, [width, height]: [u32; 2]) -> [u32; 2] {
+    pub fn map_size(self, [width, height]: [u32; 2]) -> [u32; 2] {
         match self {
             Self::ShorterSide(_) => self.input_size([width, height]),
             Self::Stretched { longer_side } => {

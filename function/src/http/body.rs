@@ -30,7 +30,8 @@ pub(super) async fn read(
         return Err(too_large());
     }
     let mut chunks = body.into_data_stream();
-    let mut read = BytesMut::new();
+    // As long as it will be: growing, it would lie in memory twice. What nobody sends takes none.
+    let mut read = BytesMut::with_capacity(announced.unwrap_or_default());
     loop {
         let until = deadline.min(Instant::now() + PAUSE);
         let chunk = match tokio::time::timeout_at(until.into(), chunks.next()).await {

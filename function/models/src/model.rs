@@ -43,8 +43,8 @@ pub trait Model: Send + Sync {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError>;
 
     /// Runs the network on a batch of inputs of one [`shape`](Input::shape), each with what is wanted
-    /// of it, and answers one [`Output`] for each, in order. Inputs that nobody else has are freed as soon as the
-    /// first layer has read them.
+    /// of it, and answers one [`Output`] for each, in order. Large inputs that nobody else has are freed as soon as
+    /// the first layer has read them.
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output>;
 
     /// Turns one output into findings on the picture that was `picture_size` (`[width, height]`).

@@ -14,6 +14,10 @@ use crate::error::Error;
 /// How long a client may send nothing in the middle of a body.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// The most bytes that room is made for before they come: a body that grows lies in memory twice now and then, and
+/// what is not sent takes none.
+const RESERVED: usize = 16 << 20;
+
 /// Reads a body of at most `limit` bytes that is whole before `deadline`; `too_large` says
 /// which limit a longer one is over.
 pub(super) async fn read(
@@ -30,7 +34,7 @@ pub(super) async fn read(
         return Err(too_large());
     }
     let mut chunks = body.into_data_stream();
-    let mut read = BytesMut::new();
+    let mut read = BytesMut::with_capacity(announced.unwrap_or_default().min(RESERVED));
     loop {
         let until = deadline.min(Instant::now() + PAUSE);
         let chunk = match tokio::time::timeout_at(until.into(), chunks.next()).await {

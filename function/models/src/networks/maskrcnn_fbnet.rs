@@ -5,6 +5,8 @@
 //! D2Go calculates it in 8-bit integers, here it can be that or the same weights as 32-bit floats. Between its
 //! parts there are floats in either.
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use segmenter_imaging::{
     Picture,
@@ -165,6 +167,9 @@ impl MaskRcnnFbnet {
     fn detect(&self, input: Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
+        // A small one is kept to the end: freed then, its memory becomes the next picture's before the allocator gives
+        // it back to the system.
+        let _kept = (height * width <= FIRST_STRIPS.pixels).then(|| Arc::clone(&input.pixels));
         let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
 
         let features = self.network.backbone(x);
@@ -457,7 +462,7 @@ mod tests {
         }
     }
 
-    /// They answer what the whole maps do, with less than half of the memory.
+    /// They answer what the whole maps do, with less than two thirds of the memory.
     #[test]
     fn large_pictures_are_run_in_strips() {
         let kept = |device: &Device| device.host().arena.kept();
@@ -473,7 +478,7 @@ mod tests {
                 let kept_in_strips = kept(&device);
                 let whole = run(&network.trunk, network.stem.forward(picture)).to_host();
                 assert_eq!(strips, whole);
-                assert!(2 * kept_in_strips < kept(&device));
+                assert!(3 * kept_in_strips < 2 * kept(&device));
             }
         }
     }

@@ -59,6 +59,12 @@ test-arm: ## Run the tests of the kernels as a 64-bit ARM does
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
 	    cargo test $(KERNELS) --target $(ARM) --target-dir $(TARGET)/arm
 
+# Which only a nightly compiler can build in.
+test-sanitized: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+test-sanitized: ## Run the tests of the kernels with an eye on every address they touch
+	@rustc +nightly --version > /dev/null || { echo "missing: rustup toolchain install nightly" >&2; false; }
+	RUSTFLAGS="-Zsanitizer=address --cfg sanitized" cargo +nightly test $(KERNELS) --target $(HOST) --target-dir $(TARGET)/sanitized
+
 # For the tests of the operator; `make test` does it, too. Kept out of the checkout, like Python's packages.
 tools: ## Build the Kubernetes control plane that tests start, and say where it is
 	@tests/cluster/tools/build

@@ -13,6 +13,9 @@ use std::{
 /// A cache line, and a vector of the widest instructions.
 const ALIGNMENT: usize = 64;
 
+/// Bytes between buffers that belong to none, where somebody looks for accesses to them.
+const APART: usize = if cfg!(sanitized) { ALIGNMENT } else { 0 };
+
 /// Keeps the memory of dropped [`Buffer`]s for the next ones.
 ///
 /// A buffer lies in the first gap that is long enough, and what is dropped becomes a gap again, or part of those
@@ -29,9 +32,11 @@ impl Arena {
         // Nothing, too, has a place of its own.
         let bytes = length
             .checked_mul(size_of::<T>())
-            .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT));
+            .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT))
+            .and_then(|bytes| bytes.checked_add(APART));
         #[expect(clippy::expect_used, reason = "as `vec![0; length]` would panic")]
         let span = self.lock().take(bytes.expect("capacity overflow"));
+        sanitizer::allow(span.pointer, length * size_of::<T>());
         Buffer {
             span,
             length,
@@ -205,6 +210,7 @@ impl<T: Element> DerefMut for Buffer<T> {
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
+        sanitizer::forbid(self.span.pointer, self.span.bytes);
         self.arena.lock().give_back(self.span);
     }
 }
@@ -232,6 +238,7 @@ impl Memory {
         let Some(pointer) = NonNull::new(pointer) else {
             handle_alloc_error(layout);
         };
+        sanitizer::forbid(pointer, bytes);
         Self { pointer, layout }
     }
 
@@ -242,6 +249,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        sanitizer::allow(self.pointer, self.bytes());
         // SAFETY: allocated with this layout.
         unsafe { dealloc(self.pointer.as_ptr(), self.layout) };
     }
@@ -250,9 +258,41 @@ impl Drop for Memory {
 // SAFETY: it is the only owner of what it points to.
 unsafe impl Send for Memory {}
 
+/// Tells the address sanitizer, in a build that has it, what of a chunk lies in a buffer. Else it would take
+/// the whole chunk for one.
+mod sanitizer {
+    use std::ptr::NonNull;
+
+    #[cfg(sanitized)]
+    unsafe extern "C" {
+        fn __asan_poison_memory_region(start: *const u8, bytes: usize);
+        fn __asan_unpoison_memory_region(start: *const u8, bytes: usize);
+    }
+
+    /// From here on the bytes may be read and written.
+    #[cfg_attr(not(sanitized), expect(unused_variables, reason = "nobody looks"))]
+    pub(super) fn allow(start: NonNull<u8>, bytes: usize) {
+        // SAFETY: the bytes are a chunk's, and the caller's alone.
+        #[cfg(sanitized)]
+        unsafe {
+            __asan_unpoison_memory_region(start.as_ptr(), bytes);
+        }
+    }
+
+    /// From here on they may not.
+    #[cfg_attr(not(sanitized), expect(unused_variables, reason = "nobody looks"))]
+    pub(super) fn forbid(start: NonNull<u8>, bytes: usize) {
+        // SAFETY: as above.
+        #[cfg(sanitized)]
+        unsafe {
+            __asan_poison_memory_region(start.as_ptr(), bytes);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Arena;
+    use super::{APART, Arena};
 
     #[test]
     fn memory_is_used_again() {
@@ -270,14 +310,16 @@ mod tests {
     #[test]
     fn gaps_side_by_side_are_one() {
         let arena = Arena::default();
-        drop(arena.take::<u8>(4 * 64));
+        let whole = 4 * (64 + APART) - APART;
+        drop(arena.take::<u8>(whole));
+        let kept = arena.kept();
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 2, 1, 3], [1, 3, 0, 2]] {
             let mut quarters: Vec<_> = (0..4).map(|_| Some(arena.take::<u8>(64))).collect();
             for index in order {
                 quarters[index] = None;
             }
-            assert_eq!(arena.take::<u8>(4 * 64).len(), 4 * 64);
-            assert_eq!(arena.kept(), 4 * 64);
+            assert_eq!(arena.take::<u8>(whole).len(), whole);
+            assert_eq!(arena.kept(), kept);
         }
     }
 
@@ -286,7 +328,7 @@ mod tests {
         let arena = Arena::default();
         drop((arena.take::<u8>(64), arena.take::<u8>(640)));
         let kept = arena.kept();
-        assert_eq!(arena.take::<u8>(kept).len(), kept);
+        drop(arena.take::<u8>(kept - APART));
         assert_eq!(arena.kept(), kept);
     }
 

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test tools promtool chromium generate lint fmt quality bench clean
+.PHONY: help run test test-arm test-sanitized tools promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -15,10 +15,12 @@ PYTHON ?= python3
 # shares with the first.
 FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster
 OPERATOR := --package segmenter-operator --package segmenter-cluster
-BUILT := $(or $(CARGO_TARGET_DIR),target)/release
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILT := $(TARGET)/release
+KERNELS := --release --locked --package segmenter-kernels --lib --tests
 
 help: ## List what there is to make
-	@sed -nE 's/^([a-z]+): .*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z-]+): .*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed on
 	cargo run --release --locked -- serve $(FLAGS)
@@ -43,6 +45,25 @@ test: $(CACHE)/tests/ready promtool chromium ## Build everything and run every t
 	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \
 	echo "$$skipped"; \
 	$$passed
+
+# Vector instructions that this machine lacks, in an emulator.
+test-arm: ARM := aarch64-unknown-linux-gnu
+test-arm: ## Run the tests of the kernels as a 64-bit ARM does
+	@complete=true; \
+	need() { echo "missing: $$*" >&2; complete=false; }; \
+	[[ -d $$(rustc --print target-libdir --target $(ARM)) ]] || need "Rust for it: rustup target add $(ARM)"; \
+	command -v aarch64-linux-gnu-gcc > /dev/null || need "a linker: Debian's gcc-aarch64-linux-gnu"; \
+	command -v qemu-aarch64 > /dev/null || need "an emulator: Debian's qemu-user"; \
+	$$complete
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+	    cargo test $(KERNELS) --target $(ARM) --target-dir $(TARGET)/arm
+
+# Which only a nightly compiler can build in.
+test-sanitized: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+test-sanitized: ## Run the tests of the kernels with an eye on every address they touch
+	@rustc +nightly --version > /dev/null || { echo "missing: rustup toolchain install nightly" >&2; false; }
+	RUSTFLAGS="-Zsanitizer=address --cfg sanitized" cargo +nightly test $(KERNELS) --target $(HOST) --target-dir $(TARGET)/sanitized
 
 # For the tests of the operator; `make test` does it, too. Kept out of the checkout, like Python's packages.
 tools: ## Build the Kubernetes control plane that tests start, and say where it is

@@ -76,7 +76,7 @@ pub struct Model {
     /// processor is fast with them [default: auto for models that find no less in int8, f32 for others]
     #[arg(long, env = "SEGMENTER_PRECISION", value_name = "NUMBERS", value_parser = parse_precision)]
     pub precision: Option<Precision>,
-    /// Vector instructions of the fast kernels: avx512, avx2 or portable [default: the best the processor has]
+    /// Vector instructions of the fast kernels: avx512, avx2, neon or portable [default: the best the processor has]
     #[arg(long, env = "SEGMENTER_CPU", value_name = "NAME")]
     pub cpu: Option<Isa>,
     /// Processor threads [default: as many as the machine or container has processors]

@@ -1,7 +1,7 @@
 //! The real binary as a process of its own.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -198,6 +198,18 @@ impl Server {
         self.memory("VmHWM:")
     }
 
+    /// The names of its threads, now.
+    pub fn threads(&self) -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let names = threads.expect("the threads of a child").map(|thread| {
+            let name = thread.map(|thread| thread.path().join("comm"));
+            // A thread may have ended since.
+            let name = name.and_then(fs::read_to_string).unwrap_or_default();
+            name.trim_end().to_owned()
+        });
+        names.collect()
+    }
+
     /// A line of `/proc/PID/status`, which counts in KiB.
     fn memory(&self, field: &str) -> u64 {
         process_memory(self.child.id(), field)
@@ -248,8 +260,8 @@ impl Drop for Server {
 /// A line of `/proc/PID/status` that counts in KiB, in bytes.
 pub fn process_memory(pid: u32, field: &str) -> u64 {
     let path = format!("/proc/{pid}/status");
-    let status = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+    let status =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     let kibibytes: u64 = status
         .lines()
         .find_map(|line| line.strip_prefix(field))

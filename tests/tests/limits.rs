@@ -2,7 +2,11 @@
 //! to speak of, and leaves the server well.
 
 use std::{
+    fs, io,
+    io::Write as _,
     iter,
+    path::{Path, PathBuf},
+    process, thread,
     time::{Duration, Instant},
 };
 
@@ -14,6 +18,7 @@ use segmenter_tests::{
     proto::segmenter::{
         PredictRequest, predict_request::Source, segmenter_client::SegmenterClient,
     },
+    shared::{shared, skipped},
 };
 use serde_json::json;
 use tonic::Code;
@@ -439,4 +444,62 @@ async fn a_caller_s_own_deadline_is_kept() {
         .await
         .unwrap();
     assert_eq!(refusal(response).await, (504, "deadline".to_owned()));
+}
+
+/// A control group that gives its processes half a processor; away when dropped.
+struct HalfAProcessor(PathBuf);
+
+impl HalfAProcessor {
+    /// Of the second version, or of the first; an error where there may be none.
+    fn new() -> io::Result<Self> {
+        Self::of("/sys/fs/cgroup", "cpu.max", "50000 100000")
+            .or_else(|_| Self::of("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "50000"))
+    }
+
+    fn of(root: &str, file: &str, quota: &str) -> io::Result<Self> {
+        let folder = Path::new(root).join(format!("segmenter-tests-{}", process::id()));
+        fs::create_dir(&folder)?;
+        let group = Self(folder);
+        // Where the file is not there, what was made is no group.
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .open(group.0.join(file))?;
+        file.write_all(quota.as_bytes())?;
+        Ok(group)
+    }
+}
+
+impl Drop for HalfAProcessor {
+    fn drop(&mut self) {
+        // Fails only while there are processes in it.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_quota_of_processors_is_one_of_threads() {
+    const NAME: &str = "a_quota_of_processors_is_one_of_threads";
+    let Some(shared) = shared(NAME) else { return };
+    if thread::available_parallelism().map_or(1, usize::from) == 1 {
+        skipped(NAME, "there is one processor only");
+        return;
+    }
+    let group = match HalfAProcessor::new() {
+        Ok(group) => group,
+        Err(error) => {
+            skipped(NAME, &format!("no control group can be made: {error}"));
+            return;
+        }
+    };
+    let enter = format!(
+        "echo $$ > {}/cgroup.procs && exec \"$@\"",
+        group.0.display()
+    );
+    let server = Server::spawn(&shared.join("weights"), &[], &["sh", "-c", &enter, "sh"]);
+    let Some(server) = server.wait_until_ready().await else {
+        return;
+    };
+    let threads = server.threads();
+    let of = |name: &str| threads.iter().filter(|of| of.starts_with(name)).count();
+    assert_eq!([of("cpu-"), of("device-")], [1, 1], "{threads:?}");
 }

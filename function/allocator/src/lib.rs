@@ -9,7 +9,11 @@
 //! }
 //! ```
 
+mod counting;
+
 use std::ffi::{c_int, c_long};
+
+pub use counting::{Allocations, Counting};
 
 /// Gives memory back under changing loads of large pictures better than the C library's allocator.
 pub use mimalloc::MiMalloc as Allocator;

@@ -24,6 +24,9 @@ const PAGE: usize = 64 << 10;
 /// Buffers that are taken between two looks at what of the memory is in use: some tens of pictures of a small network.
 const LOOK_EVERY: usize = 10_000;
 
+/// Bytes between buffers that belong to none, where somebody looks for accesses to them.
+const APART: usize = if cfg!(sanitized) { ALIGNMENT } else { 0 };
+
 /// Keeps the memory of dropped [`Buffer`]s for the next ones.
 ///
 /// A buffer lies in the first gap that is long enough, and what is dropped becomes a gap again, or part of those
@@ -51,9 +54,11 @@ impl Arena {
         // Nothing, too, has a place of its own.
         let bytes = length
             .checked_mul(size_of::<T>())
-            .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT));
+            .and_then(|bytes| bytes.max(1).checked_next_multiple_of(ALIGNMENT))
+            .and_then(|bytes| bytes.checked_add(APART));
         #[expect(clippy::expect_used, reason = "as `vec![0; length]` would panic")]
         let span = self.lock().take(bytes.expect("capacity overflow"));
+        sanitizer::allow(span.pointer, length * size_of::<T>());
         Buffer {
             span,
             length,
@@ -249,6 +254,7 @@ impl<T: Element> DerefMut for Buffer<T> {
 
 impl<T: Element> Drop for Buffer<T> {
     fn drop(&mut self) {
+        sanitizer::forbid(self.span.pointer, self.span.bytes);
         self.arena.lock().give_back(self.span);
     }
 }
@@ -273,7 +279,10 @@ impl Memory {
         // SAFETY: a new mapping, anywhere.
         let pointer = unsafe { mmap(ptr::null_mut(), bytes, access, kind | MAP_NORESERVE, -1, 0) };
         match NonNull::new(pointer.cast()) {
-            Some(pointer) if pointer.as_ptr() != MAP_FAILED.cast() => Self { pointer, bytes },
+            Some(pointer) if pointer.as_ptr() != MAP_FAILED.cast() => {
+                sanitizer::forbid(pointer, bytes);
+                Self { pointer, bytes }
+            }
             _ => {
                 let layout = Layout::from_size_align(bytes, ALIGNMENT);
                 handle_alloc_error(layout.unwrap_or(Layout::new::<u8>()))
@@ -296,6 +305,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        sanitizer::allow(self.pointer, self.bytes);
         // SAFETY: it was mapped with this length, and no buffer lies in it any more.
         unsafe { munmap(self.pointer.as_ptr().cast(), self.bytes) };
     }
@@ -304,9 +314,41 @@ impl Drop for Memory {
 // SAFETY: it is the only owner of what it points to.
 unsafe impl Send for Memory {}
 
+/// Tells the address sanitizer, in a build that has it, what of a chunk lies in a buffer. Else it would take
+/// the whole chunk for one.
+mod sanitizer {
+    use std::ptr::NonNull;
+
+    #[cfg(sanitized)]
+    unsafe extern "C" {
+        fn __asan_poison_memory_region(start: *const u8, bytes: usize);
+        fn __asan_unpoison_memory_region(start: *const u8, bytes: usize);
+    }
+
+    /// From here on the bytes may be read and written.
+    #[cfg_attr(not(sanitized), expect(unused_variables, reason = "nobody looks"))]
+    pub(super) fn allow(start: NonNull<u8>, bytes: usize) {
+        // SAFETY: the bytes are a chunk's, and the caller's alone.
+        #[cfg(sanitized)]
+        unsafe {
+            __asan_unpoison_memory_region(start.as_ptr(), bytes);
+        }
+    }
+
+    /// From here on they may not.
+    #[cfg_attr(not(sanitized), expect(unused_variables, reason = "nobody looks"))]
+    pub(super) fn forbid(start: NonNull<u8>, bytes: usize) {
+        // SAFETY: as above.
+        #[cfg(sanitized)]
+        unsafe {
+            __asan_poison_memory_region(start.as_ptr(), bytes);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Arena, LOOK_EVERY, PAGE};
+    use super::{APART, Arena, LOOK_EVERY, PAGE};
 
     #[test]
     fn memory_is_used_again() {
@@ -324,14 +366,16 @@ mod tests {
     #[test]
     fn gaps_side_by_side_are_one() {
         let arena = Arena::default();
-        drop(arena.take::<u8>(4 * 64));
+        let whole = 4 * (64 + APART) - APART;
+        drop(arena.take::<u8>(whole));
+        let kept = arena.kept();
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 2, 1, 3], [1, 3, 0, 2]] {
             let mut quarters: Vec<_> = (0..4).map(|_| Some(arena.take::<u8>(64))).collect();
             for index in order {
                 quarters[index] = None;
             }
-            assert_eq!(arena.take::<u8>(4 * 64).len(), 4 * 64);
-            assert_eq!(arena.kept(), 4 * 64);
+            assert_eq!(arena.take::<u8>(whole).len(), whole);
+            assert_eq!(arena.kept(), kept);
         }
     }
 
@@ -339,11 +383,11 @@ mod tests {
     fn there_is_one_chunk_once_nothing_was_in_use() {
         let arena = Arena::default();
         drop((arena.take::<u8>(64), arena.take::<u8>(640)));
-        let all = arena.take::<u8>(704);
+        let all = arena.take::<u8>(704 + APART);
         let first = all.as_ptr();
         drop(all);
         assert_eq!(arena.take::<u8>(64).as_ptr(), first);
-        assert_eq!(arena.kept(), 704);
+        assert_eq!(arena.kept(), 704 + 2 * APART);
     }
 
     #[test]
@@ -355,10 +399,11 @@ mod tests {
         large.fill(1);
         drop(large);
         let small = || (0..LOOK_EVERY).for_each(|_| drop(arena.take::<u8>(LARGE / 2)));
+        let two = 128 + 2 * APART;
         small();
-        assert_eq!(arena.kept(), 128 + LARGE, "it was used since the last look");
+        assert_eq!(arena.kept(), two + LARGE, "it was used since the last look");
         small();
-        assert_eq!(arena.kept(), 128 + LARGE / 2);
+        assert_eq!(arena.kept(), two + LARGE / 2);
 
         let large = arena.take::<u8>(LARGE);
         let back = &large[LARGE - PAGE..];

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+#[cfg(target_arch = "aarch64")]
+use crate::{quantized::Long, simd::neon::Neon};
 use crate::{
     quantized::{Integers, Plain},
     simd::{Simd, portable::Portable},
@@ -26,11 +28,13 @@ enum Set {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Portable,
 }
 
 /// All names, best first.
-const NAMES: [&str; 3] = ["avx512", "avx2", "portable"];
+const NAMES: [&str; 4] = ["avx512", "avx2", "neon", "portable"];
 
 impl Isa {
     /// Those that this processor has, best first.
@@ -47,13 +51,15 @@ impl Isa {
             .unwrap_or(Self(Set::Portable))
     }
 
-    /// Its name: `avx512`, `avx2` or `portable`.
+    /// Its name: `avx512`, `avx2`, `neon` or `portable`.
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
             Set::Portable => "portable",
         }
     }
@@ -66,6 +72,8 @@ impl Isa {
             Set::Avx512 => has_vnni(),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => false,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => false,
             Set::Portable => false,
         }
     }
@@ -77,6 +85,8 @@ impl Isa {
             Set::Avx512 => Avx512::MOST_BLOCKS,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => Avx2::MOST_BLOCKS,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => Neon::MOST_BLOCKS,
             Set::Portable => Portable::MOST_BLOCKS,
         }
     }
@@ -90,6 +100,9 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { run_avx2(task, index) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => unsafe { run_neon(task, index) },
             Set::Portable => task.run::<Portable>(index),
         }
     }
@@ -102,6 +115,8 @@ impl Isa {
             Set::Avx512 if has_vnni() => (Vnni::MOST_BLOCKS, Vnni::WIDE),
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 | Set::Avx2 => (Wide::MOST_BLOCKS, Wide::WIDE),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => (Long::MOST_BLOCKS, Long::WIDE),
             Set::Portable => (Plain::MOST_BLOCKS, Plain::WIDE),
         }
     }
@@ -115,6 +130,9 @@ impl Isa {
             // SAFETY: there is no `Isa` of a set that the processor lacks, and AVX-512 has AVX2 in it.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 | Set::Avx2 => unsafe { run_wide(task, index) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => unsafe { run_long(task, index) },
             Set::Portable => task.run::<Plain>(index),
         }
     }
@@ -174,6 +192,8 @@ impl FromStr for Isa {
                 Set::Avx2,
                 is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             ),
+            #[cfg(target_arch = "aarch64")]
+            "neon" => (Set::Neon, std::arch::is_aarch64_feature_detected!("neon")),
             "portable" => (Set::Portable, true),
             _ => {
                 let known = NAMES.into_iter().find(|known| *known == name);
@@ -241,4 +261,50 @@ unsafe fn run_avx512<T: Task>(task: &T, index: usize) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2<T: Task>(task: &T, index: usize) {
     task.run::<Avx2>(index);
+}
+
+/// # Safety
+/// The processor has NEON.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn run_long<T: IntegerTask>(task: &T, index: usize) {
+    task.run::<Long>(index);
+}
+
+/// # Safety
+/// The processor has NEON.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn run_neon<T: Task>(task: &T, index: usize) {
+    task.run::<Neon>(index);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_had_by_their_names() {
+        for name in NAMES {
+            match name.parse::<Isa>() {
+                Ok(isa) => assert_eq!(isa.name(), name),
+                Err(error) => assert_eq!(error, IsaError::Missing { name }),
+            }
+        }
+        let name = "mmx".to_owned();
+        assert_eq!(name.parse::<Isa>(), Err(IsaError::Unknown { name }));
+    }
+
+    #[test]
+    fn each_kind_of_processor_has_its_own() {
+        let others = if cfg!(target_arch = "aarch64") {
+            assert_eq!(Isa::best().name(), "neon");
+            ["avx512", "avx2"].as_slice()
+        } else {
+            ["neon"].as_slice()
+        };
+        for &name in others {
+            assert_eq!(name.parse::<Isa>(), Err(IsaError::Missing { name }));
+        }
+    }
 }

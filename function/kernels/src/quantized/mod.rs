@@ -20,6 +20,8 @@ mod simd;
 mod tile;
 
 pub(crate) use self::simd::Integers;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use self::simd::neon::Long;
 pub(crate) use self::simd::portable::Plain;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::simd::{avx2::Wide, vnni::Vnni};

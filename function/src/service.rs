@@ -159,10 +159,10 @@ impl Segmenter {
             classes: None,
             masks: true,
         };
-        for shape in model.warm_up_shapes() {
+        for [_, height, width] in model.warm_up_shapes() {
             engine
                 .run(
-                    (Input::zeros(shape), selection.clone()),
+                    (Input::uniform([0.0; 4], [height, width]), selection.clone()),
                     Instant::now() + WARM_UP,
                 )
                 .await

@@ -64,7 +64,7 @@ impl Model for Gated {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
         let width = picture.width() as f32;
         picture.into_image()?;
-        Ok(Input::new(vec![[width; 4]], [1, 1]))
+        Ok(Input::uniform([width; 4], [1, 1]))
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {

@@ -17,7 +17,7 @@ pub enum Corners {
     Free,
 }
 
-/// The picture resized bilinearly without antialiasing and normalised: its pixels `[height, width]`.
+/// Resizes the picture bilinearly without antialiasing, normalises it, and writes its pixels, `[height, width]`.
 ///
 /// Before they are normalised, samples are those of `torch.nn.functional.interpolate(mode="bilinear")` on the float
 /// picture, up to rounding: within 1e-4, and on pictures up to 700 pixels a side with free corners, where torch may
@@ -26,20 +26,25 @@ pub enum Corners {
 ///
 /// Only the pixels that values are made of are kept, at most `2 * width * 2 * height`. An error is one of the
 /// picture's pixels.
+///
+/// # Panics
+/// If `pixels` are not as many.
 pub fn bilinear<'a>(
     picture: impl Into<Picture<'a>>,
     width: u32,
     height: u32,
     corners: Corners,
     normalisation: &Normalisation,
-) -> Result<Vec<Pixel>, DecodeError> {
+    pixels: &mut [Pixel],
+) -> Result<(), DecodeError> {
+    assert_eq!(pixels.len(), width as usize * height as usize);
     let picture = picture.into();
     let mut columns = taps(picture.width(), width, corners);
     let mut rows = taps(picture.height(), height, corners);
     let (kept_columns, kept_rows) = (renumber(&mut columns), renumber(&mut rows));
     let stride = kept_columns.len() * 3;
 
-    let mut pixels = Vec::with_capacity(columns.len() * rows.len());
+    let mut pixels = pixels.chunks_exact_mut(columns.len().max(1));
     // One more, for the last pixel is read with a fourth sample, too.
     let mut blended = vec![0.0; stride + 1];
     // Both inputs of an output row come one behind the other, or are one.
@@ -56,12 +61,13 @@ pub fn bilinear<'a>(
                     [column.low, column.high].map(|column| four(&blended, column * 3));
                 array::from_fn(|i| column.blend(low[i], high[i]))
             });
-            normalisation.extend(&mut pixels, resized);
+            if let Some(pixels) = pixels.next() {
+                normalisation.write(pixels, resized);
+            }
         }
         before.copy_from_slice(samples);
         input += 1;
-    })?;
-    Ok(pixels)
+    })
 }
 
 /// Four values from `start` on.
@@ -157,8 +163,8 @@ mod tests {
     fn values_are_torchs() {
         let image = picture(7, 5);
         for (corners, expected) in [(Corners::Aligned, ALIGNED), (Corners::Free, FREE)] {
-            let pixels = bilinear(&image, 3, 4, corners, &Normalisation::NONE).unwrap();
-            assert_eq!(pixels.len() * 3, expected.len());
+            let mut pixels = [[0.0; 4]; 12];
+            bilinear(&image, 3, 4, corners, &Normalisation::NONE, &mut pixels).unwrap();
             for (index, expected) in expected.into_iter().enumerate() {
                 let value = pixels[index % 12][index / 12];
                 assert!(
@@ -173,8 +179,10 @@ mod tests {
     fn the_same_size_is_the_same_picture() {
         let image = picture(6, 4);
         for corners in [Corners::Aligned, Corners::Free] {
-            let pixels = bilinear(&image, 6, 4, corners, &Normalisation::NONE).unwrap();
-            assert_eq!(pixels, Normalisation::NONE.pixels(&image));
+            let [mut pixels, mut same] = [[[0.0; 4]; 24]; 2];
+            bilinear(&image, 6, 4, corners, &Normalisation::NONE, &mut pixels).unwrap();
+            Normalisation::NONE.normalise(&image, &mut same);
+            assert_eq!(pixels, same);
         }
     }
 
@@ -186,7 +194,11 @@ mod tests {
             mean: [100.0, 110.0, 120.0],
             deviation: [50.0, 60.0, 70.0],
         };
-        let resize = |normalisation| bilinear(&image, 9, 3, Corners::Free, normalisation).unwrap();
+        let resize = |normalisation| {
+            let mut pixels = [[0.0; 4]; 27];
+            bilinear(&image, 9, 3, Corners::Free, normalisation, &mut pixels).unwrap();
+            pixels
+        };
         let pixels = resize(&Normalisation::NONE)
             .into_iter()
             .zip(resize(&normalisation));

@@ -42,24 +42,28 @@ impl Normalisation {
         deviation: [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0],
     };
 
-    /// The picture's pixels normalised: `[height, width]`.
-    pub fn pixels(&self, image: &Image) -> Vec<Pixel> {
+    /// Writes the picture's pixels normalised, `[height, width]`, which are as many as there are in `pixels`.
+    pub fn normalise(&self, image: &Image, pixels: &mut [Pixel]) {
         let samples = image.pixels().as_chunks::<3>().0.iter();
         let samples = samples.map(|&[red, green, blue]| [red, green, blue, 0].map(f32::from));
-        let mut pixels = Vec::with_capacity(samples.len());
-        self.extend(&mut pixels, samples);
-        pixels
+        self.write(pixels, samples);
     }
 
-    /// Appends what becomes of samples: red, green, blue, and any fourth.
-    pub(crate) fn extend(&self, pixels: &mut Vec<Pixel>, samples: impl Iterator<Item = [f32; 4]>) {
+    /// Writes what becomes of samples: red, green, blue, and any fourth.
+    pub(crate) fn write(&self, pixels: &mut [Pixel], samples: impl Iterator<Item = [f32; 4]>) {
         let four = |[a, b, c]: [f32; 3]| [a, b, c, 0.0];
         let (mean, factors) = (four(self.mean), four(self.deviation.map(f32::recip)));
         let normalise =
             |channels: [f32; 4]| array::from_fn(|i| (channels[i] - mean[i]) * factors[i]);
         match self.order {
-            Order::Rgb => pixels.extend(samples.map(normalise)),
-            Order::Bgr => pixels.extend(samples.map(|[r, g, b, rest]| normalise([b, g, r, rest]))),
+            Order::Rgb => {
+                let both = pixels.iter_mut().zip(samples);
+                both.for_each(|(pixel, samples)| *pixel = normalise(samples));
+            }
+            Order::Bgr => {
+                let both = pixels.iter_mut().zip(samples);
+                both.for_each(|(pixel, [r, g, b, rest])| *pixel = normalise([b, g, r, rest]));
+            }
         }
     }
 }
@@ -77,9 +81,10 @@ mod tests {
             mean: [10.0, 4.0, 5.0],
             deviation: [2.0, 4.0, 0.5],
         };
-        let pixels = normalisation(Order::Rgb).pixels(&image);
+        let mut pixels = [[0.0; 4]; 2];
+        normalisation(Order::Rgb).normalise(&image, &mut pixels);
         assert_eq!(pixels, [[0.0, 4.0, 50.0, 0.0], [122.5, -1.0, 190.0, 0.0]]);
-        let pixels = normalisation(Order::Bgr).pixels(&image);
+        normalisation(Order::Bgr).normalise(&image, &mut pixels);
         assert_eq!(pixels, [[10.0, 4.0, 10.0, 0.0], [45.0, -1.0, 500.0, 0.0]]);
     }
 }

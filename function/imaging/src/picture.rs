@@ -326,8 +326,10 @@ pub(crate) mod tests {
             let name = format!("{name} to {width}x{height}");
             for corners in [Corners::Aligned, Corners::Free] {
                 let none = Normalisation::NONE;
-                let streamed = bilinear(picture(), width, height, corners, &none).unwrap();
-                let whole = bilinear(&image, width, height, corners, &none).unwrap();
+                let mut pixels = [(); 2].map(|()| vec![[0.0; 4]; (width * height) as usize]);
+                let [streamed, whole] = &mut pixels;
+                bilinear(picture(), width, height, corners, &none, streamed).unwrap();
+                bilinear(&image, width, height, corners, &none, whole).unwrap();
                 assert!(streamed == whole, "{name}, {corners:?}");
             }
             for filter in [Filter::Bilinear, Filter::Lanczos] {

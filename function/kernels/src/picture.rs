@@ -3,6 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use crate::{
+    arena::Buffer,
     map::{Context, Map},
     simd::LANES,
 };
@@ -11,7 +12,7 @@ use crate::{
 /// so that the first layer reads a pixel's channels side by side.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    pixels: Arc<Vec<[f32; PIXEL]>>,
+    pixels: Arc<Buffer<[f32; PIXEL]>>,
     /// Of the first that belongs to it.
     start: usize,
     size: [usize; 3],
@@ -28,7 +29,7 @@ impl Picture {
     ///
     /// # Panics
     /// If there are not as many pixels.
-    pub fn new(pixels: Arc<Vec<[f32; 4]>>, size: [usize; 3]) -> Self {
+    pub fn new(pixels: Arc<Buffer<[f32; 4]>>, size: [usize; 3]) -> Self {
         assert_eq!(pixels.len(), size.iter().product());
         Self {
             pixels,
@@ -41,16 +42,17 @@ impl Picture {
     ///
     /// # Panics
     /// If there are not as many values.
-    pub fn from_planes(planes: &[f32], size: [usize; 3]) -> Self {
+    pub fn from_planes(context: &Context, planes: &[f32], size: [usize; 3]) -> Self {
         let [batch, height, width] = size;
         let pixels = height * width;
         assert_eq!(planes.len(), batch * Self::CHANNELS * pixels);
-        let pixel = |n: usize, i: usize| {
+        let mut to = context.arena.take(batch * pixels);
+        for (index, to) in to.iter_mut().enumerate() {
+            let (n, i) = (index / pixels, index % pixels);
             let channel = |channel| planes[(n * Self::CHANNELS + channel) * pixels + i];
-            [channel(0), channel(1), channel(2), 0.0]
-        };
-        let pixels = (0..batch).flat_map(|n| (0..pixels).map(move |i| pixel(n, i)));
-        Self::new(Arc::new(pixels.collect()), size)
+            *to = [channel(0), channel(1), channel(2), 0.0];
+        }
+        Self::new(Arc::new(to), size)
     }
 
     /// `[batch, 3, height, width]`.

@@ -249,7 +249,7 @@ proptest! {
         for isa in Isa::available() {
             let context = Context::new(isa);
             let conv = Conv::new(isa, geometry, &weight, &bias, activation);
-            let picture = Picture::from_planes(&x, [batch, sides[0], sides[1]]);
+            let picture = Picture::from_planes(&context, &x, [batch, sides[0], sides[1]]);
             let y = conv.forward_picture(&context, &picture).to_planar();
             assert_close(&y, &expected, activation, isa.name());
         }

@@ -335,7 +335,7 @@ proptest! {
         let expected = case.expected(&x, shape);
         for isa in Isa::available() {
             let context = Context::new(isa);
-            let picture = Picture::from_planes(&planes, [batch, sides[0], sides[1]]);
+            let picture = Picture::from_planes(&context, &planes, [batch, sides[0], sides[1]]);
             let picture = QuantizedPicture::quantize(&context, &picture, case.input);
             let y = case.conv(isa).forward_picture(&context, &picture);
             prop_assert_eq!(y.to_planar(), &expected[..], "{}", isa);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use segmenter_imaging::{Picture, decode::DecodeError, normalise::Pixel};
+use segmenter_kernels::{Arena, Buffer};
 
 use crate::{
     blocks::Device,
@@ -65,27 +66,28 @@ pub trait Model: Send + Sync {
 }
 
 /// One picture as the network takes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Input {
     /// `[channels, height, width]`, of three channels.
     pub shape: [usize; 3],
     /// `[height, width]`, normalised. They are shared with the network's first layer, which reads them where they lie.
-    pub pixels: Arc<Vec<Pixel>>,
+    pub pixels: Arc<Buffer<Pixel>>,
 }
 
 impl Input {
     /// Of pixels `[height, width]`, as many as the sides say.
-    pub fn new(pixels: Vec<Pixel>, [height, width]: [usize; 2]) -> Self {
+    pub fn new(pixels: Buffer<Pixel>, [height, width]: [usize; 2]) -> Self {
         Self {
             shape: [3, height, width],
             pixels: Arc::new(pixels),
         }
     }
 
-    /// Of zeros, to run a network on anything.
-    pub fn zeros(shape: [usize; 3]) -> Self {
-        let [_, height, width] = shape;
-        Self::new(vec![[0.0; 4]; height * width], [height, width])
+    /// Of one pixel repeated, to run a network on anything.
+    pub fn uniform(pixel: Pixel, [height, width]: [usize; 2]) -> Self {
+        let mut pixels = Arena::default().take(height * width);
+        pixels.fill(pixel);
+        Self::new(pixels, [height, width])
     }
 }
 

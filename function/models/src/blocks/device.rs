@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use segmenter_kernels::{Context, Isa, Span};
+use segmenter_imaging::normalise::Pixel;
+use segmenter_kernels::{Buffer, Context, Isa, Span};
 
 /// Where networks run, and with whose operations.
 #[derive(Clone, Debug)]
@@ -74,6 +75,11 @@ impl Device {
             Self::Burn(_) => Precision::F32,
             Self::Kernels(_, precision) => *precision,
         }
+    }
+
+    /// Room for the pixels of an input, which are anything, in the memory that maps lie in, too.
+    pub(crate) fn pixels(&self, [height, width]: [usize; 2]) -> Buffer<Pixel> {
+        self.host().arena.take(height * width)
     }
 
     /// What operations on host memory run with.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 use segmenter_kernels::{
-    self as kernels,
+    self as kernels, Buffer,
     quantized::{QuantizedMap, QuantizedPicture},
 };
 
@@ -38,7 +38,7 @@ impl Map {
                 let [batch, channels, height, width] = shape;
                 if channels == kernels::Picture::CHANNELS {
                     let size = [batch, height, width];
-                    let picture = kernels::Picture::from_planes(values, size);
+                    let picture = kernels::Picture::from_planes(context, values, size);
                     Values::Picture(Arc::clone(context), Arc::new(picture))
                 } else {
                     Values::Kernels(Arc::new(kernels::Map::from_planar(context, values, shape)))
@@ -49,7 +49,7 @@ impl Map {
 
     /// A map of three channels from pixels `[batch, height, width]`, each with a fourth value that is left out; `size` is
     /// their shape. The kernels read them where they lie.
-    pub fn from_pixels(pixels: Arc<Vec<[f32; 4]>>, size: [usize; 3], device: &Device) -> Self {
+    pub fn from_pixels(pixels: Arc<Buffer<[f32; 4]>>, size: [usize; 3], device: &Device) -> Self {
         Self(match device {
             Device::Burn(device) => {
                 let [batch, height, width] = size;

@@ -1,6 +1,6 @@
 //! The size of a detector's input.
 
-use crate::model::Input;
+use crate::{blocks::Device, model::Input};
 
 /// How large pictures come to the network: as large as both limits allow, in their own proportions.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +28,11 @@ impl InputSize {
 }
 
 /// With zeros to the right and below, up to sides that are a `multiple`.
-pub fn pad(input: &Input, multiple: usize) -> Input {
+pub fn pad(input: &Input, multiple: usize, device: &Device) -> Input {
     let [_, height, width] = input.shape;
     let sides @ [_, padded_width] = [height, width].map(|side| side.next_multiple_of(multiple));
-    let mut pixels = vec![[0.0; 4]; sides.iter().product()];
+    let mut pixels = device.pixels(sides);
+    pixels.fill([0.0; 4]);
     let rows = pixels.chunks_exact_mut(padded_width);
     for (row, input) in rows.zip(input.pixels.chunks_exact(width)) {
         row[..width].copy_from_slice(input);
@@ -42,7 +43,7 @@ pub fn pad(input: &Input, multiple: usize) -> Input {
 #[cfg(test)]
 mod tests {
     use super::{InputSize, pad};
-    use crate::model::Input;
+    use crate::{blocks::Device, model::Input};
 
     const SIZE: InputSize = InputSize {
         shorter: 320,
@@ -67,7 +68,10 @@ mod tests {
     #[test]
     fn padding_is_to_the_right_and_below() {
         let pixels = [[1.0, 2.0, 3.0, 0.0], [4.0, 5.0, 6.0, 0.0]];
-        let padded = pad(&Input::new(pixels.to_vec(), [2, 1]), 32);
+        let device = Device::stock();
+        let mut input = device.pixels([2, 1]);
+        input.copy_from_slice(&pixels);
+        let padded = pad(&Input::new(input, [2, 1]), 32, &device);
         assert_eq!(padded.shape, [3, 32, 32]);
         assert_eq!([padded.pixels[0], padded.pixels[32]], pixels);
         let sum: f32 = padded.pixels.as_flattened().iter().sum();

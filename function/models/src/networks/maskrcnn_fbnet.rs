@@ -5,8 +5,6 @@
 //! D2Go calculates it in 8-bit integers, here it can be that or the same weights as 32-bit floats. Between its
 //! parts there are floats in either.
 
-use std::sync::Arc;
-
 use burn::module::Module;
 use segmenter_imaging::{
     Picture,
@@ -167,9 +165,6 @@ impl MaskRcnnFbnet {
     fn detect(&self, input: Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        // A small one is kept to the end: freed then, its memory becomes the next picture's before the allocator gives
-        // it back to the system.
-        let _kept = (height * width <= FIRST_STRIPS.pixels).then(|| Arc::clone(&input.pixels));
         let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
 
         let features = self.network.backbone(x);
@@ -234,8 +229,17 @@ impl Model for MaskRcnnFbnet {
             mean: self.mean,
             deviation: self.deviation,
         };
-        let pixels = bilinear(picture, width, height, Corners::Aligned, &normalisation)?;
-        Ok(Input::new(pixels, [height as usize, width as usize]))
+        let size = [height as usize, width as usize];
+        let mut pixels = self.device.pixels(size);
+        bilinear(
+            picture,
+            width,
+            height,
+            Corners::Aligned,
+            &normalisation,
+            &mut pixels,
+        )?;
+        Ok(Input::new(pixels, size))
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
@@ -470,9 +474,11 @@ mod tests {
             for [height, width] in [[319, 1600], [1201, 402]] {
                 let device = Device::kernels(isa);
                 let network = Network::load(&mut seeded::weights(), &device).unwrap();
-                let pixels = (0..height * width).map(|i| [(i * 37 % 251) as f32 - 125.0; 4]);
-                let pixels = Arc::new(pixels.collect());
-                let picture = Map::from_pixels(pixels, [1, height, width], &device);
+                let mut pixels = device.pixels([height, width]);
+                for (i, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = [(i * 37 % 251) as f32 - 125.0; 4];
+                }
+                let picture = Map::from_pixels(Arc::new(pixels), [1, height, width], &device);
 
                 let strips = network.backbone(picture.clone()).to_host();
                 let kept_in_strips = kept(&device);

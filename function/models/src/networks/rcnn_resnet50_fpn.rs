@@ -109,7 +109,7 @@ impl RcnnResnet50Fpn {
     fn detect(&self, input: Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
         let picture = [width as f32, height as f32];
-        let padded = pad(&input, MULTIPLE);
+        let padded = pad(&input, MULTIPLE, &self.device);
         drop(input);
         let [_, padded_height, padded_width] = padded.shape;
         let size = [1, padded_height, padded_width];
@@ -190,9 +190,17 @@ impl RcnnResnet50Fpn {
 impl Model for RcnnResnet50Fpn {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
         let [width, height] = SIZE.resized([picture.width(), picture.height()]);
-        let normalisation = &Normalisation::IMAGENET;
-        let pixels = bilinear(picture, width, height, Corners::Free, normalisation)?;
-        Ok(Input::new(pixels, [height as usize, width as usize]))
+        let size = [height as usize, width as usize];
+        let mut pixels = self.device.pixels(size);
+        bilinear(
+            picture,
+            width,
+            height,
+            Corners::Free,
+            &Normalisation::IMAGENET,
+            &mut pixels,
+        )?;
+        Ok(Input::new(pixels, size))
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
@@ -444,7 +452,7 @@ mod tests {
         for device in seeded::devices() {
             let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
 
-            let padded = pad(&input(), MULTIPLE);
+            let padded = pad(&input(), MULTIPLE, &device);
             let picture = Map::from_pixels(padded.pixels, [1, 256, 320], &device);
             for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
                 assert_close(&features, &expected["pyramid"][i]);

@@ -8,7 +8,7 @@ use segmenter_imaging::{
     resample::{Filter, resize},
 };
 
-use crate::model::Input;
+use crate::{Device, model::Input};
 
 /// How a picture becomes the network's input, and how large its class map is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,11 @@ const EXPORTED_SIDE: u32 = 513;
 
 impl InputRule {
     /// Resizes and normalises.
-    pub(super) fn prepare(self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+    pub(super) fn prepare(
+        self,
+        picture: Picture<'_>,
+        device: &Device,
+    ) -> Result<Input, DecodeError> {
         let [width, height] = self.input_size([picture.width(), picture.height()]);
         let filter = match self {
             Self::ShorterSide(_) => Filter::Bilinear,
@@ -46,8 +50,10 @@ impl InputRule {
         };
         let resized = resize(picture, width, height, filter)?;
 
-        let pixels = self.normalisation().pixels(&resized);
-        Ok(Input::new(pixels, [height as usize, width as usize]))
+        let size = [height as usize, width as usize];
+        let mut pixels = device.pixels(size);
+        self.normalisation().normalise(&resized, &mut pixels);
+        Ok(Input::new(pixels, size))
     }
 
     /// The class map's `[width, height]` for a picture of `[width, height]`.
@@ -115,6 +121,7 @@ mod tests {
     use segmenter_imaging::Image;
 
     use super::InputRule;
+    use crate::Device;
 
     #[test]
     fn the_map_of_a_stretched_picture_has_the_size_of_the_demos() {
@@ -143,7 +150,7 @@ mod tests {
     fn samples_are_normalised_by_channel() {
         let image = Image::new(1, 1, vec![255, 0, 128]).unwrap();
         let channels = |rule: InputRule| {
-            let input = rule.prepare((&image).into()).unwrap();
+            let input = rule.prepare((&image).into(), &Device::stock()).unwrap();
             let [first, rest @ ..] = &input.pixels[..] else {
                 panic!("no pixels");
             };

@@ -49,7 +49,7 @@ impl<N: Segmenter> SemanticModel<N> {
 
 impl<N: Segmenter> Model for SemanticModel<N> {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
-        self.input.prepare(picture)
+        self.input.prepare(picture, &self.device)
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
@@ -61,9 +61,12 @@ impl<N: Segmenter> Model for SemanticModel<N> {
         let mut pictures: Vec<_> = batch.into_iter().map(|(input, _)| input.pixels).collect();
         let pixels = match pictures.len() {
             1 => pictures.remove(0),
-            _ => {
-                let pictures: Vec<_> = pictures.iter().map(|pixels| &pixels[..]).collect();
-                Arc::new(pictures.concat())
+            count => {
+                let mut pixels = self.device.pixels([count * height, width]);
+                for (to, from) in pixels.chunks_exact_mut(height * width).zip(&pictures) {
+                    to.copy_from_slice(from);
+                }
+                Arc::new(pixels)
             }
         };
         let x = Map::from_pixels(pixels, size, &self.device);

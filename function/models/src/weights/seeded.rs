@@ -72,8 +72,11 @@ pub(crate) fn picture([height, width]: [usize; 2]) -> Vec<f32> {
 pub(crate) fn input(planes: &[f32], [height, width]: [usize; 2]) -> Input {
     let plane = |channel| &planes[channel * height * width..][..height * width];
     let colours = plane(0).iter().zip(plane(1)).zip(plane(2));
-    let pixels = colours.map(|((&red, &green), &blue)| [red, green, blue, 0.0]);
-    Input::new(pixels.collect(), [height, width])
+    let mut pixels = Device::stock().pixels([height, width]);
+    for (pixel, ((&red, &green), &blue)) in pixels.iter_mut().zip(colours) {
+        *pixel = [red, green, blue, 0.0];
+    }
+    Input::new(pixels, [height, width])
 }
 
 /// Fails unless `actual` has the shape that `sampled` of `scripts/seeded.py` noted in `expected`, and its

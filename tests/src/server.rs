@@ -215,6 +215,13 @@ impl Server {
         process_memory(self.child.id(), field)
     }
 
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Asks it to end, as Kubernetes does.
     pub fn terminate(&self) {
         // The shell's own kill needs no package.
@@ -245,9 +252,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         if thread::panicking() {
             println!("--- log of the server");
             for line in self.log.lines().iter() {

@@ -1,4 +1,9 @@
 //! The page at `/`, in a browser.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what fails beside a test fails it as well"
+)]
 
 use std::{
     fs,
@@ -11,7 +16,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use segmenter_tests::{
     Browser, PictureHost, Server,
     browser::axe,
-    http::json,
+    http::{json, post_slowly},
     shared::{shared, skipped},
 };
 use serde_json::{Value, json};
@@ -33,12 +38,14 @@ async fn the_page_works_in_a_browser() {
         return;
     };
     let pictures = shared.join("images/coco-val").canonicalize().unwrap();
-    let (Some(server), Some(browser)) =
-        (Server::start(NAME, &[]).await, Browser::start(NAME).await)
-    else {
+    let limits = ["--max-body=1MiB", "--queue=2", "--workers=1"];
+    let (Some(server), Some(browser)) = (
+        Server::start(NAME, &limits).await,
+        Browser::start(NAME).await,
+    ) else {
         return;
     };
-    let session = Session {
+    let mut session = Session {
         server,
         browser,
         axe: axe(NAME),
@@ -62,6 +69,7 @@ async fn the_page_works_in_a_browser() {
     session.random_and_compute_work().await;
     session.look("random").await;
     session.a_url_and_the_camera_are_sources(&pictures).await;
+    session.names_can_be_read_on_every_colour().await;
     session.look_at_a_crowd(&pictures.join(CROWD)).await;
     session.errors_are_told().await;
 }
@@ -276,6 +284,24 @@ impl Session {
         self.until_answered().await;
     }
 
+    /// By chance, a picture may have any class on it.
+    async fn names_can_be_read_on_every_colour(&self) {
+        let labels = "return import('/page/overlay.js').then(({colour}) => { \
+            const sheet = document.body.appendChild(document.createElement('p')); \
+            for (let id = 0; id < 91; id++) { \
+                const label = sheet.appendChild(document.createElement('span')); \
+                label.textContent = `class ${id} `; \
+                label.style.color = colour(id).ink; \
+                label.style.background = colour(id).paint; \
+            } \
+            return axe.run(sheet, {runOnly: 'color-contrast'}) \
+                .then(({violations, passes}) => (sheet.remove(), [violations, passes[0].nodes.length])); \
+        })";
+        if self.axe.is_some() {
+            assert_eq!(self.browser.run(labels, json!([])).await, json!([[], 91]));
+        }
+    }
+
     async fn look_at_a_crowd(&self, picture: &Path) {
         self.browser.enter("#file", picture.to_str().unwrap()).await;
         self.until_answered().await;
@@ -284,20 +310,38 @@ impl Session {
         self.look("crowd").await;
     }
 
-    async fn errors_are_told(self) {
+    async fn errors_are_told(&mut self) {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("notes.txt");
-        fs::write(&file, "this is no picture").unwrap();
-        self.browser.enter("#file", file.to_str().unwrap()).await;
-        self.browser
-            .until("document.querySelector('#error').textContent.length > 0")
-            .await;
-        let (_, refused) = json(self.server.post("/v1/predict", "this is no picture").await).await;
-        let told = self.text("#error").await.to_lowercase();
-        let message = refused["error"]["message"].as_str().unwrap();
-        assert!(told.contains(&message.to_lowercase()), "{told}");
+        let (text, large) = (
+            folder.path().join("notes.txt"),
+            folder.path().join("large.jpg"),
+        );
+        fs::write(&text, "this is no picture").unwrap();
+        fs::write(&large, vec![0xff; 2 << 20]).unwrap();
+
+        self.browser.enter("#file", text.to_str().unwrap()).await;
+        self.until_told("this is text, expected a picture").await;
         assert_eq!(self.count("#stage").await, 0);
         self.look("error").await;
+        self.browser.enter("#file", large.to_str().unwrap()).await;
+        self.until_told("larger than 1.0 mib (--max-body)").await;
+
+        // All places are taken by requests whose pictures do not come.
+        let held = [(); 3].map(|()| {
+            let address = self.server.http_address();
+            let begin = std::iter::once(vec![0xff]);
+            tokio::spawn(async move {
+                let length = "Content-Length: 9999\r\n";
+                post_slowly(address, "/predict", length, begin, Duration::from_mins(1)).await
+            })
+        });
+        // With the one that asks.
+        while self.server.metric("segmenter_in_flight").await != Some(4.0) {}
+        self.browser.click("#compute").await;
+        self.until_told("(--queue). try again in 1 s.").await;
+        for request in held {
+            request.abort();
+        }
 
         let complaints = self.browser.complaints().await;
         for fault in ["Content Security Policy", "Uncaught", "SyntaxError"] {
@@ -307,13 +351,16 @@ impl Session {
             assert!(bad.is_none(), "{bad:?}");
         }
 
-        let Self {
-            server, browser, ..
-        } = self;
-        drop(server);
-        browser.click("#compute").await;
-        browser
-            .until("document.querySelector('#error').textContent.includes('does not answer')")
+        self.server.kill();
+        self.browser.click("#compute").await;
+        self.until_told("the server does not answer").await;
+    }
+
+    /// Waits until the page tells of this error.
+    async fn until_told(&self, words: &str) {
+        let told = "document.querySelector('#error').textContent.toLowerCase()";
+        self.browser
+            .until(&format!("{told}.includes('{words}')"))
             .await;
     }
 

@@ -1,6 +1,13 @@
 //! What clients of the web service "Segmenter" send and expect.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails beside a test fails it as well"
+)]
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use image::{Rgb, RgbImage, RgbaImage};
@@ -11,6 +18,7 @@ use reqwest::{
 };
 use segmenter_tests::{PictureHost, Server, http::json, pictures, shared};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 /// People, a bird and a handbag, in a picture that is wider than high.
 const PICTURE: &str = "000000001268.jpg";
@@ -140,6 +148,7 @@ async fn every_request_that_cannot_be_is_refused_as_there() {
     let Some(server) = Server::start(test, &["--max-body", "64KiB"]).await else {
         return;
     };
+    let begin = Instant::now();
     let text_file = data_uri(b"this is no picture");
     let large = format!("base64,{}", "A".repeat(120_000));
     let page = |heading: &str| format!("<h1>{heading}</h1>");
@@ -203,8 +212,11 @@ async fn every_request_that_cannot_be_is_refused_as_there() {
     let counted =
         "segmenter_requests_total{code=\"500\",protocol=\"http\",route=\"/api/run_model\"} 6";
     assert!(metrics.contains(counted), "{metrics}");
-    let log = server.log().join("\n");
-    assert!(log.contains("fetch_refused"), "{log}");
+    // The log's last lines may be on their way.
+    while !server.log().join("\n").contains("fetch_refused") {
+        assert!(begin.elapsed() < Duration::from_secs(30), "not in the log");
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ const ALPHA: [u8; 2] = [254, 127];
 /// A picture to be cut out.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the JSON, which is read leniently")]
-struct Picture {
+struct RunModel {
     /// A data URI, or the URL of a picture.
     image: String,
 }
@@ -59,7 +59,7 @@ struct Picture {
     post,
     path = "/api/run_model",
     tag = "segmenter-web",
-    request_body = Picture,
+    request_body = RunModel,
     responses(
         (status = 200, description = "`data:image/png;base64,...`", body = String, content_type = "text/html"),
         (status = 400, description = "Not JSON, or no picture in it", body = String, content_type = "text/html"),

@@ -50,9 +50,9 @@ type Points = Vec<Vec<[f32; 2]>>;
     request_body(content = String, content_type = "image/*"),
     responses(
         (status = 200, description = "Rows of points", body = Vec<Vec<Vec<f32>>>),
-        (status = 400, description = "There is no picture", body = Failure),
-        (status = 404, description = "There is no such model", body = Failure),
-        (status = "default", description = "Why there is no prediction", body = Failure),
+        (status = 400, description = "There is no picture", body = TorchServeError),
+        (status = 404, description = "There is no such model", body = TorchServeError),
+        (status = "default", description = "Why there is no prediction", body = TorchServeError),
     )
 )]
 async fn predictions(
@@ -95,15 +95,15 @@ fn from_text(bytes: Bytes) -> Bytes {
 
 /// The state of the server.
 #[derive(Serialize, ToSchema)]
-struct Health {
+struct Ping {
     /// `Healthy` or `Unhealthy`.
     status: &'static str,
 }
 
 /// Whether requests may be sent
 #[utoipa::path(get, path = "/ping", tag = "torchserve", responses(
-    (status = 200, description = "They may", body = Health),
-    (status = 500, description = "Not yet, or no more", body = Health),
+    (status = 200, description = "They may", body = Ping),
+    (status = 500, description = "Not yet, or no more", body = Ping),
 ))]
 async fn ping(State(app): State<App>) -> Response {
     let (code, status) = if app.readiness().is_ready() {
@@ -111,12 +111,12 @@ async fn ping(State(app): State<App>) -> Response {
     } else {
         (StatusCode::INTERNAL_SERVER_ERROR, "Unhealthy")
     };
-    (code, Json(Health { status })).into_response()
+    (code, Json(Ping { status })).into_response()
 }
 
 /// The body of an error.
 #[derive(Serialize, ToSchema)]
-struct Failure {
+struct TorchServeError {
     /// The status.
     code: u16,
     /// The kind of error, for programs.
@@ -149,11 +149,11 @@ impl IntoResponse for Refusal {
             Error::Overloaded { .. } | Error::NotReady(_) => "ServiceUnavailableException",
             Error::Internal(_) => "InternalServerException",
         };
-        let failure = Failure {
+        let reply = TorchServeError {
             code: status.as_u16(),
             r#type: kind,
             message: error.to_string(),
         };
-        in_other_words(error, (status, Json(failure)))
+        in_other_words(error, (status, Json(reply)))
     }
 }

@@ -6,7 +6,24 @@ const SVG = "http://www.w3.org/2000/svg";
 export function colour(classId) {
   const lightness = 0.5 + 0.35 * ((0.5 + classId * 0.7320508) % 1);
   const hue = (25 + classId * 137.50777) % 360;
-  return { paint: `oklch(${lightness.toFixed(3)} 0.17 ${hue.toFixed(1)})`, ink: lightness < 0.56 ? "#fff" : "#000" };
+  const paint = `oklch(${lightness.toFixed(3)} 0.17 ${hue.toFixed(1)})`;
+  // At this luminance black and white stand out alike, by 4.58 to 1.
+  return { paint, ink: luminance(paint) > 0.179 ? "#000" : "#fff" };
+}
+
+const pixel = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", {
+  willReadFrequently: true,
+});
+
+/** The relative luminance of a colour as the screen shows it: <https://www.w3.org/TR/WCAG22/#dfn-relative-luminance>. */
+function luminance(paint) {
+  pixel.fillStyle = paint;
+  pixel.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = [...pixel.getImageData(0, 0, 1, 1).data].map((sample) => {
+    const channel = sample / 255;
+    return channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
 /** The outline of an object as an SVG path: its mask, or its box where it has none. */

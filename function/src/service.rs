@@ -97,11 +97,39 @@ pub struct Answer {
     pub selection: Selection,
     /// What it found.
     pub prediction: Prediction,
-    /// The encoded picture, for replies that draw on it: it is decoded again there, which costs such
-    /// replies a few milliseconds and all others no memory while they wait.
-    pub picture: Bytes,
+    /// The encoded picture, where it was to be [kept](Handling::keep).
+    pub(crate) picture: Option<Bytes>,
     /// The steps so far and the time that they took.
     pub timings: Vec<(Stage, Duration)>,
+}
+
+/// How a picture is handled, beside what is looked for on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handling {
+    /// Whether it is turned as its EXIF data says.
+    pub exif: Exif,
+    /// Whether the [`Answer`] has its [image](Answer::image). Others cost no memory for their pictures while they wait
+    /// for the network.
+    pub keep: bool,
+}
+
+impl Handling {
+    /// For replies that show the picture.
+    pub const KEPT: Self = Self {
+        exif: Exif::Apply,
+        keep: true,
+    };
+}
+
+impl Answer {
+    /// The picture, which is decoded again: that costs such replies some milliseconds, and others nothing.
+    pub fn image(&self, limits: config::PictureLimits) -> Result<Image, Error> {
+        let Some(picture) = &self.picture else {
+            tracing::error!("a reply needs a picture that was not kept");
+            return Err(Error::internal());
+        };
+        Ok(open(picture, limits, Exif::Apply)?.into_image()?)
+    }
 }
 
 /// Without a finished batch for this long, a device thread is taken to be stuck.
@@ -234,22 +262,11 @@ impl Segmenter {
         ticket: &Ticket,
         source: Source,
         selection: Selection,
-    ) -> Result<Answer, Error> {
-        self.predict_turned(ticket, source, selection, Exif::Apply)
-            .await
-    }
-
-    /// As [`predict`](Self::predict), and says whether the picture is turned as its EXIF data says.
-    pub async fn predict_turned(
-        &self,
-        ticket: &Ticket,
-        source: Source,
-        selection: Selection,
-        exif: Exif,
+        handling: Handling,
     ) -> Result<Answer, Error> {
         tokio::time::timeout_at(
             ticket.deadline.into(),
-            self.steps(ticket, source, selection, exif),
+            self.steps(ticket, source, selection, handling),
         )
         .await
         .unwrap_or_else(|_| Err(self.too_late()))
@@ -333,7 +350,7 @@ impl Segmenter {
         ticket: &Ticket,
         source: Source,
         selection: Selection,
-        exif: Exif,
+        Handling { exif, keep }: Handling,
     ) -> Result<Answer, Error> {
         let mut timings = Vec::with_capacity(Stage::COUNT);
         let mut note = |stage, took| {
@@ -360,8 +377,9 @@ impl Segmenter {
             loaded.prepared.acquire().await
         };
         let waited = started.elapsed();
+        let kept = keep.then(|| picture.clone());
         let prepared = {
-            let (model, picture) = (Arc::clone(&loaded.model), picture.clone());
+            let model = Arc::clone(&loaded.model);
             let limits = self.limits.picture;
             self.cpu(move || prepare(&*model, &picture, limits, exif))
                 .await??
@@ -399,7 +417,7 @@ impl Segmenter {
             entry: self.entry,
             selection,
             prediction,
-            picture,
+            picture: kept,
             timings,
         })
     }
@@ -507,11 +525,6 @@ fn prepare(
         decoded,
         preprocessed: started.elapsed().saturating_sub(decoded),
     })
-}
-
-/// Decodes a whole picture within the limits, turned as its EXIF data says.
-pub fn decode(picture: &[u8], limits: config::PictureLimits) -> Result<Image, Error> {
-    Ok(open(picture, limits, Exif::Apply)?.into_image()?)
 }
 
 /// Opens a picture within the limits.

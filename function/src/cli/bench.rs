@@ -17,7 +17,7 @@ use url::Url;
 use super::{check::picture, local};
 use crate::{
     config::{self, PictureLimits},
-    service::{Segmenter, Source, Wish},
+    service::{Handling, Segmenter, Source, Wish},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -119,7 +119,12 @@ async fn call(segmenter: &Segmenter, picture: Bytes, masks: bool) -> anyhow::Res
     let ticket = segmenter.admit(None)?;
     let selection = segmenter.select(&wish)?;
     segmenter
-        .predict(&ticket, Source::Bytes(picture), selection)
+        .predict(
+            &ticket,
+            Source::Bytes(picture),
+            selection,
+            Handling::default(),
+        )
         .await?;
     Ok(Outcome::Answered)
 }

@@ -10,7 +10,7 @@ use segmenter_imaging::{Image, encode};
 use super::local;
 use crate::{
     config,
-    service::{Source, Wish},
+    service::{Handling, Source, Wish},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -61,7 +61,12 @@ pub(super) fn run(check: &Check) -> anyhow::Result<()> {
         let ticket = segmenter.admit(None)?;
         let selection = segmenter.select(&wish)?;
         segmenter
-            .predict(&ticket, Source::Bytes(picture), selection)
+            .predict(
+                &ticket,
+                Source::Bytes(picture),
+                selection,
+                Handling::default(),
+            )
             .await?;
         line(
             "prediction",

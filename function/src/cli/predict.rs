@@ -22,7 +22,7 @@ use crate::{
     config::{self, PictureLimits},
     encode::{self, Drawing, MaskFormat},
     error::Error,
-    service::{Answer, Segmenter, Source, Wish},
+    service::{Answer, Handling, Segmenter, Source, Wish},
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -140,7 +140,13 @@ async fn one(
     let source = open(picture, segmenter.limits().picture).await?;
     let ticket = segmenter.admit(None)?;
     let selection = segmenter.select(wish)?;
-    let answer = segmenter.predict(&ticket, source, selection).await?;
+    let handling = Handling {
+        keep: target.is_some(),
+        ..Handling::default()
+    };
+    let answer = segmenter
+        .predict(&ticket, source, selection, handling)
+        .await?;
     let limits = segmenter.limits().picture;
     let (answer, reply, drawn) = segmenter
         .cpu(move || {

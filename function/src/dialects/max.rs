@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Ticket, Wish},
+    service::{Handling, Ticket, Wish},
 };
 
 /// Its routes. The longer side of its class maps is `image_size` pixels.
@@ -41,6 +41,11 @@ pub fn router(image_size: u32) -> OpenApiRouter<App> {
 
 #[derive(Clone, Copy)]
 struct ImageSize(u32);
+
+const UNTURNED: Handling = Handling {
+    exif: Exif::Ignore,
+    keep: false,
+};
 
 /// What is seen where.
 #[derive(Serialize, ToSchema)]
@@ -90,7 +95,7 @@ async fn predict(
         ..Wish::default()
     };
     let selection = app.select(&wish).map_err(Refusal::Other)?;
-    let answer = app.predict_turned(&ticket, sent.source, selection, Exif::Ignore);
+    let answer = app.predict(&ticket, sent.source, selection, UNTURNED);
     let answer = answer.await.map_err(Refusal::of_the_picture)?;
     let encoded = app.encode(answer, move |answer| {
         let rule = InputRule::Stretched { longer_side };

@@ -26,7 +26,7 @@ use crate::{
     http::{App, picture},
     observe::in_other_words,
     samples::Samples,
-    service::{Source, Ticket, Wish},
+    service::{Handling, Source, Ticket, Wish},
 };
 
 /// Its routes.
@@ -85,7 +85,9 @@ async fn run_model(
         masks: true,
         ..Wish::default()
     })?;
-    let answer = app.predict(&ticket, source, selection).await?;
+    let answer = app
+        .predict(&ticket, source, selection, Handling::KEPT)
+        .await?;
     let limits = app.limits().picture;
     let (uri, _) = app
         .encode(answer, move |answer| {

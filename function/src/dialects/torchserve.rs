@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Source, Ticket, Wish},
+    service::{Handling, Source, Ticket, Wish},
 };
 
 /// Its routes.
@@ -75,7 +75,9 @@ async fn predictions(
         masks: true,
         ..Wish::default()
     })?;
-    let answer = app.predict(&ticket, source, selection).await?;
+    let answer = app
+        .predict(&ticket, source, selection, Handling::default())
+        .await?;
     let (points, _) = app
         .encode(answer, |answer| {
             let points = encode::raster(answer, [SIDE; 2], |class, score| [class as f32, score]);

@@ -6,11 +6,7 @@ use segmenter_imaging::{
 };
 
 use super::{detections, failed, label};
-use crate::{
-    config::PictureLimits,
-    error::Error,
-    service::{self, Answer},
-};
+use crate::{config::PictureLimits, error::Error, service::Answer};
 
 /// The format of a drawn picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +32,7 @@ impl Drawing {
 
 /// Draws the findings on their picture, which is decoded again for it.
 pub fn draw(answer: &Answer, drawing: Drawing, limits: PictureLimits) -> Result<Vec<u8>, Error> {
-    let mut image = service::decode(&answer.picture, limits)?;
+    let mut image = answer.image(limits)?;
     let detections = detections(answer);
     let annotations: Vec<_> = detections
         .iter()

@@ -6,11 +6,7 @@ use segmenter_imaging::encode;
 use segmenter_models::{Outcome, catalogue::Task, classes::voc_id};
 
 use super::{detections, failed};
-use crate::{
-    config::PictureLimits,
-    error::Error,
-    service::{self, Answer},
-};
+use crate::{config::PictureLimits, error::Error, service::Answer};
 
 /// The value of each of `[height, width]` points, which are spread evenly over the picture, the first in its top
 /// left pixel.
@@ -87,7 +83,7 @@ pub fn cutout(
     [something, nothing]: [u8; 2],
     limits: PictureLimits,
 ) -> Result<Vec<u8>, Error> {
-    let image = service::decode(&answer.picture, limits)?;
+    let image = answer.image(limits)?;
     let alpha = raster(answer, [image.width(), image.height()], |class, score| {
         // As clients of class maps decide it.
         if class as f32 >= score {
@@ -103,7 +99,6 @@ pub fn cutout(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use segmenter_imaging::rle::Rle;
     use segmenter_models::{Detection, Outcome, Prediction, Selection, catalogue::CATALOGUE};
 
@@ -135,7 +130,7 @@ mod tests {
                     detection(6, 0.5, [1.5, 0.5, 4.0, 1.0], None),
                 ]),
             },
-            picture: Bytes::new(),
+            picture: None,
             timings: Vec::new(),
         };
         let none = (0, 1.0);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     encode,
-    service::{Segmenter, Source, Wish},
+    service::{Handling, Segmenter, Source, Wish},
 };
 
 pub(super) fn service(segmenter: Arc<Segmenter>) -> InstanceDetectorServer<Detector> {
@@ -36,7 +36,9 @@ impl InstanceDetector for Detector {
         let source = Source::Url(request.into_inner().url);
         let answer = async {
             let selection = self.segmenter.select(&Wish::default())?;
-            self.segmenter.predict(&ticket, source, selection).await
+            self.segmenter
+                .predict(&ticket, source, selection, Handling::default())
+                .await
         };
         let answer = answer.await.map_err(|error| status(&error))?;
         let names = encode::names(&answer);

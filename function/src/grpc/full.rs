@@ -17,7 +17,7 @@ use super::{
 use crate::{
     encode::{self, class_names, label, task_name},
     error::Error,
-    service::{Answer, Segmenter, Source, Wish},
+    service::{Answer, Handling, Segmenter, Source, Wish},
 };
 
 pub(super) fn service(segmenter: Arc<Segmenter>, largest: usize) -> SegmenterServer<Full> {
@@ -51,7 +51,10 @@ impl Service for Full {
                 classes: request.classes,
                 masks: masks != encode::MaskFormat::None,
             })?;
-            let answer = self.segmenter.predict(&ticket, source, selection).await?;
+            let answer = self
+                .segmenter
+                .predict(&ticket, source, selection, Handling::default())
+                .await?;
             let (reply, _) = self
                 .segmenter
                 .encode(answer, move |answer| reply(answer, masks))

@@ -21,7 +21,7 @@ use crate::{
     encode::{self, Drawing},
     error::Error,
     metrics::Stage,
-    service::{Ticket, Wish},
+    service::{Handling, Ticket, Wish},
 };
 
 /// What is on the picture.
@@ -66,7 +66,9 @@ pub(super) async fn names(
 ) -> Result<Json<Objects>, Error> {
     let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
     let selection = app.select(&Wish::default())?;
-    let answer = app.predict(&ticket, sent.source, selection).await?;
+    let answer = app
+        .predict(&ticket, sent.source, selection, Handling::default())
+        .await?;
     let objects = encode::names(&answer);
     Ok(Json(Objects { objects }))
 }
@@ -109,7 +111,13 @@ pub(super) async fn detections(
     let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
     let parameters = Parameters::read(&query, sent.fields)?;
     let selection = app.select(&parameters.wish)?;
-    let answer = app.predict(&ticket, sent.source, selection).await?;
+    let handling = Handling {
+        keep: drawing.is_some(),
+        ..Handling::default()
+    };
+    let answer = app
+        .predict(&ticket, sent.source, selection, handling)
+        .await?;
 
     let masks = parameters.masks;
     let limits = app.limits().picture;

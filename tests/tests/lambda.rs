@@ -1,5 +1,7 @@
 //! `segmenter lambda`, called as Lambda calls it: with each kind of event, and at its limits.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};

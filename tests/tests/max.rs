@@ -1,5 +1,7 @@
 //! What clients of MAX Image Segmenter send and expect.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use image::RgbImage;
 use reqwest::{
     StatusCode, header,

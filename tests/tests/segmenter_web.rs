@@ -404,6 +404,8 @@ async fn torchserve_fails_in_its_own_words() {
         "code": 404, "type": "ModelNotFoundException", "message": "Model not found: nonesuch",
     });
     assert_eq!((status.as_u16(), reply), (404, expected));
+    let (status, reply) = json(server.post("/predictions/%ff", "").await).await;
+    assert_eq!((status.as_u16(), &reply["code"]), (404, &json!(404)));
     let path = "/predictions/deeplabv3_resnet_101";
     let (status, reply) = json(server.post(path, "this is no picture").await).await;
     assert_eq!(status, 415, "{reply}");

@@ -4,7 +4,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -57,10 +57,12 @@ type Points = Vec<Vec<[f32; 2]>>;
 )]
 async fn predictions(
     State(app): State<App>,
-    Path(model): Path<String>,
+    model: Result<Path<String>, PathRejection>,
     ticket: Result<Ticket, Error>,
     request: Request,
 ) -> Result<Json<Points>, Refusal> {
+    // What is no text is no model's name.
+    let model = model.map_or_else(|_| "?".to_owned(), |Path(model)| model);
     if ![SEGMENTER_WEB, app.entry().name].contains(&&*model) {
         let error = Error::NotFound(format!("Model not found: {model}"));
         return Err(Refusal(error));

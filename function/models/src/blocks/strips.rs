@@ -9,8 +9,8 @@ use super::map::{Map, Values};
 /// How layers are run on strips. All of them keep the size of a map, but for their strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Strips {
-    /// Pixels of the input in a strip, about. What has no more is run whole.
-    pub pixels: usize,
+    /// Pixels of an input that is run whole, at the most; a strip has half as many, about.
+    pub whole: usize,
     /// Rows of the input to one of the output.
     pub stride: usize,
     /// Rows of the output above and below which the rows of a strip depend on, rounded up.
@@ -24,8 +24,9 @@ impl Strips {
         let [batch, _, height, width] = x.dims();
         let floats = matches!(x.0, Values::Picture(..) | Values::Kernels(_));
         let rows = height.div_ceil(self.stride);
-        let count = (height * width).div_ceil(self.pixels).min(rows);
-        if !floats || batch != 1 || count <= 1 {
+        let pixels = height * width;
+        let count = pixels.div_ceil(self.whole.div_ceil(2)).min(rows);
+        if !floats || batch != 1 || pixels <= self.whole || count <= 1 {
             return layers(x);
         }
         let mut whole = None;

@@ -97,13 +97,13 @@ const TRUNK_3: &[Block] = &[
 ];
 /// The stem and the blocks up to a stride of 4. Strips are for wide pictures: those of ordinary shape are run whole.
 const FIRST_STRIPS: Strips = Strips {
-    pixels: 160 << 10,
+    whole: 160 << 10,
     stride: 4,
     margin: 2,
 };
 /// The other blocks at that stride.
 const SECOND_STRIPS: Strips = Strips {
-    pixels: FIRST_STRIPS.pixels / (4 * 4),
+    whole: FIRST_STRIPS.whole / (4 * 4),
     stride: 1,
     margin: 2,
 };

@@ -1,5 +1,12 @@
 //! The size of a detector's input.
 
+use segmenter_imaging::{
+    Picture,
+    decode::DecodeError,
+    interpolate::{Corners, bilinear},
+    normalise::Normalisation,
+};
+
 use crate::{blocks::Device, model::Input};
 
 /// How large pictures come to the network: as large as both limits allow, in their own proportions.
@@ -24,6 +31,21 @@ impl InputSize {
     pub fn resized(&self, picture: [u32; 2]) -> [u32; 2] {
         let scale = self.scale(picture);
         picture.map(|side| ((f64::from(side) * scale).floor() as u32).max(1))
+    }
+
+    /// The picture [resized](Self::resized) bilinearly and normalised.
+    pub fn prepare(
+        &self,
+        picture: Picture<'_>,
+        corners: Corners,
+        normalisation: &Normalisation,
+        device: &Device,
+    ) -> Result<Input, DecodeError> {
+        let [width, height] = self.resized([picture.width(), picture.height()]);
+        let size = [height as usize, width as usize];
+        let mut pixels = device.pixels(size);
+        bilinear(picture, width, height, corners, normalisation, &mut pixels)?;
+        Ok(Input::new(pixels, size))
     }
 }
 

@@ -9,7 +9,7 @@ use burn::module::Module;
 use segmenter_imaging::{
     Picture,
     decode::DecodeError,
-    interpolate::{Corners, bilinear},
+    interpolate::Corners,
     normalise::{Normalisation, Order},
 };
 
@@ -223,23 +223,12 @@ impl MaskRcnnFbnet {
 
 impl Model for MaskRcnnFbnet {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
-        let [width, height] = SIZE.resized([picture.width(), picture.height()]);
         let normalisation = Normalisation {
             order: Order::Bgr,
             mean: self.mean,
             deviation: self.deviation,
         };
-        let size = [height as usize, width as usize];
-        let mut pixels = self.device.pixels(size);
-        bilinear(
-            picture,
-            width,
-            height,
-            Corners::Aligned,
-            &normalisation,
-            &mut pixels,
-        )?;
-        Ok(Input::new(pixels, size))
+        SIZE.prepare(picture, Corners::Aligned, &normalisation, &self.device)
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {

@@ -5,10 +5,7 @@
 
 use burn::module::Module;
 use segmenter_imaging::{
-    Picture,
-    decode::DecodeError,
-    interpolate::{Corners, bilinear},
-    normalise::Normalisation,
+    Picture, decode::DecodeError, interpolate::Corners, normalise::Normalisation,
 };
 
 use super::{
@@ -189,18 +186,8 @@ impl RcnnResnet50Fpn {
 
 impl Model for RcnnResnet50Fpn {
     fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
-        let [width, height] = SIZE.resized([picture.width(), picture.height()]);
-        let size = [height as usize, width as usize];
-        let mut pixels = self.device.pixels(size);
-        bilinear(
-            picture,
-            width,
-            height,
-            Corners::Free,
-            &Normalisation::IMAGENET,
-            &mut pixels,
-        )?;
-        Ok(Input::new(pixels, size))
+        let normalisation = Normalisation::IMAGENET;
+        SIZE.prepare(picture, Corners::Free, &normalisation, &self.device)
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {

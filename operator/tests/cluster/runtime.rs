@@ -90,13 +90,14 @@ pub(crate) async fn a_leader_that_loses_the_lease_ends(plane: Arc<ControlPlane>)
         "--identity=first",
     ];
     let mut process = Process::start(&kubeconfig, &arguments)?;
-    let leases: Api<Lease> = stage.api();
-    eventually("a lease", SOON, async || {
-        let lease = leases.get_opt("segmenter-operator").await?;
-        let holder = lease.and_then(|lease| lease.spec?.holder_identity);
-        Ok(holder.filter(|holder| holder == "first"))
+    // Its name is in the lease before it knows that it leads.
+    eventually("a leader", SOON, async || {
+        let metrics = process.answers("/metrics", 200).await?;
+        let leads = metrics.contains("segmenter_operator_leader 1");
+        Ok(leads.then_some(()))
     })
     .await?;
+    let leases: Api<Lease> = stage.api();
     // Somebody else takes it.
     let theirs = json!({"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 3600, "renewTime": "2999-01-01T00:00:00.000000Z"}});
     leases

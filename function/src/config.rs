@@ -14,6 +14,7 @@ use segmenter_models::{
 };
 
 use crate::{
+    bucket::{Address, BadAddress, Bucket},
     fetch::{Allow, FetchLimits, FetchPolicy, Fetcher},
     samples::Samples,
 };
@@ -222,6 +223,16 @@ pub struct Dialects {
     /// The longer side of /model/predict's class maps in pixels, 16 to 1024 [default: the variable IMAGE_SIZE, else 513]
     #[arg(long, env = "SEGMENTER_IMAGE_SIZE", value_name = "PIXELS", value_parser = parse_image_size)]
     pub image_size: Option<u32>,
+    /// Where /upload stores pictures and what is found on them: a folder that is there, or s3://BUCKET, gs://BUCKET or
+    /// az://CONTAINER with the path of a folder in it; credentials and options are their SDKs' variables AWS_*,
+    /// GOOGLE_* and AZURE_* [default: nowhere]
+    #[arg(
+        long,
+        env = "SEGMENTER_OBJECT_STORE",
+        value_name = "DIR|URL",
+        hide_env_values = true
+    )]
+    pub object_store: Option<Address>,
 }
 
 impl Dialects {
@@ -325,6 +336,16 @@ pub enum DeviceError {
 }
 
 impl Serve {
+    /// The store of uploads, `None` where they are not stored.
+    ///
+    /// # Errors
+    /// If its address cannot be one.
+    pub fn bucket(&self) -> Result<Option<Bucket>, BadAddress> {
+        let address = self.dialects.object_store.as_ref();
+        let open = |address| Bucket::open(address, self.limits.deadline);
+        address.map(open).transpose()
+    }
+
     /// A fetcher within these limits.
     pub fn fetcher(&self) -> Fetcher {
         Fetcher::new(

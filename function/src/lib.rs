@@ -1,5 +1,6 @@
 //! The function: a picture in, its objects out, over HTTP, gRPC and the command line.
 
+pub mod bucket;
 pub mod cli;
 pub mod config;
 pub mod dialects;

@@ -191,7 +191,7 @@ impl Servers {
         let stop = CancellationToken::new();
         let (health, _) = tonic_health::server::health_reporter();
         let routers = (
-            http::router(&segmenter, &serve),
+            http::router(&segmenter, &serve, serve.bucket().unwrap()),
             grpc::router(&segmenter, health.clone()).unwrap(),
         );
         let patience = listen::Patience::new(serve.listen.max_connections);

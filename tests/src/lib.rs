@@ -17,6 +17,7 @@ pub mod pictures;
 pub mod proto;
 pub mod python;
 pub mod quality;
+pub mod s3;
 pub mod server;
 pub mod shared;
 
@@ -24,5 +25,6 @@ pub use browser::Browser;
 pub use http::client;
 pub use lambda::Lambda;
 pub use picture_host::PictureHost;
+pub use s3::S3;
 pub use server::Server;
 pub use shared::shared;

@@ -45,6 +45,16 @@ fn what_cannot_work_ends_with_64_and_a_sentence() {
             "maskrcnn_fbnetv3a_c4",
         ),
         (&["serve"], Some(("SEGMENTER_DEADLINE", "soon")), "soon"),
+        (
+            &["serve", "--object-store", "/nonesuch"],
+            None,
+            "is no folder that is there",
+        ),
+        (
+            &["check"],
+            Some(("SEGMENTER_OBJECT_STORE", "s3://key:hidden@bucket")),
+            "s3://key:***@bucket has a password",
+        ),
         (&["serve", "--such-a-flag"], None, "--such-a-flag"),
         (&["serve", "--log-level", "="], None, "--log-level"),
     ] {
@@ -89,6 +99,7 @@ fn the_effective_settings_are_told_with_their_origin() {
     let output = command(&[])
         .args(["serve", "--print-config", "--queue", "5"])
         .env("SEGMENTER_GRACE", "7s")
+        .env("SEGMENTER_OBJECT_STORE", "s3://key:hidden@bucket/a")
         .output()
         .unwrap();
     let (config, _) = texts(&output);
@@ -104,6 +115,11 @@ fn the_effective_settings_are_told_with_their_origin() {
     assert_eq!(line("queue"), "--queue 5 # command line");
     assert_eq!(line("grace"), "--grace 7s # environment");
     assert_eq!(line("http"), "--http 0.0.0.0:8080 # default");
+    assert_eq!(
+        line("object-store"),
+        "--object-store s3://key:***@bucket/a # environment"
+    );
+    assert!(!config.contains("hidden"), "{config}");
 }
 
 #[test]
@@ -170,6 +186,79 @@ fn pictures_are_predicted_without_a_server() {
     );
     let drawn = image::open(drawn.path().join("drawn.png")).unwrap();
     assert_eq!((drawn.width(), drawn.height()), (640, 427));
+}
+
+#[test]
+fn what_is_found_is_cut_out_from_left_to_right() {
+    let Some(shared) = shared("what_is_found_is_cut_out_from_left_to_right") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let [pictures, out] = ["pictures", "out"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&pictures).unwrap();
+    let street = pictures.join("street.jpg");
+    std::fs::copy(shared.join("images/coco-val/000000001268.jpg"), &street).unwrap();
+    let grey = image::RgbImage::from_pixel(120, 80, image::Rgb([128; 3]));
+    grey.save(pictures.join("grey.bmp")).unwrap();
+    let predict = |crops: &std::path::Path| {
+        let output = command(&[])
+            .args(["predict", "--offline", "--json", "--threshold", "0.65"])
+            .arg("--model-dir")
+            .arg(shared.join("weights"))
+            .arg("--crops")
+            .arg(crops)
+            .arg(&pictures)
+            .output()
+            .unwrap();
+        let (lines, error) = texts(&output);
+        (output.status.code(), lines, error)
+    };
+    let (code, lines, error) = predict(&out);
+    assert_eq!(code, Some(0), "{error}");
+    let reply = lines.lines().find(|line| line.contains("street.jpg"));
+    let reply: serde_json::Value = serde_json::from_str(reply.unwrap()).unwrap();
+    let mut boxes: Vec<_> = reply["detections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| ["x0", "y0", "x1", "y1"].map(|side| found["box"][side].as_f64().unwrap()))
+        .collect();
+    boxes.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    assert!(boxes.len() > 1);
+
+    let mut expected = vec!["grey.png".to_owned(), "grey_coord.txt".to_owned()];
+    expected.extend(["street.jpg".to_owned(), "street_coord.txt".to_owned()]);
+    let mut centres = String::new();
+    for (number, corners) in (1..).zip(boxes) {
+        let [x0, y0, x1, y1] = corners.map(|corner| corner as u32);
+        let name = format!("street_{number}.jpg");
+        let crop = image::open(out.join(&name)).unwrap();
+        assert_eq!([crop.width(), crop.height()], [x1 - x0, y1 - y0], "{name}");
+        centres += &format!("({}, {})\n", (y0 + y1) / 2, (x0 + x1) / 2);
+        expected.push(name);
+    }
+    let read = |name| std::fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(read("street_coord.txt"), centres);
+    assert_eq!(read("grey_coord.txt"), "");
+    let drawn = image::open(out.join("street.jpg")).unwrap().into_rgb8();
+    let original = image::open(&street).unwrap().into_rgb8();
+    assert_eq!(drawn.dimensions(), original.dimensions());
+    assert!(drawn != original);
+    let files = std::fs::read_dir(&out).unwrap();
+    let mut found: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+
+    // The pictures themselves are left alone.
+    let (code, _, error) = predict(&pictures);
+    assert!(
+        code == Some(1) && error.contains("would write over"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_dir(&pictures).unwrap().count(), 2);
 }
 
 #[test]

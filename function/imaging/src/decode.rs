@@ -56,6 +56,68 @@ pub enum Exif {
     Ignore,
 }
 
+/// A format that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// With all of its processes but arithmetic coding.
+    Jpeg,
+    /// Of any depth.
+    Png,
+    /// With and without loss.
+    WebP,
+    /// Windows bitmaps.
+    Bmp,
+    /// Of which the first frame is read.
+    Gif,
+}
+
+impl Format {
+    /// That of an encoded picture, by its first bytes.
+    pub fn of(picture: &[u8]) -> Option<Self> {
+        match image::guess_format(picture).ok()? {
+            ImageFormat::Jpeg => Some(Self::Jpeg),
+            ImageFormat::Png => Some(Self::Png),
+            ImageFormat::WebP => Some(Self::WebP),
+            ImageFormat::Bmp => Some(Self::Bmp),
+            ImageFormat::Gif => Some(Self::Gif),
+            _ => None,
+        }
+    }
+
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
+        }
+    }
+
+    /// What the names of its files end in, without a dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Bmp => "bmp",
+            Self::Gif => "gif",
+        }
+    }
+
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Bmp => "image/bmp",
+            Self::Gif => "image/gif",
+        }
+    }
+}
+
 /// The formats that are read, for people.
 const FORMATS: &str = "JPEG, PNG, WebP, BMP and GIF";
 
@@ -128,30 +190,21 @@ pub fn open<'a>(bytes: &'a [u8], options: &Options) -> Result<Picture<'a>, Decod
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    let format = match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => "JPEG",
-        Ok(ImageFormat::Png) => "PNG",
-        Ok(ImageFormat::WebP) => "WebP",
-        Ok(ImageFormat::Bmp) => "BMP",
-        Ok(ImageFormat::Gif) => "GIF",
-        _ => {
-            return Err(DecodeError::Format {
-                found: mistaken::looks_like(bytes),
-            });
-        }
-    };
-    let limits = &options.limits;
-    let (rows, orientation) = without_panic(format, || match format {
-        "JPEG" => {
+    let format = Format::of(bytes).ok_or_else(|| DecodeError::Format {
+        found: mistaken::looks_like(bytes),
+    })?;
+    let (name, limits) = (format.name(), &options.limits);
+    let (rows, orientation) = without_panic(name, || match format {
+        Format::Jpeg => {
             let rows = jpeg::Rows::open(bytes, limits)?;
             let orientation = rows.orientation();
             Ok((Rows::Jpeg(Box::new(rows)), orientation))
         }
-        "PNG" => match png::Rows::open(bytes, limits)? {
+        Format::Png => match png::Rows::open(bytes, limits)? {
             Some((rows, orientation)) => Ok((Rows::Png(Box::new(rows)), orientation)),
-            None => decode_with_image(bytes, format, limits),
+            None => decode_with_image(bytes, name, limits),
         },
-        _ => decode_with_image(bytes, format, limits),
+        Format::WebP | Format::Bmp | Format::Gif => decode_with_image(bytes, name, limits),
     })?;
     let orientation = match options.exif {
         Exif::Apply => orientation,

@@ -1,6 +1,6 @@
 //! The one picture type.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use image::RgbImage;
 
@@ -48,6 +48,22 @@ impl Image {
         self.height
     }
 
+    /// The part in these columns and rows; `None` where there is none, or where they reach beyond the picture.
+    pub fn crop(&self, columns: Range<u32>, rows: Range<u32>) -> Option<Self> {
+        if columns.end > self.width || rows.end > self.height {
+            return None;
+        }
+        let sample = |x: u32, y: u32| (y as usize * self.width as usize + x as usize) * 3;
+        let mut pixels = Vec::with_capacity(sample(columns.len() as u32, 0) * rows.len());
+        for y in rows.clone() {
+            pixels.extend_from_slice(
+                self.pixels
+                    .get(sample(columns.start, y)..sample(columns.end, y))?,
+            );
+        }
+        Self::new(columns.len() as u32, rows.len() as u32, pixels)
+    }
+
     /// All samples, `[height, width, 3]`.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
@@ -80,5 +96,22 @@ mod tests {
         assert!(Image::new(2, 1, vec![0; 5]).is_none());
         assert!(Image::new(0, 1, vec![]).is_none());
         assert!(Image::new(u32::MAX, u32::MAX, vec![]).is_none());
+    }
+
+    #[test]
+    fn a_part_has_the_samples_of_its_columns_and_rows() {
+        let image = Image::new(3, 2, (0..18).collect()).unwrap();
+        assert_eq!(image.crop(0..3, 0..2).unwrap(), image);
+        let part = image.crop(1..3, 1..2).unwrap();
+        assert_eq!((part.width(), part.height()), (2, 1));
+        assert_eq!(part.pixels(), [12, 13, 14, 15, 16, 17]);
+        #[expect(
+            clippy::reversed_empty_ranges,
+            reason = "may come out of a calculation"
+        )]
+        let backwards = 2..1;
+        for (columns, rows) in [(1..1, 0..2), (backwards, 0..2), (0..4, 0..2), (0..3, 1..3)] {
+            assert!(image.crop(columns, rows).is_none());
+        }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use clap::Args;
 use segmenter_imaging::{Image, encode};
 
-use super::local;
+use super::{BadConfiguration, local};
 use crate::{
     config,
     service::{Handling, Source, Wish},
@@ -36,6 +36,12 @@ pub(super) fn run(check: &Check) -> anyhow::Result<()> {
     line("configuration", "every setting can work");
     line("model", &format!("{}: {}", entry.name, entry.summary));
     line("device", &device(model)?);
+
+    let bucket = serve.bucket();
+    let bucket = bucket.map_err(|error| BadConfiguration(error.to_string()))?;
+    if let (Some(address), Some(_)) = (&serve.dialects.object_store, bucket) {
+        line("object store", &address.to_string());
+    }
 
     for (name, address) in [("http", serve.listen.http), ("grpc", serve.listen.grpc)] {
         std::net::TcpListener::bind(address)

@@ -26,8 +26,11 @@ pub(super) fn settings(serve: &Serve, matches: &ArgMatches) -> String {
                 values.join(",")
             },
         );
-        if let ("precision", Ok(device)) = (id, serve.model.device()) {
-            value = device.precision().to_string();
+        match (id, serve.model.device(), &serve.dialects.object_store) {
+            ("precision", Ok(device), _) => value = device.precision().to_string(),
+            // Without a password.
+            ("object_store", _, Some(address)) => value = address.to_string(),
+            _ => {}
         }
         let origin = match matches.value_source(id) {
             Some(ValueSource::CommandLine) => "command line",

@@ -43,6 +43,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     // First of all, so that a signal during the start is not lost.
     let mut signals = Signals::install()?;
     let segmenter = Arc::new(start::service(&serve)?);
+    let bucket = start::bucket(&serve)?;
     // What takes longest begins first; all else is made meanwhile.
     let starting = Starting::begin(&segmenter, &serve.model);
     let listeners = (
@@ -54,7 +55,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let servers = {
         let (health, _) = tonic_health::server::health_reporter();
-        let http = http::router(&segmenter, &serve);
+        let http = http::router(&segmenter, &serve, bucket);
         let grpc = grpc::router(&segmenter, health.clone())?;
         let patience = listen::Patience::new(serve.listen.max_connections);
         let readiness = segmenter.readiness().watch();

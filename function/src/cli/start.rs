@@ -11,6 +11,7 @@ use tokio::{runtime, sync::oneshot, task::JoinHandle};
 
 use super::{BadConfiguration, pull};
 use crate::{
+    bucket::Bucket,
     config::{self, Serve},
     metrics::Metrics,
     readiness::Latch,
@@ -49,6 +50,13 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
         .select(&Wish::default())
         .map_err(|error| BadConfiguration(error.to_string()))?;
     Ok(segmenter)
+}
+
+/// The store of uploads, where there is one.
+pub(super) fn bucket(serve: &Serve) -> Result<Option<Bucket>, BadConfiguration> {
+    let bucket = serve.bucket();
+    let bucket = bucket.map_err(|error| BadConfiguration(error.to_string()))?;
+    Ok(bucket.inspect(Bucket::tidy))
 }
 
 /// A model that is being loaded.

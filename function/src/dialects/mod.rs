@@ -9,3 +9,4 @@ mod flask;
 pub mod max;
 pub mod segmenter_web;
 pub mod torchserve;
+pub mod wowboard;

@@ -1,6 +1,7 @@
 //! The picture with what was found drawn on it.
 
 use segmenter_imaging::{
+    Image,
     draw::{Annotation, class_colour, draw as annotate},
     encode,
 };
@@ -28,6 +29,17 @@ impl Drawing {
             Self::Jpeg => "image/jpeg",
         }
     }
+
+    /// A picture in this format.
+    pub(super) fn write(self, image: &Image) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Png => encode::png(image, &mut bytes),
+            Self::Jpeg => encode::jpeg(image, JPEG_QUALITY, &mut bytes),
+        }
+        .map_err(|error| failed(&error))?;
+        Ok(bytes)
+    }
 }
 
 /// Draws the findings on their picture, which is decoded again for it.
@@ -47,11 +59,5 @@ pub fn draw(answer: &Answer, drawing: Drawing, limits: PictureLimits) -> Result<
         })
         .collect();
     annotate(&mut image, &annotations);
-    let mut bytes = Vec::new();
-    match drawing {
-        Drawing::Png => encode::png(&image, &mut bytes),
-        Drawing::Jpeg => encode::jpeg(&image, JPEG_QUALITY, &mut bytes),
-    }
-    .map_err(|error| failed(&error))?;
-    Ok(bytes)
+    drawing.write(&image)
 }

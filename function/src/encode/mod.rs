@@ -1,5 +1,6 @@
 //! From findings to replies: names, JSON, drawn and cut out pictures, classes of points.
 
+mod crops;
 mod drawing;
 mod json;
 mod raster;
@@ -14,6 +15,7 @@ use segmenter_models::{
 };
 
 pub use self::{
+    crops::{covered, crop},
     drawing::{Drawing, draw},
     json::{MaskFormat, Reply, json},
     raster::{cutout, raster, voc_raster},

@@ -196,9 +196,14 @@ impl Fetcher {
 
 /// A client as all of this program's are: with its name, and with the one cryptography it is built with.
 pub(crate) fn client_builder() -> reqwest::ClientBuilder {
+    choose_cryptography();
+    Client::builder().user_agent(concat!("segmenter/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Has all clients of this process use the one cryptography that it is built with.
+pub(crate) fn choose_cryptography() {
     // An error says that there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().user_agent(concat!("segmenter/", env!("CARGO_PKG_VERSION")))
 }
 
 fn parse(url: &str) -> Result<Url, FetchError> {

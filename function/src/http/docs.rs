@@ -21,6 +21,7 @@ use crate::observe::ErrorReply;
         (name = "page", description = "For people with a browser"),
         (name = "segmenter-web", description = "For clients of the web service Segmenter"),
         (name = "max", description = "For clients of IBM's MAX Image Segmenter"),
+        (name = "wowboard", description = "For clients of wowboard-detector"),
         (name = "torchserve", description = "For clients of its model in TorchServe"),
     )
 )]

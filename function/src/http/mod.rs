@@ -32,8 +32,9 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    bucket::Bucket,
     config,
-    dialects::{max, segmenter_web, torchserve},
+    dialects::{max, segmenter_web, torchserve, wowboard},
     error::Error,
     observe::{Observer, Protocol, observe},
     service::{Segmenter, Ticket},
@@ -45,8 +46,8 @@ pub(crate) type App = Arc<Segmenter>;
 /// For how many milliseconds a caller waits.
 pub(crate) const PATIENCE: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 
-/// All routes of port 8080.
-pub fn router(segmenter: &App, serve: &config::Serve) -> Router {
+/// All routes of port 8080. What is uploaded goes to the `bucket`.
+pub fn router(segmenter: &App, serve: &config::Serve, bucket: Option<Bucket>) -> Router {
     let observer = Observer {
         segmenter: Arc::clone(segmenter),
         protocol: Protocol::Http,
@@ -63,6 +64,7 @@ pub fn router(segmenter: &App, serve: &config::Serve) -> Router {
         .merge(segmenter_web::router(serve.page.samples()))
         .merge(torchserve::router())
         .merge(max::router(serve.dialects.image_size()))
+        .merge(wowboard::router(bucket))
         .split_for_parts();
     let routes = routes
         .merge(docs::router(api))

@@ -32,6 +32,8 @@ use crate::{
 pub(crate) struct Sent {
     /// The picture.
     pub(crate) source: Source,
+    /// What its sender calls it, where that comes in a form.
+    pub(crate) file_name: Option<String>,
     /// Everything beside it, by name.
     pub(crate) fields: Vec<(String, Value)>,
 }
@@ -86,6 +88,7 @@ pub(crate) async fn read(
     } else if !looks_like_json(&body) {
         Sent {
             source: Source::Bytes(body),
+            file_name: None,
             fields: Vec::new(),
         }
     } else if body.len() <= SMALL {
@@ -163,6 +166,7 @@ fn from_json(body: &[u8]) -> Result<Sent, Error> {
     };
     Ok(Sent {
         source,
+        file_name: None,
         fields: json.fields.into_iter().collect(),
     })
 }
@@ -204,11 +208,13 @@ async fn from_form(parts: Parts, body: Bytes, picture_fields: &[&str]) -> Result
         .await
         .map_err(|error| Error::BadInput(error.body_text()))?;
     let mut source = None;
+    let mut file_name = None;
     let mut fields = Vec::new();
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         let found = match &*name {
             picture if picture_fields.contains(&picture) => {
+                file_name = field.file_name().map(str::to_owned);
                 Source::Bytes(field.bytes().await.map_err(broken)?)
             }
             "url" => Source::Url(field.text().await.map_err(broken)?),
@@ -231,7 +237,11 @@ async fn from_form(parts: Parts, body: Bytes, picture_fields: &[&str]) -> Result
         let fields = picture_fields.join(", ");
         one_picture(&format!("a form without the field {fields} or url"))
     })?;
-    Ok(Sent { source, fields })
+    Ok(Sent {
+        source,
+        file_name,
+        fields,
+    })
 }
 
 #[cfg(test)]

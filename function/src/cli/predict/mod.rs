@@ -1,7 +1,8 @@
 //! `segmenter predict`: finds the objects in pictures, without a server.
 
+mod outputs;
+
 use std::{
-    collections::HashSet,
     ffi::OsStr,
     fmt::Write,
     fs, io,
@@ -17,6 +18,7 @@ use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
+use self::outputs::{CutOut, CutOuts, Drawings};
 use super::local;
 use crate::{
     config::{self, PictureLimits},
@@ -29,6 +31,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   segmenter predict street.jpg
   segmenter predict photos/ --draw drawn/
+  segmenter predict photos/ --crops objects/ --threshold 0.65
   segmenter predict http://images.cocodataset.org/val2017/000000001268.jpg --json
   segmenter predict *.jpg --classes person,dog --threshold 0.6 --json --masks rle > found.jsonl
   cat street.jpg | segmenter predict -";
@@ -48,6 +51,10 @@ pub(super) struct Predict {
     /// Draw the findings: into this folder, or for one picture into this .png or .jpg file
     #[arg(long, env = "SEGMENTER_DRAW", value_name = "OUT")]
     draw: Option<PathBuf>,
+    /// Cut the findings out: into this folder, from left to right as NAME_1.jpg and so on, beside NAME.jpg with the
+    /// findings drawn and NAME_coord.txt with the centre (y, x) of each in pixels; others than JPEG become PNG
+    #[arg(long, env = "SEGMENTER_CROPS", value_name = "DIR")]
+    crops: Option<PathBuf>,
     /// Pictures on their way at a time [default: as many as there are threads]
     #[arg(long, env = "SEGMENTER_JOBS", value_name = "N", value_parser = config::positive::<usize>)]
     jobs: Option<usize>,
@@ -71,13 +78,18 @@ pub(super) fn run(predict: &Predict) -> anyhow::Result<()> {
         .as_deref()
         .map(|out| Drawings::new(out, &pictures))
         .transpose()?;
+    let cut_outs = predict
+        .crops
+        .as_deref()
+        .map(|folder| CutOuts::new(folder, &pictures))
+        .transpose()?;
     let threads = predict.model.threads();
     local::block_on(threads, async {
         let jobs = predict.jobs.unwrap_or(threads);
         let (prediction, limits) = (predict.prediction.clone(), predict.limits);
         let segmenter = local::segmenter(&predict.model, prediction, limits, jobs).await?;
         let wish = Wish {
-            masks: predict.draw.is_some() || predict.masks != MaskFormat::None,
+            masks: drawings.is_some() || cut_outs.is_some() || predict.masks != MaskFormat::None,
             ..Wish::default()
         };
         // A wish that cannot be is wrong for all pictures alike.
@@ -86,8 +98,11 @@ pub(super) fn run(predict: &Predict) -> anyhow::Result<()> {
         let progress = progress(pictures.len());
         let mut results = stream::iter(pictures.iter().enumerate())
             .map(|(index, picture)| {
-                let target = drawings.as_ref().map(|drawings| drawings.target(index));
-                one(&segmenter, picture, &wish, predict.masks, target)
+                let files = Files {
+                    drawing: drawings.as_ref().map(|drawings| drawings.target(index)),
+                    cut_out: cut_outs.as_ref().map(|cut_outs| cut_outs.target(index)),
+                };
+                one(&segmenter, picture, &wish, predict.masks, files)
             })
             .buffered(jobs);
         let mut failed = 0;
@@ -127,6 +142,14 @@ struct Found {
     reply: Value,
     took: Duration,
     drawn: Option<PathBuf>,
+    /// How many objects were cut out.
+    cut_out: Option<usize>,
+}
+
+/// What is written of a picture.
+struct Files {
+    drawing: Option<(PathBuf, Drawing)>,
+    cut_out: Option<CutOut>,
 }
 
 async fn one(
@@ -134,43 +157,35 @@ async fn one(
     picture: &str,
     wish: &Wish,
     masks: MaskFormat,
-    target: Option<(PathBuf, Drawing)>,
+    files: Files,
 ) -> anyhow::Result<Found> {
     let started = Instant::now();
     let source = open(picture, segmenter.limits().picture).await?;
     let ticket = segmenter.admit(None)?;
     let selection = segmenter.select(wish)?;
     let handling = Handling {
-        keep: target.is_some(),
+        keep: files.drawing.is_some() || files.cut_out.is_some(),
         ..Handling::default()
     };
     let answer = segmenter
         .predict(&ticket, source, selection, handling)
         .await?;
     let limits = segmenter.limits().picture;
-    let (answer, reply, drawn) = segmenter
-        .cpu(move || {
-            let reply = encode::json(&answer, masks)?;
-            let drawn = target
-                .map(|(path, drawing)| {
-                    encode::draw(&answer, drawing, limits).map(|bytes| (path, bytes))
-                })
-                .transpose()?;
-            Ok::<_, Error>((answer, reply, drawn))
-        })
-        .await??;
-    let drawn = match drawn {
-        Some((path, bytes)) => {
-            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-            Some(path)
-        }
-        None => None,
-    };
+    let written = segmenter.cpu(move || {
+        let reply = encode::json(&answer, masks)?;
+        let drawn = files
+            .drawing
+            .map(|target| outputs::draw(&answer, target, limits));
+        let cut_out = files.cut_out.map(|target| target.write(&answer, limits));
+        anyhow::Ok((answer, reply, drawn.transpose()?, cut_out.transpose()?))
+    });
+    let (answer, reply, drawn, cut_out) = written.await??;
     Ok(Found {
         answer,
         reply: serde_json::from_slice(&reply)?,
         took: started.elapsed(),
         drawn,
+        cut_out,
     })
 }
 
@@ -239,64 +254,6 @@ fn list(named: &[String]) -> anyhow::Result<Vec<String>> {
     Ok(pictures)
 }
 
-/// Where each picture is drawn to.
-struct Drawings {
-    targets: Vec<(PathBuf, Drawing)>,
-}
-
-impl Drawings {
-    fn new(out: &Path, pictures: &[String]) -> anyhow::Result<Self> {
-        if let Some(drawing) = drawing_by_name(out).filter(|_| !out.is_dir()) {
-            anyhow::ensure!(
-                pictures.len() == 1,
-                "--draw {} is one file, and there are {} pictures: name a folder",
-                out.display(),
-                pictures.len()
-            );
-            return Ok(Self {
-                targets: vec![(out.to_owned(), drawing)],
-            });
-        }
-        fs::create_dir_all(out)
-            .with_context(|| format!("cannot make the folder {}", out.display()))?;
-        let mut taken = HashSet::new();
-        let targets = pictures
-            .iter()
-            .map(|picture| (out.join(free_name(picture, &mut taken)), Drawing::Png))
-            .collect();
-        Ok(Self { targets })
-    }
-
-    fn target(&self, index: usize) -> (PathBuf, Drawing) {
-        self.targets[index].clone()
-    }
-}
-
-fn drawing_by_name(path: &Path) -> Option<Drawing> {
-    match path.extension()?.to_ascii_lowercase().to_str()? {
-        "png" => Some(Drawing::Png),
-        "jpg" | "jpeg" => Some(Drawing::Jpeg),
-        _ => None,
-    }
-}
-
-/// The picture's own name with `.png`, numbered where several have the same.
-fn free_name(picture: &str, taken: &mut HashSet<String>) -> String {
-    let path = picture.split(['?', '#']).next().unwrap_or(picture);
-    let stem = Path::new(path)
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .filter(|stem| stem != STANDARD_INPUT)
-        .unwrap_or_else(|| "picture".to_owned());
-    let mut name = format!("{stem}.png");
-    let mut number = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{stem}-{number}.png");
-        number += 1;
-    }
-    name
-}
-
 /// A bar where somebody watches and there is more than one thing to wait for.
 fn progress(pictures: usize) -> ProgressBar {
     let watched = pictures > 1 && io::stderr().is_terminal() && !io::stdout().is_terminal();
@@ -358,6 +315,9 @@ fn table(picture: &str, found: &Found) -> String {
     if let Some(path) = &found.drawn {
         let _ = writeln!(text, "  drawn: {}", path.display());
     }
+    if let Some(count) = found.cut_out {
+        let _ = writeln!(text, "  cut out: {count}");
+    }
     text
 }
 
@@ -385,26 +345,5 @@ mod tests {
                 .to_string()
                 .contains("no pictures")
         );
-    }
-
-    #[test]
-    fn drawings_of_pictures_of_one_name_do_not_overwrite_each_other() {
-        let mut taken = HashSet::new();
-        let names: Vec<_> = ["a/x.jpg", "b/x.png", "http://host/x.jpg?size=2", "-"]
-            .iter()
-            .map(|picture| free_name(picture, &mut taken))
-            .collect();
-        assert_eq!(names, ["x.png", "x-2.png", "x-3.png", "picture.png"]);
-    }
-
-    #[test]
-    fn one_file_takes_one_drawing() {
-        let pictures = ["a.jpg".to_owned(), "b.jpg".to_owned()];
-        let drawings = Drawings::new(Path::new("out.jpg"), &pictures[..1]).unwrap();
-        assert_eq!(
-            drawings.target(0),
-            (PathBuf::from("out.jpg"), Drawing::Jpeg)
-        );
-        assert!(Drawings::new(Path::new("out.jpg"), &pictures).is_err());
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(serve: &Serve) -> anyhow::Result<()> {
     }
     start::runtime(&serve.model)?.block_on(async {
         let segmenter = Arc::new(start::service(serve)?);
-        let starting = Starting::begin(&segmenter, &serve.model);
+        let starting = Starting::begin(&segmenter, serve);
         let router = http::router(&segmenter, serve);
         // Lambda counts what is done before the first event is asked for as the start.
         starting.finish(&segmenter).await?;

@@ -5,7 +5,9 @@
 //! answer. Errors are returned as they are and dressed in one place ([`crate::observe`]).
 
 mod body;
+pub(crate) mod compress;
 mod docs;
+pub(crate) mod form;
 mod linger;
 mod models;
 mod page;
@@ -33,7 +35,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     config,
-    dialects::{max, segmenter_web, torchserve},
+    dialects::{max, segmentation_api, segmenter_web, tensorflow_serving, torchserve},
     error::Error,
     observe::{Observer, Protocol, observe},
     service::{Segmenter, Ticket},
@@ -63,6 +65,8 @@ pub fn router(segmenter: &App, serve: &config::Serve) -> Router {
         .merge(segmenter_web::router(serve.page.samples()))
         .merge(torchserve::router())
         .merge(max::router(serve.dialects.image_size()))
+        .merge(segmentation_api::router())
+        .merge(tensorflow_serving::router())
         .split_for_parts();
     let routes = routes
         .merge(docs::router(api))
@@ -75,7 +79,7 @@ pub fn router(segmenter: &App, serve: &config::Serve) -> Router {
         .layer(CatchPanicLayer::custom(|_| caught()))
         .layer(middleware::from_fn_with_state(observer, observe))
         // Which leaves pictures as they are.
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compress::worth_it()))
         .with_state(Arc::clone(segmenter));
     if serve.listen.cors.is_empty() {
         routes

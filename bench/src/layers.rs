@@ -84,7 +84,7 @@ fn table(workload: &Workload, weights: &Path, picture: &Path, peak: f64) -> anyh
 
 fn runs(model: &dyn Model, device: &Device, picture: &Path) -> anyhow::Result<Vec<Vec<Span>>> {
     let bytes = fs::read(picture)?;
-    let input = model.preprocess(open(&bytes, &Default::default())?)?;
+    let input = model.preprocess(open(&bytes, &Default::default())?, &EVERYTHING)?;
     let mut runs = Vec::with_capacity(RUNS);
     for run in 0..=RUNS {
         rayon::scope(|_| model.forward(vec![(input.clone(), &EVERYTHING)]));

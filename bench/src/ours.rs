@@ -102,6 +102,8 @@ pub(crate) const EVERYTHING: Selection = Selection {
     max_detections: 100,
     classes: None,
     masks: true,
+    map_size: None,
+    scores: false,
 };
 
 /// Answers until there are no more lines.
@@ -127,7 +129,9 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
         let bytes = fs::read(&path).with_context(|| path.clone())?;
         let image = decode(&bytes, &options).with_context(|| path.clone())?;
         let mut watch = Watch::default();
-        let input = watch.time(Step::Preprocess, || model.preprocess((&image).into()))?;
+        let input = watch.time(Step::Preprocess, || {
+            model.preprocess((&image).into(), &EVERYTHING)
+        })?;
         let output = watch
             .time(Step::Forward, || {
                 // On a thread of the pool, as the server runs it.
@@ -236,6 +240,7 @@ mod tests {
                 height: 1,
                 classes: vec![7, 2, 7],
                 confidence: vec![1.0; 3],
+                scores: None,
             }),
         });
         assert_eq!(found.values().copied().collect::<Vec<_>>(), [2.0, 2.0]);

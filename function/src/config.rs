@@ -25,6 +25,9 @@ pub struct Serve {
     /// Which model.
     #[command(flatten)]
     pub model: Model,
+    /// Further models, which answer where a request names them, separated by commas
+    #[arg(long, env = "SEGMENTER_MORE_MODELS", value_name = "NAME", value_delimiter = ',', value_parser = parse_model, help_heading = "Model")]
+    pub more_models: Vec<&'static Entry>,
     /// What is answered by default.
     #[command(flatten)]
     pub prediction: Prediction,
@@ -336,6 +339,24 @@ pub enum DeviceError {
 }
 
 impl Serve {
+    /// All models to answer with, the default first. What is said of weights is said of that one.
+    pub fn models(&self) -> Vec<Model> {
+        let mut names: Vec<_> = self.model.entry().iter().map(|entry| entry.name).collect();
+        let mut models = vec![self.model.clone()];
+        for entry in &self.more_models {
+            if !names.contains(&entry.name) {
+                names.push(entry.name);
+                models.push(Model {
+                    entry: Some(entry),
+                    weights: None,
+                    sha256: None,
+                    ..self.model.clone()
+                });
+            }
+        }
+        models
+    }
+
     /// The store of uploads, `None` where they are not stored.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config,
+    encode::class_names,
     engine::{CpuPool, Engine, EngineError, Work},
     error::Error,
     fetch::Fetcher,
@@ -33,9 +34,10 @@ use crate::{
     readiness::Readiness,
 };
 
-/// A model, and all that stands between it and its callers.
+/// Models, and all that stands between them and their callers.
 pub struct Segmenter {
-    entry: &'static Entry,
+    /// The first answers where none is asked for.
+    models: Vec<Served>,
     defaults: config::Prediction,
     limits: config::Limits,
     threads: usize,
@@ -43,9 +45,17 @@ pub struct Segmenter {
     fetcher: Fetcher,
     places: Arc<Semaphore>,
     cpu: CpuPool,
-    loaded: OnceLock<Loaded>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+}
+
+/// A model that answers, once it is loaded.
+pub struct Served {
+    /// What it is.
+    pub entry: &'static Entry,
+    /// The lowest score that is answered by default.
+    pub threshold: f32,
+    loaded: OnceLock<Loaded>,
 }
 
 struct Loaded {
@@ -73,11 +83,15 @@ pub enum Source {
     Url(String),
     /// The encoded picture itself.
     Bytes(Bytes),
+    /// It is decoded already.
+    Image(Arc<Image>),
 }
 
 /// What a caller wants; what it leaves open is answered by default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wish {
+    /// The model's name.
+    pub model: Option<String>,
     /// The lowest score.
     pub threshold: Option<f32>,
     /// The most detections.
@@ -86,6 +100,23 @@ pub struct Wish {
     pub classes: Vec<String>,
     /// Whether outlines are wanted.
     pub masks: bool,
+    /// `[width, height]` of class maps, both at least 1.
+    pub map_size: Option<[u32; 2]>,
+    /// Whether class maps have the scores of all classes.
+    pub scores: bool,
+}
+
+/// A [`Wish`] as it is put to one of the models.
+pub struct Query<'a> {
+    model: &'a Served,
+    selection: Selection,
+}
+
+impl Query<'_> {
+    /// The most detections that are answered.
+    pub fn most(&self) -> usize {
+        self.selection.max_detections
+    }
 }
 
 /// What was found, and on what.
@@ -97,10 +128,17 @@ pub struct Answer {
     pub selection: Selection,
     /// What it found.
     pub prediction: Prediction,
-    /// The encoded picture, where it was to be [kept](Handling::keep).
-    pub(crate) picture: Option<Bytes>,
+    /// The picture, where it was to be [kept](Handling::keep).
+    pub(crate) picture: Option<Held>,
     /// The steps so far and the time that they took.
     pub timings: Vec<(Stage, Duration)>,
+}
+
+/// A picture that came.
+#[derive(Clone, Debug)]
+pub(crate) enum Held {
+    Encoded(Bytes),
+    Decoded(Arc<Image>),
 }
 
 /// How a picture is handled, beside what is looked for on it.
@@ -119,16 +157,36 @@ impl Handling {
         exif: Exif::Apply,
         keep: true,
     };
+
+    /// As clients expect it that know nothing of EXIF data.
+    pub const UNTURNED: Self = Self {
+        exif: Exif::Ignore,
+        keep: false,
+    };
 }
 
 impl Answer {
     /// The picture, which is decoded again: that costs such replies some milliseconds, and others nothing.
     pub fn image(&self, limits: config::PictureLimits) -> Result<Image, Error> {
-        let Some(picture) = &self.picture else {
-            tracing::error!("a reply needs a picture that was not kept");
-            return Err(Error::internal());
-        };
-        Ok(open(picture, limits, Exif::Apply)?.into_image()?)
+        match &self.picture {
+            Some(Held::Encoded(picture)) => Ok(open(picture, limits, Exif::Apply)?.into_image()?),
+            Some(Held::Decoded(picture)) => Ok(Image::clone(picture)),
+            None => {
+                tracing::error!("a reply needs a picture that was not kept");
+                Err(Error::internal())
+            }
+        }
+    }
+
+    /// The picture as it came.
+    pub fn encoded(&self) -> Result<Bytes, Error> {
+        match &self.picture {
+            Some(Held::Encoded(picture)) => Ok(picture.clone()),
+            Some(Held::Decoded(_)) | None => {
+                tracing::error!("a reply needs a picture as it came, which was not kept");
+                Err(Error::internal())
+            }
+        }
     }
 }
 
@@ -136,9 +194,12 @@ impl Answer {
 const STALLED: Duration = Duration::from_secs(60);
 
 impl Segmenter {
-    /// A server of this model, which is [installed](Self::install) later.
+    /// A server of these models, which are [installed](Self::install) later. The first answers where none is asked for.
+    ///
+    /// # Panics
+    /// If there are none.
     pub fn new(
-        entry: &'static Entry,
+        entries: &[&'static Entry],
         defaults: config::Prediction,
         limits: config::Limits,
         fetcher: Fetcher,
@@ -148,27 +209,38 @@ impl Segmenter {
         // Those that wait, and those that the device threads are busy with.
         let workers = limits.workers(threads);
         let places = limits.queue.saturating_add(workers);
-        for class in entry.classes.iter().filter(|class| !class.is_empty()) {
+        assert!(!entries.is_empty(), "a server without models");
+        for class in entries.iter().flat_map(|entry| class_names(entry)) {
             metrics.detections.with_label_values(&[class]);
         }
-        Self {
+        let models = entries.iter().map(|entry| Served {
             entry,
+            threshold: defaults.threshold.unwrap_or(entry.threshold),
+            loaded: OnceLock::new(),
+        });
+        Self {
+            models: models.collect(),
             defaults,
             threads,
             workers,
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             cpu: CpuPool::new(threads),
-            loaded: OnceLock::new(),
             metrics: Arc::new(metrics),
             readiness: Readiness::default(),
             limits,
         }
     }
 
-    /// Starts the device threads, runs the shapes that the model wants to be warm for, and answers
-    /// requests from then on. The second model installed is dropped.
-    pub async fn install(&self, model: Box<dyn Model>, device: &str) -> io::Result<()> {
+    /// Starts the device threads of one of the models, runs the shapes that it wants to be warm for, and answers
+    /// requests for it from then on. What is installed in the place of another is dropped.
+    pub async fn install(
+        &self,
+        entry: &'static Entry,
+        model: Box<dyn Model>,
+        device: &str,
+    ) -> io::Result<()> {
+        let served = self.model(entry.name).map_err(io::Error::other)?;
         let model: Arc<dyn Model> = Arc::from(model);
         let most_prepared = self.workers * model.preferred_batch() + self.threads;
         let prepared = Arc::new(Semaphore::new(most_prepared));
@@ -186,6 +258,8 @@ impl Segmenter {
             max_detections: self.defaults.max_detections,
             classes: None,
             masks: true,
+            map_size: None,
+            scores: false,
         };
         for [_, height, width] in model.warm_up_shapes() {
             engine
@@ -202,18 +276,43 @@ impl Segmenter {
             prepared,
             waiting: AtomicUsize::new(0),
         };
-        if self.loaded.set(loaded).is_ok() {
-            self.metrics.model_ready.set(1);
+        if served.loaded.set(loaded).is_ok() {
             let info = &self.metrics.device_info;
-            info.with_label_values(&[self.entry.name, device]).set(1);
+            info.with_label_values(&[entry.name, device]).set(1);
+            let ready = self.models.iter().all(Served::is_ready);
+            self.metrics.model_ready.set(ready.into());
         }
         Ok(())
+    }
+
+    /// The models that it answers with. The first answers where none is asked for, so there is one.
+    pub fn models(&self) -> &[Served] {
+        &self.models
+    }
+
+    /// The model that answers where none is asked for.
+    pub fn default_model(&self) -> &Served {
+        &self.models[0]
+    }
+
+    /// The model of this name.
+    pub fn model(&self, name: &str) -> Result<&Served, Error> {
+        let found = self.models.iter().find(|model| model.entry.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.models.iter().map(|model| model.entry.name).collect();
+            Error::NotFound(format!(
+                "there is no model {name:?} here, expected {}",
+                names.join(" or ")
+            ))
+        })
     }
 
     /// Takes a place for a request that just came, whose caller waits for `patience` at the most.
     pub fn admit(&self, patience: Option<Duration>) -> Result<Ticket, Error> {
         let arrived = Instant::now();
-        self.loaded().map_err(|error| self.refused(error))?;
+        for model in &self.models {
+            self.loaded(model).map_err(|error| self.refused(error))?;
+        }
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| self.refused(self.overloaded()))?;
@@ -225,7 +324,11 @@ impl Segmenter {
     }
 
     /// Completes a wish; an error names what of it cannot be.
-    pub fn select(&self, wish: &Wish) -> Result<Selection, Error> {
+    pub fn query(&self, wish: &Wish) -> Result<Query<'_>, Error> {
+        let model = match &wish.model {
+            Some(name) => self.model(name)?,
+            None => self.default_model(),
+        };
         let threshold = match wish.threshold {
             Some(score) if !(0.0..=1.0).contains(&score) => {
                 return Err(Error::BadInput(format!(
@@ -233,7 +336,7 @@ impl Segmenter {
                 )));
             }
             Some(score) => score,
-            None => self.defaults.threshold.unwrap_or(self.entry.threshold),
+            None => model.threshold,
         };
         let most = self.defaults.max_detections;
         let max_detections = wish.max_detections.unwrap_or(most);
@@ -246,14 +349,17 @@ impl Segmenter {
             [] => &self.defaults.classes,
             classes => classes,
         };
-        let classes = classes.iter().map(|name| self.class(name));
+        let classes = classes.iter().map(|name| class(model.entry, name));
         let classes = classes.collect::<Result<Vec<_>, _>>()?;
-        Ok(Selection {
+        let selection = Selection {
             threshold,
             max_detections,
             classes: (!classes.is_empty()).then_some(classes),
             masks: wish.masks,
-        })
+            map_size: wish.map_size,
+            scores: wish.scores,
+        };
+        Ok(Query { model, selection })
     }
 
     /// Finds what is on the picture.
@@ -261,12 +367,12 @@ impl Segmenter {
         &self,
         ticket: &Ticket,
         source: Source,
-        selection: Selection,
+        query: Query<'_>,
         handling: Handling,
     ) -> Result<Answer, Error> {
         tokio::time::timeout_at(
             ticket.deadline.into(),
-            self.steps(ticket, source, selection, handling),
+            self.steps(ticket, source, query, handling),
         )
         .await
         .unwrap_or_else(|_| Err(self.too_late()))
@@ -304,25 +410,15 @@ impl Segmenter {
     /// Finishes what was accepted and ends the device threads.
     pub fn close(&self) {
         self.metrics.model_ready.set(0);
-        if let Some(loaded) = self.loaded.get() {
+        for loaded in self.all_loaded() {
             loaded.engine.close();
         }
     }
 
     /// For how long the device threads have been stuck, if they are.
     pub fn stalled(&self) -> Option<Duration> {
-        let stalled_for = self.loaded.get()?.engine.stalled_for();
-        (stalled_for > STALLED).then_some(stalled_for)
-    }
-
-    /// The model that answers.
-    pub fn entry(&self) -> &'static Entry {
-        self.entry
-    }
-
-    /// The lowest score that is answered by default.
-    pub fn threshold(&self) -> f32 {
-        self.defaults.threshold.unwrap_or(self.entry.threshold)
+        let stalled_for = self.all_loaded().map(|loaded| loaded.engine.stalled_for());
+        stalled_for.max().filter(|stalled| *stalled > STALLED)
     }
 
     /// What is refused.
@@ -332,11 +428,11 @@ impl Segmenter {
 
     /// What it has been doing.
     pub fn metrics(&self) -> &Metrics {
-        if let Some(loaded) = self.loaded.get() {
-            let depth = loaded.engine.depth() + loaded.waiting.load(Ordering::Relaxed);
-            let depth = i64::try_from(depth).unwrap_or(i64::MAX);
-            self.metrics.queue_depth.set(depth);
-        }
+        let depths = self
+            .all_loaded()
+            .map(|loaded| loaded.engine.depth() + loaded.waiting.load(Ordering::Relaxed));
+        let depth = i64::try_from(depths.sum::<usize>()).unwrap_or(i64::MAX);
+        self.metrics.queue_depth.set(depth);
         &self.metrics
     }
 
@@ -349,7 +445,7 @@ impl Segmenter {
         &self,
         ticket: &Ticket,
         source: Source,
-        selection: Selection,
+        Query { model, selection }: Query<'_>,
         Handling { exif, keep }: Handling,
     ) -> Result<Answer, Error> {
         let mut timings = Vec::with_capacity(Stage::COUNT);
@@ -357,16 +453,17 @@ impl Segmenter {
             self.metrics.stage(stage, took);
             timings.push((stage, took));
         };
-        let loaded = self.loaded()?;
+        let loaded = self.loaded(model)?;
         let picture = match source {
-            Source::Bytes(bytes) => bytes,
+            Source::Bytes(bytes) => Held::Encoded(bytes),
+            Source::Image(image) => Held::Decoded(image),
             Source::Url(url) => {
                 let started = Instant::now();
                 let fetched = self.fetcher.fetch(&url).await.map_err(Error::from);
                 note(Stage::Fetch, started.elapsed());
                 let outcome = fetched.as_ref().map_or_else(Error::code, |_| "ok");
                 self.metrics.fetched.with_label_values(&[outcome]).inc();
-                fetched?
+                Held::Encoded(fetched?)
             }
         };
 
@@ -379,9 +476,9 @@ impl Segmenter {
         let waited = started.elapsed();
         let kept = keep.then(|| picture.clone());
         let prepared = {
-            let model = Arc::clone(&loaded.model);
+            let (model, selection) = (Arc::clone(&loaded.model), selection.clone());
             let limits = self.limits.picture;
-            self.cpu(move || prepare(&*model, &picture, limits, exif))
+            self.cpu(move || prepare(&*model, &picture, limits, exif, &selection))
                 .await??
         };
         note(Stage::Decode, prepared.decoded);
@@ -414,7 +511,7 @@ impl Segmenter {
         };
         note(Stage::Postprocess, took);
         Ok(Answer {
-            entry: self.entry,
+            entry: model.entry,
             selection,
             prediction,
             picture: kept,
@@ -422,33 +519,16 @@ impl Segmenter {
         })
     }
 
-    fn loaded(&self) -> Result<&Loaded, Error> {
-        self.loaded.get().ok_or_else(|| {
+    /// Of the models that are.
+    fn all_loaded(&self) -> impl Iterator<Item = &Loaded> {
+        self.models.iter().filter_map(|model| model.loaded.get())
+    }
+
+    fn loaded<'a>(&self, model: &'a Served) -> Result<&'a Loaded, Error> {
+        model.loaded.get().ok_or_else(|| {
             let pending = self.readiness.pending().join(", ");
             Error::NotReady(format!("the server is not ready yet, pending: {pending}"))
         })
-    }
-
-    /// The id of a class by its name.
-    fn class(&self, name: &str) -> Result<u32, Error> {
-        let classes = self.entry.classes;
-        if let Some(id) = classes.iter().position(|class| *class == name)
-            && !name.is_empty()
-        {
-            return Ok(u32::try_from(id).unwrap_or(u32::MAX));
-        }
-        let mut near: Vec<_> = classes
-            .iter()
-            .filter(|class| !class.is_empty())
-            .map(|class| (strsim::jaro_winkler(class, name), *class))
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let near: Vec<_> = near.iter().take(3).map(|(_, class)| *class).collect();
-        Err(Error::BadInput(format!(
-            "classes names {name:?}, which {} does not know; the nearest are {}",
-            self.entry.name,
-            near.join(", ")
-        )))
     }
 
     fn count(&self, answer: &Answer) {
@@ -469,17 +549,16 @@ impl Segmenter {
     }
 
     fn overloaded(&self) -> Error {
-        let wait = self.loaded.get().map(|loaded| {
-            loaded
-                .engine
-                .expected_wait(loaded.waiting.load(Ordering::Relaxed))
+        let waits = self.all_loaded().map(|loaded| {
+            let waiting = loaded.waiting.load(Ordering::Relaxed);
+            loaded.engine.expected_wait(waiting)
         });
         Error::Overloaded {
             message: format!(
                 "{} requests are waiting already (--queue)",
                 self.limits.queue
             ),
-            retry_after: wait.unwrap_or_default().max(Duration::from_secs(1)),
+            retry_after: waits.fold(Duration::from_secs(1), Duration::max),
         }
     }
 
@@ -490,6 +569,31 @@ impl Segmenter {
             humantime::format_duration(self.limits.deadline)
         ))
     }
+}
+
+impl Served {
+    /// Whether it is loaded and warm.
+    pub fn is_ready(&self) -> bool {
+        self.loaded.get().is_some()
+    }
+}
+
+/// The id of a class by its name.
+fn class(entry: &'static Entry, name: &str) -> Result<u32, Error> {
+    let known = |class: &&str| *class == name && !name.is_empty();
+    if let Some(id) = entry.classes.iter().position(known) {
+        return Ok(u32::try_from(id).unwrap_or(u32::MAX));
+    }
+    let mut near: Vec<_> = class_names(entry)
+        .map(|class| (strsim::jaro_winkler(class, name), class))
+        .collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<_> = near.iter().take(3).map(|(_, class)| *class).collect();
+    Err(Error::BadInput(format!(
+        "classes names {name:?}, which {} does not know; the nearest are {}",
+        entry.name,
+        near.join(", ")
+    )))
 }
 
 /// Longer than any network takes for one picture on any processor.
@@ -508,16 +612,23 @@ struct Prepared {
 /// never in memory as a whole.
 fn prepare(
     model: &dyn Model,
-    picture: &[u8],
+    picture: &Held,
     limits: config::PictureLimits,
     exif: Exif,
+    selection: &Selection,
 ) -> Result<Prepared, Error> {
     let started = Instant::now();
     let decoding = Cell::new(Duration::ZERO);
-    let picture = open(picture, limits, exif)?.timed(&decoding);
+    let picture = match picture {
+        Held::Encoded(picture) => open(picture, limits, exif)?.timed(&decoding),
+        Held::Decoded(image) => {
+            decode_limits(limits).check(image.width(), image.height())?;
+            Picture::from(&**image)
+        }
+    };
     let opened = started.elapsed();
     let size = [picture.width(), picture.height()];
-    let input = model.preprocess(picture)?;
+    let input = model.preprocess(picture, selection)?;
     let decoded = opened + decoding.get();
     Ok(Prepared {
         input,
@@ -529,14 +640,15 @@ fn prepare(
 
 /// Opens a picture within the limits.
 fn open(picture: &[u8], limits: config::PictureLimits, exif: Exif) -> Result<Picture<'_>, Error> {
-    let options = decode::Options {
-        limits: decode::Limits {
-            max_pixels: limits.max_pixels,
-            max_side: limits.max_side,
-        },
-        exif,
-    };
-    decode::open(picture, &options).map_err(Error::from)
+    let limits = decode_limits(limits);
+    decode::open(picture, &decode::Options { limits, exif }).map_err(Error::from)
+}
+
+fn decode_limits(limits: config::PictureLimits) -> decode::Limits {
+    decode::Limits {
+        max_pixels: limits.max_pixels,
+        max_side: limits.max_side,
+    }
 }
 
 /// What the device threads run.

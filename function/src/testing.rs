@@ -61,7 +61,7 @@ impl StandIn {
 struct Gated(Arc<StandIn>);
 
 impl Model for Gated {
-    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+    fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
         let width = picture.width() as f32;
         picture.into_image()?;
         Ok(Input::uniform([width; 4], [1, 1]))
@@ -178,7 +178,7 @@ impl Servers {
         let flags = [ours, flags].concat();
         let Arguments { serve } = Arguments::parse_from(flags);
         let segmenter = Arc::new(Segmenter::new(
-            entry(),
+            &[entry()],
             serve.prediction.clone(),
             serve.limits.clone(),
             serve.fetcher(),
@@ -221,7 +221,7 @@ impl Servers {
 
     pub(crate) async fn install(&self) {
         let model = Box::new(Gated(Arc::clone(&self.model)));
-        self.segmenter.install(model, "cpu").await.unwrap();
+        self.segmenter.install(entry(), model, "cpu").await.unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -263,7 +263,8 @@ impl Limits {
         self.max_pixels.saturating_mul(4)
     }
 
-    fn check(&self, width: u32, height: u32) -> Result<(), DecodeError> {
+    /// Whether a picture of this size may be.
+    pub fn check(&self, width: u32, height: u32) -> Result<(), DecodeError> {
         let limit = self.max_side;
         if width.max(height) > limit {
             return Err(DecodeError::Side {

@@ -98,7 +98,7 @@ fn renumber(taps: &mut [Tap]) -> Vec<usize> {
 }
 
 /// The two inputs that make one output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tap {
     /// The first input.
     pub low: usize,

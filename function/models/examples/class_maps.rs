@@ -40,12 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         max_detections: 0,
         classes: None,
         masks: false,
+        map_size: None,
+        scores: false,
     };
     for path in arguments {
         let bytes = fs::read(&path)?;
         let picture = open(&bytes, &options)?;
         let size = [picture.width(), picture.height()];
-        let input = model.preprocess(picture)?;
+        let input = model.preprocess(picture, &selection)?;
         let outputs = model.forward(vec![(input, &selection)]);
         for output in outputs {
             let prediction = model.postprocess(output, size, &selection);

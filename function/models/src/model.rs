@@ -41,14 +41,16 @@ pub fn load(
 pub trait Model: Send + Sync {
     /// Turns the picture into the network's input: resized, normalised, in the network's layout. Its pixels are
     /// decoded on the way, and an error is one of theirs; of an [`Image`](segmenter_imaging::Image) there is none.
-    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError>;
+    fn preprocess(&self, picture: Picture<'_>, selection: &Selection)
+    -> Result<Input, DecodeError>;
 
     /// Runs the network on a batch of inputs of one [`shape`](Input::shape), each with what is wanted
     /// of it, and answers one [`Output`] for each, in order. Large inputs that nobody else has are freed as soon as
     /// the first layer has read them.
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output>;
 
-    /// Turns one output into findings on the picture that was `picture_size` (`[width, height]`).
+    /// Turns one output into findings on the picture that was `picture_size` (`[width, height]`), of which the same
+    /// was wanted in the other two steps.
     fn postprocess(
         &self,
         output: Output,

@@ -2,8 +2,11 @@
 
 use segmenter_imaging::rle::Rle;
 
+use crate::semantic::Scores;
+
 /// Which findings a caller wants. Only what is asked for is computed: without `masks` no mask head
-/// runs, and masks are made only for the detections that are returned.
+/// runs, and masks are made only for the detections that are returned. What does not go with a model's task is not
+/// looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     /// Detections with a lower score are left out; 0..=1.
@@ -14,6 +17,11 @@ pub struct Selection {
     pub classes: Option<Vec<u32>>,
     /// Whether detections carry their masks.
     pub masks: bool,
+    /// `[width, height]` of class maps, and of the picture as networks see it that take any size; `None` for what the
+    /// model was trained with. Both at least 1.
+    pub map_size: Option<[u32; 2]>,
+    /// Whether class maps carry the [`Scores`] of all classes.
+    pub scores: bool,
 }
 
 impl Selection {
@@ -58,7 +66,7 @@ pub struct Detection {
     pub mask: Option<Rle>,
 }
 
-/// The most probable class of every pixel, at the resolution the network saw.
+/// The most probable class of every pixel, at the resolution the network saw or that was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassMap {
     /// Columns.
@@ -69,4 +77,6 @@ pub struct ClassMap {
     pub classes: Vec<u8>,
     /// The softmax probability of that class, `[height, width]`, 0..=1.
     pub confidence: Vec<f32>,
+    /// Those of all classes, where asked for.
+    pub scores: Option<Scores>,
 }

@@ -31,7 +31,7 @@ fn read_picture(path: &Path) -> Image {
 }
 
 fn forward(model: &dyn Model, image: &Image, selection: &Selection) -> Output {
-    let input = model.preprocess(image.into()).unwrap();
+    let input = model.preprocess(image.into(), &EVERYTHING).unwrap();
     model.forward(vec![(input, selection)]).remove(0)
 }
 
@@ -48,6 +48,8 @@ const EVERYTHING: Selection = Selection {
     max_detections: usize::MAX,
     classes: None,
     masks: false,
+    map_size: None,
+    scores: false,
 };
 
 /// The same samples give the same detections, up to rounding at the edge of a threshold.

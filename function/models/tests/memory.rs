@@ -20,6 +20,8 @@ const EVERYTHING: Selection = Selection {
     max_detections: 100,
     classes: None,
     masks: true,
+    map_size: None,
+    scores: false,
 };
 
 /// Bytes of the greatest piece. The masks of a hundred findings are 300 KB and are gathered in a list that grows. The
@@ -59,7 +61,7 @@ fn check(test: &str, device: &Device) {
     }
     let model = load(entry, &weights, device).unwrap();
     let image = decode(&std::fs::read(picture).unwrap(), &Options::default()).unwrap();
-    let input = model.preprocess((&image).into()).unwrap();
+    let input = model.preprocess((&image).into(), &EVERYTHING).unwrap();
     on_this_thread(|| {
         let run = || {
             let batch = vec![(input.clone(), &EVERYTHING)];

@@ -117,14 +117,9 @@ async fn call(segmenter: &Segmenter, picture: Bytes, masks: bool) -> anyhow::Res
         ..Wish::default()
     };
     let ticket = segmenter.admit(None)?;
-    let selection = segmenter.select(&wish)?;
+    let query = segmenter.query(&wish)?;
     segmenter
-        .predict(
-            &ticket,
-            Source::Bytes(picture),
-            selection,
-            Handling::default(),
-        )
+        .predict(&ticket, Source::Bytes(picture), query, Handling::default())
         .await?;
     Ok(Outcome::Answered)
 }

@@ -65,14 +65,9 @@ pub(super) fn run(check: &Check) -> anyhow::Result<()> {
         };
         let started = Instant::now();
         let ticket = segmenter.admit(None)?;
-        let selection = segmenter.select(&wish)?;
+        let query = segmenter.query(&wish)?;
         segmenter
-            .predict(
-                &ticket,
-                Source::Bytes(picture),
-                selection,
-                Handling::default(),
-            )
+            .predict(&ticket, Source::Bytes(picture), query, Handling::default())
             .await?;
         line(
             "prediction",

@@ -33,7 +33,7 @@ pub(super) fn run(serve: &Serve) -> anyhow::Result<()> {
     start::runtime(&serve.model)?.block_on(async {
         let segmenter = Arc::new(start::service(serve)?);
         let bucket = start::bucket(serve)?;
-        let starting = Starting::begin(&segmenter, &serve.model);
+        let starting = Starting::begin(&segmenter, serve);
         let router = http::router(&segmenter, serve, bucket);
         // Lambda counts what is done before the first event is asked for as the start.
         starting.finish(&segmenter).await?;

@@ -41,14 +41,14 @@ pub(super) async fn segmenter(
         .entry()
         .context("this build has no models in its catalogue")?;
     let segmenter = Segmenter::new(
-        entry,
+        &[entry],
         prediction,
         limits,
         fetcher(picture),
         model.threads(),
         Metrics::new()?,
     );
-    segmenter.install(loaded, "cpu").await?;
+    segmenter.install(entry, loaded, "cpu").await?;
     Ok(segmenter)
 }
 

@@ -45,7 +45,7 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     let segmenter = Arc::new(start::service(&serve)?);
     let bucket = start::bucket(&serve)?;
     // What takes longest begins first; all else is made meanwhile.
-    let starting = Starting::begin(&segmenter, &serve.model);
+    let starting = Starting::begin(&segmenter, &serve);
     let listeners = (
         listen::bind(serve.listen.http).await?,
         listen::bind(serve.listen.grpc).await?,

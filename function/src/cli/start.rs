@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use segmenter_models::{Model, Precision};
+use segmenter_models::{Model, Precision, catalogue::Entry};
 use tokio::{runtime, sync::oneshot, task::JoinHandle};
 
 use super::{BadConfiguration, pull};
@@ -31,14 +31,16 @@ pub(super) fn runtime(model: &config::Model) -> anyhow::Result<runtime::Runtime>
 
 /// The service, with everything but its model.
 pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
-    let entry = serve
-        .model
-        .entry()
-        .context("this build has no models in its catalogue")?;
-    super::device(&serve.model)?;
+    let models = serve.models();
+    let mut entries = Vec::with_capacity(models.len());
+    for model in &models {
+        super::device(model)?;
+        let entry = model.entry();
+        entries.push(entry.context("this build has no models in its catalogue")?);
+    }
     let metrics = Metrics::new()?.with_process()?;
     let segmenter = Segmenter::new(
-        entry,
+        &entries,
         serve.prediction.clone(),
         serve.limits.clone(),
         serve.fetcher(),
@@ -46,9 +48,15 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
         metrics,
     );
     // What is answered by default depends on the model: a class that it does not know, for one.
-    segmenter
-        .select(&Wish::default())
-        .map_err(|error| BadConfiguration(error.to_string()))?;
+    for entry in entries {
+        let wish = Wish {
+            model: Some(entry.name.to_owned()),
+            ..Wish::default()
+        };
+        segmenter
+            .query(&wish)
+            .map_err(|error| BadConfiguration(error.to_string()))?;
+    }
     Ok(segmenter)
 }
 
@@ -59,45 +67,57 @@ pub(super) fn bucket(serve: &Serve) -> Result<Option<Bucket>, BadConfiguration> 
     Ok(bucket.inspect(Bucket::tidy))
 }
 
-/// A model that is being loaded.
+/// Models that are being loaded.
 pub(super) struct Starting {
-    loading: JoinHandle<anyhow::Result<Loaded>>,
+    loading: Vec<JoinHandle<anyhow::Result<Loaded>>>,
     model: Latch,
     warm_up: Latch,
 }
 
 /// A model, what it calculates with, and how long it took to find, to verify and to load.
 struct Loaded {
+    entry: &'static Entry,
     model: Box<dyn Model>,
     precision: Precision,
     took: Duration,
 }
 
 impl Starting {
-    /// Begins to load the model that is to be installed in `segmenter`, which is not ready until then.
-    pub(super) fn begin(segmenter: &Segmenter, model: &config::Model) -> Self {
+    /// Begins to load the models that are to be installed in `segmenter`, which is not ready until then.
+    pub(super) fn begin(segmenter: &Segmenter, serve: &Serve) -> Self {
         let readiness = segmenter.readiness();
         Self {
             model: readiness.latch("model"),
             warm_up: readiness.latch("warm-up"),
-            loading: tokio::spawn(load(model.clone())),
+            loading: serve
+                .models()
+                .into_iter()
+                .map(load)
+                .map(tokio::spawn)
+                .collect(),
         }
     }
 
-    /// Installs it.
+    /// Installs them.
     pub(super) async fn finish(self, segmenter: &Segmenter) -> anyhow::Result<()> {
-        let loaded = self.loading.await.context("loading the model failed")??;
+        let mut models = Vec::with_capacity(self.loading.len());
+        for loading in self.loading {
+            models.push(loading.await.context("loading the model failed")??);
+        }
         self.model.release();
-        let started = Instant::now();
-        segmenter.install(loaded.model, "cpu").await?;
+        for loaded in models {
+            let started = Instant::now();
+            let (entry, precision) = (loaded.entry, loaded.precision);
+            segmenter.install(entry, loaded.model, "cpu").await?;
+            tracing::info!(
+                model = entry.name,
+                %precision,
+                load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
+                warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
+                "the model is loaded and warm"
+            );
+        }
         self.warm_up.release();
-        tracing::info!(
-            model = segmenter.entry().name,
-            precision = %loaded.precision,
-            load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
-            warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
-            "the model is loaded and warm"
-        );
         Ok(())
     }
 }
@@ -105,6 +125,9 @@ impl Starting {
 /// Finds the model's weights and loads them on a thread of its own, so that probes are answered meanwhile.
 async fn load(model: config::Model) -> anyhow::Result<Loaded> {
     let started = Instant::now();
+    let entry = model
+        .entry()
+        .context("this build has no models in its catalogue")?;
     let path = pull::locate(&model).await?;
     let precision = super::device(&model)?.precision();
     let (send, loaded) = oneshot::channel();
@@ -116,6 +139,7 @@ async fn load(model: config::Model) -> anyhow::Result<Loaded> {
         })?;
     let model = loaded.await.context("loading the model failed")??;
     Ok(Loaded {
+        entry,
         model,
         precision,
         took: started.elapsed(),

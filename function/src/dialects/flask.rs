@@ -1,8 +1,8 @@
 //! What Flask answers by itself, for dialects of applications that were written with it.
 
 use axum::{
-    http::{HeaderValue, Method, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, Response},
     routing::MethodRouter,
 };
 
@@ -19,20 +19,14 @@ pub(super) fn page(status: StatusCode, error: Error) -> Response {
     in_other_words(error, (status, Html(page)))
 }
 
-/// Adds OPTIONS, and a `reply` for all verbs but those in `allow`.
+/// [Adds](super::only) OPTIONS, and a `reply` for all verbs but those in `allow`.
 pub(super) fn only(
     allow: &'static str,
     reply: fn(StatusCode, Error) -> Response,
     routes: MethodRouter<App>,
 ) -> MethodRouter<App> {
-    let allow = [(header::ALLOW, HeaderValue::from_static(allow))];
-    let options = allow.clone();
-    routes
-        .options(move || async move { options })
-        .fallback(move |method: Method| async move {
-            let error = Error::MethodNotAllowed(format!("{method} does nothing here"));
-            (allow, reply(StatusCode::METHOD_NOT_ALLOWED, error)).into_response()
-        })
+    let options = [(header::ALLOW, HeaderValue::from_static(allow))];
+    super::only(allow, reply, routes.options(move || async move { options }))
 }
 
 /// Messages repeat what a caller sent.

@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use segmenter_imaging::decode::Exif;
 use segmenter_models::{classes::VOC, semantic::InputRule};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -20,7 +19,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::flask;
+use super::{flask, of_pixels};
 use crate::{
     encode,
     error::Error,
@@ -41,11 +40,6 @@ pub fn router(image_size: u32) -> OpenApiRouter<App> {
 
 #[derive(Clone, Copy)]
 struct ImageSize(u32);
-
-const UNTURNED: Handling = Handling {
-    exif: Exif::Ignore,
-    keep: false,
-};
 
 /// What is seen where.
 #[derive(Serialize, ToSchema)]
@@ -91,11 +85,12 @@ async fn predict(
     let sent = picture::read(&app, &ticket, request, &["image"]);
     let sent = sent.await.map_err(Refusal::of_the_form)?;
     let wish = Wish {
+        model: Some(of_pixels(&app).entry.name.to_owned()),
         masks: true,
         ..Wish::default()
     };
-    let selection = app.select(&wish).map_err(Refusal::Other)?;
-    let answer = app.predict(&ticket, sent.source, selection, UNTURNED);
+    let query = app.query(&wish).map_err(Refusal::Other)?;
+    let answer = app.predict(&ticket, sent.source, query, Handling::UNTURNED);
     let answer = answer.await.map_err(Refusal::of_the_picture)?;
     let encoded = app.encode(answer, move |answer| {
         let rule = InputRule::Stretched { longer_side };

@@ -7,6 +7,43 @@
 
 mod flask;
 pub mod max;
+pub mod segmentation_api;
 pub mod segmenter_web;
+pub mod tensorflow_serving;
 pub mod torchserve;
 pub mod wowboard;
+
+use axum::{
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use segmenter_models::catalogue::Task;
+
+use crate::{
+    error::Error,
+    http::App,
+    service::{Segmenter, Served},
+};
+
+/// Adds a `reply` for all verbs but those in `allow`, which `routes` answers.
+fn only(
+    allow: &'static str,
+    reply: fn(StatusCode, Error) -> Response,
+    routes: MethodRouter<App>,
+) -> MethodRouter<App> {
+    let allow = [(header::ALLOW, HeaderValue::from_static(allow))];
+    routes.fallback(move |method: Method| async move {
+        let error = Error::MethodNotAllowed(format!("{method} does nothing here"));
+        (allow, reply(StatusCode::METHOD_NOT_ALLOWED, error)).into_response()
+    })
+}
+
+/// The model for clients that expect a class for every pixel: the first that answers that, else the default one, whose
+/// masks make a class map, too.
+fn of_pixels(segmenter: &Segmenter) -> &Served {
+    let mut models = segmenter.models().iter();
+    models
+        .find(|model| model.entry.task == Task::SemanticSegmentation)
+        .unwrap_or_else(|| segmenter.default_model())
+}

@@ -19,7 +19,7 @@ use utoipa_axum::{
     routes,
 };
 
-use super::flask;
+use super::{flask, of_pixels};
 use crate::{
     encode,
     error::Error,
@@ -81,13 +81,12 @@ async fn run_model(
 ) -> Result<Html<String>, Refusal> {
     let ticket = ticket?;
     let source = read(&app, &ticket, request).await?;
-    let selection = app.select(&Wish {
+    let query = app.query(&Wish {
+        model: Some(of_pixels(&app).entry.name.to_owned()),
         masks: true,
         ..Wish::default()
     })?;
-    let answer = app
-        .predict(&ticket, source, selection, Handling::KEPT)
-        .await?;
+    let answer = app.predict(&ticket, source, query, Handling::KEPT).await?;
     let limits = app.limits().picture;
     let (uri, _) = app
         .encode(answer, move |answer| {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::of_pixels;
 use crate::{
     encode,
     error::Error,
@@ -39,7 +40,7 @@ type Points = Vec<Vec<[f32; 2]>>;
 
 /// The class of 224 x 224 points of a picture
 ///
-/// The model is the server's own, also by the name `deeplabv3_resnet_101`. The picture is sent as it is, in base64, or
+/// The model is one of the server's, also by the name `deeplabv3_resnet_101`. The picture is sent as it is, in base64, or
 /// in the field `data` or `body` of a form. The reply is `[224][224][2]`: rows of points, each with the number of its
 /// class, 0 where there is nothing, and how certain that is.
 #[utoipa::path(
@@ -63,22 +64,25 @@ async fn predictions(
 ) -> Result<Json<Points>, Refusal> {
     // What is no text is no model's name.
     let model = model.map_or_else(|_| "?".to_owned(), |Path(model)| model);
-    if ![SEGMENTER_WEB, app.entry().name].contains(&&*model) {
-        let error = Error::NotFound(format!("Model not found: {model}"));
-        return Err(Refusal(error));
-    }
+    let served = match &*model {
+        SEGMENTER_WEB => of_pixels(&app),
+        name => app
+            .model(name)
+            .map_err(|_| Error::NotFound(format!("Model not found: {model}")))?,
+    };
     let ticket = ticket?;
     let sent = picture::read(&app, &ticket, request, &["data", "body"]).await?;
     let source = match sent.source {
         Source::Bytes(bytes) => Source::Bytes(app.cpu(move || from_text(bytes)).await?),
-        url @ Source::Url(_) => url,
+        other => other,
     };
-    let selection = app.select(&Wish {
+    let query = app.query(&Wish {
+        model: Some(served.entry.name.to_owned()),
         masks: true,
         ..Wish::default()
     })?;
     let answer = app
-        .predict(&ticket, source, selection, Handling::default())
+        .predict(&ticket, source, query, Handling::default())
         .await?;
     let (points, _) = app
         .encode(answer, |answer| {

@@ -110,12 +110,12 @@ async fn upload(
         threshold: Some(CERTAIN as f32),
         ..Wish::default()
     };
-    let selection = app.select(&wish).map_err(Refusal::Request)?;
+    let query = app.query(&wish).map_err(Refusal::Request)?;
     let handling = Handling {
         keep: bucket.is_some(),
         ..Handling::default()
     };
-    let answer = app.predict(&ticket, sent.source, selection, handling);
+    let answer = app.predict(&ticket, sent.source, query, handling);
     let answer = answer.await.map_err(Refusal::Picture)?;
     let task_id = Uuid::new_v4().to_string();
     let objects = match bucket {
@@ -149,8 +149,7 @@ async fn store(
     let encoded = app.encode(answer, move |answer| {
         let found = certain(answer);
         let objects = Objects::of(answer, &found);
-        let picture = answer.picture.clone().ok_or_else(Error::internal)?;
-        Ok((objects, found, answer.image(limits)?, picture))
+        Ok((objects, found, answer.image(limits)?, answer.encoded()?))
     });
     let ((mut objects, found, image, picture), _) = encoded.await.map_err(Refusal::Picture)?;
 
@@ -305,6 +304,8 @@ mod tests {
                 max_detections: 10,
                 classes: None,
                 masks: false,
+                map_size: None,
+                scores: false,
             },
             prediction: Prediction {
                 width: 10,

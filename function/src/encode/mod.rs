@@ -42,6 +42,13 @@ pub fn detections(answer: &Answer) -> Cow<'_, [Detection]> {
     }
 }
 
+/// A box as `[ymin, xmin, ymax, xmax]` in parts of the picture's sides.
+pub fn normalised(answer: &Answer, [x0, y0, x1, y1]: [f32; 4]) -> [f32; 4] {
+    let [width, height] =
+        [answer.prediction.width, answer.prediction.height].map(|side| side as f32);
+    [y0 / height, x0 / width, y1 / height, x1 / width]
+}
+
 /// The name of a class.
 pub fn label(entry: &'static Entry, class: u32) -> &'static str {
     entry.classes.get(class as usize).copied().unwrap_or("")

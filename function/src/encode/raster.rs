@@ -121,6 +121,8 @@ mod tests {
                 max_detections: 10,
                 classes: None,
                 masks: true,
+                map_size: None,
+                scores: false,
             },
             prediction: Prediction {
                 width: 4,

@@ -35,9 +35,9 @@ impl InstanceDetector for Detector {
         let ticket = ticket(request.extensions())?;
         let source = Source::Url(request.into_inner().url);
         let answer = async {
-            let selection = self.segmenter.select(&Wish::default())?;
+            let query = self.segmenter.query(&Wish::default())?;
             self.segmenter
-                .predict(&ticket, source, selection, Handling::default())
+                .predict(&ticket, source, query, Handling::default())
                 .await
         };
         let answer = answer.await.map_err(|error| status(&error))?;

@@ -45,15 +45,17 @@ impl Service for Full {
         let answer = async {
             let masks = mask_format(request.masks)?;
             let source = source(request.source)?;
-            let selection = self.segmenter.select(&Wish {
+            let query = self.segmenter.query(&Wish {
+                model: Some(request.model).filter(|name| !name.is_empty()),
                 threshold: request.threshold,
                 max_detections: request.max_detections.map(|most| most as usize),
                 classes: request.classes,
                 masks: masks != encode::MaskFormat::None,
+                ..Wish::default()
             })?;
             let answer = self
                 .segmenter
-                .predict(&ticket, source, selection, Handling::default())
+                .predict(&ticket, source, query, Handling::default())
                 .await?;
             let (reply, _) = self
                 .segmenter
@@ -68,16 +70,19 @@ impl Service for Full {
     }
 
     async fn models(&self, _: Request<ModelsRequest>) -> Result<Response<ModelsReply>, Status> {
-        let entry = self.segmenter.entry();
-        Ok(Response::new(ModelsReply {
-            models: vec![ModelInfo {
+        let models = self.segmenter.models().iter().map(|model| {
+            let entry = model.entry;
+            ModelInfo {
                 name: entry.name.to_owned(),
                 task: task_name(entry.task).to_owned(),
                 summary: entry.summary.to_owned(),
                 classes: class_names(entry).map(str::to_owned).collect(),
-                threshold: self.segmenter.threshold(),
+                threshold: model.threshold,
                 licence: entry.weights.licence.to_owned(),
-            }],
+            }
+        });
+        Ok(Response::new(ModelsReply {
+            models: models.collect(),
         }))
     }
 }

@@ -5,7 +5,9 @@
 //! answer. Errors are returned as they are and dressed in one place ([`crate::observe`]).
 
 mod body;
+pub(crate) mod compress;
 mod docs;
+pub(crate) mod form;
 mod linger;
 mod models;
 mod page;
@@ -34,7 +36,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     bucket::Bucket,
     config,
-    dialects::{max, segmenter_web, torchserve, wowboard},
+    dialects::{max, segmentation_api, segmenter_web, tensorflow_serving, torchserve, wowboard},
     error::Error,
     observe::{Observer, Protocol, observe},
     service::{Segmenter, Ticket},
@@ -64,6 +66,8 @@ pub fn router(segmenter: &App, serve: &config::Serve, bucket: Option<Bucket>) ->
         .merge(segmenter_web::router(serve.page.samples()))
         .merge(torchserve::router())
         .merge(max::router(serve.dialects.image_size()))
+        .merge(segmentation_api::router())
+        .merge(tensorflow_serving::router())
         .merge(wowboard::router(bucket))
         .split_for_parts();
     let routes = routes
@@ -77,7 +81,7 @@ pub fn router(segmenter: &App, serve: &config::Serve, bucket: Option<Bucket>) ->
         .layer(CatchPanicLayer::custom(|_| caught()))
         .layer(middleware::from_fn_with_state(observer, observe))
         // Which leaves pictures as they are.
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compress::worth_it()))
         .with_state(Arc::clone(segmenter));
     if serve.listen.cors.is_empty() {
         routes

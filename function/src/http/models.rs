@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::App;
 use crate::encode::{class_names, task_name};
 
-/// The models that this server answers with.
+/// The models that this server answers with; the first where none is asked for.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Models {
     models: Vec<ModelInfo>,
@@ -32,15 +32,18 @@ struct ModelInfo {
 /// Lists the models that this server answers with.
 #[utoipa::path(get, path = "/v1/models", tag = "predictions", responses((status = 200, body = Models)))]
 pub(super) async fn list(State(app): State<App>) -> Json<Models> {
-    let entry = app.entry();
-    Json(Models {
-        models: vec![ModelInfo {
+    let models = app.models().iter().map(|model| {
+        let entry = model.entry;
+        ModelInfo {
             name: entry.name,
             task: task_name(entry.task),
             summary: entry.summary,
             classes: class_names(entry).collect(),
-            threshold: app.threshold(),
+            threshold: model.threshold,
             licence: entry.weights.licence,
-        }],
+        }
+    });
+    Json(Models {
+        models: models.collect(),
     })
 }

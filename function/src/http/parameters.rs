@@ -22,6 +22,8 @@ pub(super) struct Parameters {
     reason = "describes the parameters, which are read one by one"
 )]
 pub(super) struct Fields {
+    /// The model that is to answer, one of those that /v1/models lists. Default: the first of them.
+    model: Option<String>,
     /// Leave out detections with a lower score. Default: the model's own.
     #[param(minimum = 0, maximum = 1)]
     #[schema(minimum = 0, maximum = 1)]
@@ -87,6 +89,7 @@ impl Parameters {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         match name {
+            "model" => self.wish.model = Some(value.to_owned()),
             "threshold" => {
                 let score = value
                     .parse()
@@ -113,8 +116,8 @@ impl Parameters {
             }
             _ => {
                 return Err(Error::BadInput(format!(
-                    "there is no parameter {name:?}, expected threshold, max_detections, classes or \
-                     masks"
+                    "there is no parameter {name:?}, expected model, threshold, max_detections, classes \
+                     or masks"
                 )));
             }
         }
@@ -176,6 +179,8 @@ mod tests {
             assert_eq!(read(query, json!({})).unwrap_err(), message);
         }
         let misspelt = read("", json!({"treshold": 0.5})).unwrap_err();
-        assert!(misspelt.starts_with(r#"there is no parameter "treshold", expected threshold"#));
+        assert!(
+            misspelt.starts_with(r#"there is no parameter "treshold", expected model, threshold"#)
+        );
     }
 }

@@ -4,12 +4,7 @@
 //! tool's default: an object in braces is JSON, a multipart form says so in its header, and all else is
 //! an encoded picture.
 
-use axum::{
-    RequestExt,
-    body::Body,
-    extract::{Multipart, Request},
-    http::{header, request::Parts},
-};
+use axum::{extract::Request, http::request::Parts};
 use base64::{
     Engine,
     alphabet::STANDARD,
@@ -21,7 +16,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body;
+use super::{
+    body,
+    form::{self, Field},
+};
 use crate::{
     error::Error,
     service::{Segmenter, Source, Ticket},
@@ -72,8 +70,6 @@ pub(super) const PICTURE_FIELDS: &[&str] = &["image", "file"];
 const ENVELOPE: usize = 64 << 10;
 /// Bodies up to this size are taken apart where they are; it takes less than the way to another thread.
 const SMALL: usize = 16 << 10;
-/// More fields than any request has use for.
-const MOST_FIELDS: usize = 32;
 
 /// Reads the picture of a request; in a form, one of `picture_fields` has it, or `url`.
 pub(crate) async fn read(
@@ -83,8 +79,8 @@ pub(crate) async fn read(
     picture_fields: &[&str],
 ) -> Result<Sent, Error> {
     let (parts, body) = read_body(app, ticket, request).await?;
-    let mut sent = if is_multipart(&parts) {
-        from_form(parts, body, picture_fields).await?
+    let mut sent = if form::is_multipart(&parts) {
+        from_form(form::read(parts, body).await?, picture_fields)?
     } else if !looks_like_json(&body) {
         Sent {
             source: Source::Bytes(body),
@@ -138,18 +134,6 @@ fn too_large(limit: usize) -> Error {
     ))
 }
 
-fn is_multipart(parts: &Parts) -> bool {
-    parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .to_ascii_lowercase()
-                .starts_with("multipart/form-data")
-        })
-}
-
 /// No picture format begins with a brace.
 fn looks_like_json(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{')
@@ -199,33 +183,20 @@ pub(crate) fn from_base64(text: &str) -> Result<Bytes, Error> {
         .map_err(|error| Error::BadInput(format!("image is not base64: {error}")))
 }
 
-async fn from_form(parts: Parts, body: Bytes, picture_fields: &[&str]) -> Result<Sent, Error> {
-    let broken = |error: axum::extract::multipart::MultipartError| {
-        Error::BadInput(format!("the form cannot be read: {}", error.body_text()))
-    };
-    let mut form = Request::from_parts(parts, Body::from(body))
-        .extract::<Multipart, _>()
-        .await
-        .map_err(|error| Error::BadInput(error.body_text()))?;
+fn from_form(fields: Vec<Field>, picture_fields: &[&str]) -> Result<Sent, Error> {
     let mut source = None;
     let mut file_name = None;
-    let mut fields = Vec::new();
-    while let Some(field) = form.next_field().await.map_err(broken)? {
-        let name = field.name().unwrap_or_default().to_owned();
-        let found = match &*name {
+    let mut others = Vec::new();
+    for field in fields {
+        let found = match &*field.name {
             picture if picture_fields.contains(&picture) => {
-                file_name = field.file_name().map(str::to_owned);
-                Source::Bytes(field.bytes().await.map_err(broken)?)
+                file_name = field.file_name;
+                Source::Bytes(field.content)
             }
-            "url" => Source::Url(field.text().await.map_err(broken)?),
-            _ if fields.len() == MOST_FIELDS => {
-                return Err(Error::BadInput(format!(
-                    "the form has more than {MOST_FIELDS} fields"
-                )));
-            }
+            "url" => Source::Url(field.text()?.to_owned()),
             _ => {
-                let text = field.text().await.map_err(broken)?;
-                fields.push((name, Value::String(text)));
+                let text = Value::String(field.text()?.to_owned());
+                others.push((field.name, text));
                 continue;
             }
         };
@@ -240,7 +211,7 @@ async fn from_form(parts: Parts, body: Bytes, picture_fields: &[&str]) -> Result
     Ok(Sent {
         source,
         file_name,
-        fields,
+        fields: others,
     })
 }
 

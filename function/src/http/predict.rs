@@ -65,9 +65,9 @@ pub(super) async fn names(
     request: Request,
 ) -> Result<Json<Objects>, Error> {
     let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
-    let selection = app.select(&Wish::default())?;
+    let query = app.query(&Wish::default())?;
     let answer = app
-        .predict(&ticket, sent.source, selection, Handling::default())
+        .predict(&ticket, sent.source, query, Handling::default())
         .await?;
     let objects = encode::names(&answer);
     Ok(Json(Objects { objects }))
@@ -110,14 +110,12 @@ pub(super) async fn detections(
     let query = request.uri().query().unwrap_or_default().to_owned();
     let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
     let parameters = Parameters::read(&query, sent.fields)?;
-    let selection = app.select(&parameters.wish)?;
+    let query = app.query(&parameters.wish)?;
     let handling = Handling {
         keep: drawing.is_some(),
         ..Handling::default()
     };
-    let answer = app
-        .predict(&ticket, sent.source, selection, handling)
-        .await?;
+    let answer = app.predict(&ticket, sent.source, query, handling).await?;
 
     let masks = parameters.masks;
     let limits = app.limits().picture;

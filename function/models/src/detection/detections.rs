@@ -122,6 +122,8 @@ mod tests {
         max_detections: 100,
         classes: None,
         masks: false,
+        map_size: None,
+        scores: false,
     };
 
     #[test]

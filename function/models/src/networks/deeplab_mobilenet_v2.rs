@@ -195,6 +195,8 @@ mod tests {
         max_detections: 100,
         classes: None,
         masks: true,
+        map_size: None,
+        scores: false,
     };
 
     /// A file of the shared data; none where that is absent, and then says so.
@@ -233,7 +235,7 @@ mod tests {
             .unwrap();
         weights.finish().unwrap();
 
-        let input = model.preprocess(picture).unwrap();
+        let input = model.preprocess(picture, &SELECTION).unwrap();
         let output = model.forward(vec![(input, &SELECTION)]).remove(0);
         let Outcome::ClassMap(map) = model.postprocess(output, size, &SELECTION).outcome else {
             panic!("not a class map");

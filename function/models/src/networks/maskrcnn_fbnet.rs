@@ -222,7 +222,7 @@ impl MaskRcnnFbnet {
 }
 
 impl Model for MaskRcnnFbnet {
-    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+    fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
         let normalisation = Normalisation {
             order: Order::Bgr,
             mean: self.mean,
@@ -439,6 +439,8 @@ mod tests {
         max_detections: 100,
         classes: None,
         masks: true,
+        map_size: None,
+        scores: false,
     };
 
     #[test]
@@ -448,7 +450,7 @@ mod tests {
             for [width, height] in [[1, 1], [700, 2], [2, 700]] {
                 let samples = (0..width * height * 3).map(|i| (i * 37 % 251) as u8);
                 let image = Image::new(width, height, samples.collect()).unwrap();
-                let input = model.preprocess((&image).into()).unwrap();
+                let input = model.preprocess((&image).into(), &EVERYTHING).unwrap();
                 let output = model.forward(vec![(input, &EVERYTHING)]).remove(0);
                 model.postprocess(output, [width, height], &EVERYTHING);
             }
@@ -487,7 +489,7 @@ mod tests {
         let model =
             MaskRcnnFbnet::load(&mut seeded::weights(), &Device::kernels(Isa::best())).unwrap();
         let image = Image::new(8, 8, vec![128; 192]).unwrap();
-        let input = model.preprocess((&image).into()).unwrap();
+        let input = model.preprocess((&image).into(), &EVERYTHING).unwrap();
         let without = Selection {
             masks: false,
             ..EVERYTHING

@@ -185,7 +185,7 @@ impl RcnnResnet50Fpn {
 }
 
 impl Model for RcnnResnet50Fpn {
-    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
+    fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
         let normalisation = Normalisation::IMAGENET;
         SIZE.prepare(picture, Corners::Free, &normalisation, &self.device)
     }
@@ -399,6 +399,8 @@ mod tests {
             max_detections: 100,
             classes: None,
             masks: true,
+            map_size: None,
+            scores: false,
         };
         let output = model.forward(vec![(input(), &selection)]).remove(0);
         let Output::Instances {

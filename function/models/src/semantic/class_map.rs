@@ -28,6 +28,7 @@ pub fn class_map(
         height,
         classes,
         confidence,
+        scores: None,
     }
 }
 

@@ -37,13 +37,17 @@ const MOST_ELONGATED: f64 = 4.0;
 const EXPORTED_SIDE: u32 = 513;
 
 impl InputRule {
-    /// Resizes and normalises.
+    /// Resizes, to `size` (`[width, height]`) where the network can be given that, and normalises.
     pub(super) fn prepare(
         self,
         picture: Picture<'_>,
+        size: Option<[u32; 2]>,
         device: &Device,
     ) -> Result<Input, DecodeError> {
-        let [width, height] = self.input_size([picture.width(), picture.height()]);
+        let [width, height] = match (self, size) {
+            (Self::ShorterSide(_), Some(size)) => size,
+            _ => self.input_size([picture.width(), picture.height()]),
+        };
         let filter = match self {
             Self::ShorterSide(_) => Filter::Bilinear,
             Self::Stretched { .. } => Filter::Lanczos,
@@ -150,7 +154,9 @@ mod tests {
     fn samples_are_normalised_by_channel() {
         let image = Image::new(1, 1, vec![255, 0, 128]).unwrap();
         let channels = |rule: InputRule| {
-            let input = rule.prepare((&image).into(), &Device::stock()).unwrap();
+            let input = rule
+                .prepare((&image).into(), None, &Device::stock())
+                .unwrap();
             let [first, rest @ ..] = &input.pixels[..] else {
                 panic!("no pixels");
             };

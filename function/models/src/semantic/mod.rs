@@ -7,6 +7,7 @@
 mod class_map;
 mod input;
 mod regions;
+mod scores;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use segmenter_imaging::{Picture, decode::DecodeError};
 pub use class_map::class_map;
 pub use input::InputRule;
 pub use regions::regions;
+pub use scores::Scores;
 
 use crate::{
     blocks::{Device, Map},
@@ -48,8 +50,13 @@ impl<N: Segmenter> SemanticModel<N> {
 }
 
 impl<N: Segmenter> Model for SemanticModel<N> {
-    fn preprocess(&self, picture: Picture<'_>) -> Result<Input, DecodeError> {
-        self.input.prepare(picture, &self.device)
+    fn preprocess(
+        &self,
+        picture: Picture<'_>,
+        selection: &Selection,
+    ) -> Result<Input, DecodeError> {
+        self.input
+            .prepare(picture, selection.map_size, &self.device)
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
@@ -87,22 +94,24 @@ impl<N: Segmenter> Model for SemanticModel<N> {
         &self,
         output: Output,
         picture_size: [u32; 2],
-        _selection: &Selection,
+        selection: &Selection,
     ) -> Prediction {
         let Output::Logits { shape, values } = output else {
             unreachable!("the outputs of this model are logits");
         };
+        let size = selection
+            .map_size
+            .unwrap_or_else(|| self.input.map_size(picture_size));
+        let corners = self.input.corners();
+        let mut map = class_map(&values, shape, size, corners, &self.device);
+        if selection.scores {
+            map.scores = Some(Scores::new(values, shape, size, corners));
+        }
         let [width, height] = picture_size;
         Prediction {
             width,
             height,
-            outcome: Outcome::ClassMap(class_map(
-                &values,
-                shape,
-                self.input.map_size(picture_size),
-                self.input.corners(),
-                &self.device,
-            )),
+            outcome: Outcome::ClassMap(map),
         }
     }
 
@@ -123,6 +132,8 @@ mod tests {
         max_detections: 0,
         classes: None,
         masks: false,
+        map_size: None,
+        scores: false,
     };
 
     /// Compared with `scripts/parity_semantic.py`.

@@ -220,6 +220,8 @@ mod tests {
         max_detections: 100,
         classes: None,
         masks: true,
+        map_size: None,
+        scores: false,
     };
 
     fn map(rows: [&[u8; 6]; 4]) -> ClassMap {
@@ -230,6 +232,7 @@ mod tests {
             height: 4,
             classes,
             confidence,
+            scores: None,
         }
     }
 
@@ -320,6 +323,7 @@ mod tests {
             height: 100,
             classes,
             confidence: vec![1.0; 10_000],
+            scores: None,
         };
         let found = regions(&map, [100, 100], &ALL);
         assert_eq!(found.iter().map(|d| d.class).collect::<Vec<_>>(), [4]);

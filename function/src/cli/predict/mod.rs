@@ -93,7 +93,7 @@ pub(super) fn run(predict: &Predict) -> anyhow::Result<()> {
             ..Wish::default()
         };
         // A wish that cannot be is wrong for all pictures alike.
-        segmenter.select(&wish)?;
+        segmenter.query(&wish)?;
 
         let progress = progress(pictures.len());
         let mut results = stream::iter(pictures.iter().enumerate())
@@ -162,14 +162,12 @@ async fn one(
     let started = Instant::now();
     let source = open(picture, segmenter.limits().picture).await?;
     let ticket = segmenter.admit(None)?;
-    let selection = segmenter.select(wish)?;
+    let query = segmenter.query(wish)?;
     let handling = Handling {
         keep: files.drawing.is_some() || files.cut_out.is_some(),
         ..Handling::default()
     };
-    let answer = segmenter
-        .predict(&ticket, source, selection, handling)
-        .await?;
+    let answer = segmenter.predict(&ticket, source, query, handling).await?;
     let limits = segmenter.limits().picture;
     let written = segmenter.cpu(move || {
         let reply = encode::json(&answer, masks)?;

@@ -119,7 +119,17 @@ fn the_effective_settings_are_told_with_their_origin() {
         line("object-store"),
         "--object-store s3://key:***@bucket/a # environment"
     );
-    assert!(!config.contains("hidden"), "{config}");
+    let help = command(&[])
+        .args(["serve", "--help"])
+        .env("SEGMENTER_OBJECT_STORE", "s3://key:hidden@bucket/a")
+        .output()
+        .unwrap();
+    for text in [config, texts(&help).0] {
+        assert!(
+            text.contains("--object-store") && !text.contains("hidden"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

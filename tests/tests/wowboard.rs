@@ -10,11 +10,12 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use axum::body::Bytes;
 use futures_util::{StreamExt as _, stream};
 use image::{Rgb, RgbImage, imageops::rotate270};
 use reqwest::{
@@ -393,10 +394,9 @@ async fn pictures_with_objects(
 }
 
 /// Looks at tasks in a store: of those that have their original, all is there and whole.
-#[derive(Default)]
 struct Auditor {
     /// What is cut out, by the picture.
-    crops: HashMap<Vec<u8>, Vec<[u32; 2]>>,
+    crops: HashMap<Bytes, Vec<[u32; 2]>>,
     /// Tasks that were seen to be whole.
     whole: BTreeSet<String>,
 }
@@ -404,13 +404,16 @@ struct Auditor {
 impl Auditor {
     fn new(pictures: &[(Vec<u8>, Vec<[u32; 2]>)]) -> Self {
         Self {
-            crops: pictures.iter().cloned().collect(),
+            crops: pictures
+                .iter()
+                .map(|(picture, sizes)| (Bytes::from(picture.clone()), sizes.clone()))
+                .collect(),
             whole: BTreeSet::new(),
         }
     }
 
     /// Objects by `TASK/NAME`.
-    fn look(&mut self, objects: &BTreeMap<String, Vec<u8>>) {
+    fn look(&mut self, objects: &BTreeMap<String, Bytes>) {
         for (name, original) in objects {
             let (task, name) = name.split_once('/').unwrap();
             if name != format!("{task}.jpg") || self.whole.contains(task) {
@@ -438,15 +441,28 @@ async fn every_reply_is_true_where_the_store_is_killed_half_way() {
         return;
     };
     let pictures = pictures_with_objects(test, &server, 20).await;
-    let stored = |s3: &S3| -> BTreeMap<String, Vec<u8>> {
+    let stored = |s3: &S3| -> BTreeMap<_, _> {
         let objects = s3.objects().into_iter();
         let objects = objects.map(|(name, object)| {
             let name = name.strip_prefix("a/b/").unwrap().to_owned();
-            (name, object.bytes.to_vec())
+            (name, object.bytes)
         });
         objects.collect()
     };
-    let mut auditor = Auditor::new(&pictures);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let auditing = {
+        let (s3, is_over) = (Arc::clone(&s3), Arc::clone(&is_over));
+        let mut auditor = Auditor::new(&pictures);
+        tokio::spawn(async move {
+            while !is_over.load(Ordering::SeqCst) {
+                auditor.look(&stored(&s3));
+                sleep(Duration::from_millis(1)).await;
+            }
+            let objects = stored(&s3);
+            auditor.look(&objects);
+            (auditor.whole, objects)
+        })
+    };
     let answered = Arc::new(AtomicUsize::new(0));
     let killer = {
         let (s3, answered) = (Arc::clone(&s3), Arc::clone(&answered));
@@ -467,7 +483,6 @@ async fn every_reply_is_true_where_the_store_is_killed_half_way() {
         .buffer_unordered(AT_A_TIME);
     let (mut succeeded, mut failed) = (Vec::new(), 0);
     while let Some((sizes, (status, reply))) = replies.next().await {
-        auditor.look(&stored(&s3));
         if status == 200 {
             succeeded.push((sizes, reply));
         } else {
@@ -478,15 +493,15 @@ async fn every_reply_is_true_where_the_store_is_killed_half_way() {
         }
         answered.fetch_add(1, Ordering::SeqCst);
     }
-    let objects = stored(&s3);
-    auditor.look(&objects);
+    is_over.store(true, Ordering::SeqCst);
+    let (whole, objects) = auditing.await.unwrap();
     assert!(
         succeeded.len() >= UPLOADS / 2 && failed >= UPLOADS / 4,
         "{failed} failed"
     );
     for (sizes, reply) in &succeeded {
         let task = reply["task_id"].as_str().unwrap();
-        assert!(auditor.whole.contains(task), "{task}");
+        assert!(whole.contains(task), "{task}");
         let addresses = reply["object_id"].as_array().unwrap();
         assert_eq!(addresses.len(), sizes.len());
         for address in addresses {
@@ -495,7 +510,7 @@ async fn every_reply_is_true_where_the_store_is_killed_half_way() {
         }
     }
     // The replies to these were lost with the store, if there are any.
-    let unheard = auditor.whole.len() - succeeded.len();
+    let unheard = whole.len() - succeeded.len();
     assert!(unheard <= AT_A_TIME, "{unheard}");
 
     s3.revive();
@@ -545,7 +560,7 @@ async fn what_a_killed_server_leaves_is_whole() {
                 if !name.contains('#') {
                     let bytes = fs::read(&path).unwrap();
                     size(&bytes);
-                    objects.insert(name.to_owned(), bytes);
+                    objects.insert(name.to_owned(), Bytes::from(bytes));
                 }
             }
         }

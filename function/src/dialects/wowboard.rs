@@ -251,36 +251,37 @@ struct Failure {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
-        const LONGEST: usize = 50;
-        let failure = |what, error: Error| {
-            let traceback = error.to_string().chars().take(LONGEST).collect();
-            let reply = Failure {
-                error: what,
-                traceback,
-            };
-            in_other_words(error, (FAILED, Json(reply)))
+        let (of_bad_input, error) = match self {
+            Self::Request(error) => (StatusCode::BAD_REQUEST, error),
+            Self::Picture(error) => (StatusCode::INTERNAL_SERVER_ERROR, error),
+            Self::Storage(error) => return failed("storage failed", error),
         };
-        match self {
-            Self::Storage(error) => failure("storage failed", error),
-            // There the network ran in a server of its own, and that is what it did not do.
-            Self::Request(error) | Self::Picture(error)
-                if matches!(
-                    error,
-                    Error::Overloaded { .. }
-                        | Error::Deadline(_)
-                        | Error::NotReady(_)
-                        | Error::Internal(_)
-                ) =>
-            {
-                failure("detection failed", error)
-            }
-            Self::Picture(error) if error.status() != StatusCode::PAYLOAD_TOO_LARGE => {
-                flask::page(FAILED, error)
-            }
-            Self::Request(error) | Self::Picture(error) => flask::page(error.status(), error),
+        let status = error.status();
+        match error {
+            // There the network ran in a server of its own, which was not there yet or did not answer well.
+            Error::Overloaded { .. }
+            | Error::Deadline(_)
+            | Error::NotReady(_)
+            | Error::Internal(_) => failed("detection failed", error),
+            Error::BadInput(_)
+            | Error::UnsupportedMedia(_)
+            | Error::FetchRefused(_)
+            | Error::FetchFailed(_) => flask::page(of_bad_input, error),
+            Error::NotFound(_)
+            | Error::MethodNotAllowed(_)
+            | Error::RequestTimeout(_)
+            | Error::TooLarge(_) => flask::page(status, error),
         }
     }
+}
+
+fn failed(what: &'static str, error: Error) -> Response {
+    const LONGEST: usize = 50;
+    let reply = Failure {
+        error: what,
+        traceback: error.to_string().chars().take(LONGEST).collect(),
+    };
+    in_other_words(error, (StatusCode::INTERNAL_SERVER_ERROR, Json(reply)))
 }
 
 #[cfg(test)]

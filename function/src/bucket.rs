@@ -225,8 +225,8 @@ impl Bucket {
     /// Stores a task, and answers the addresses of its parts.
     ///
     /// # Errors
-    /// If not all of it is there at the deadline. Then what is gets deleted, as far as the store allows; so it does where
-    /// the caller leaves.
+    /// If not all of it is there at the deadline. Then what is gets deleted, as far as the store allows; so it does
+    /// where the caller leaves.
     pub async fn store<P>(
         &self,
         task: Task<P>,

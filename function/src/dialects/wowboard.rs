@@ -45,7 +45,7 @@ const CERTAIN: f64 = 0.65;
 /// A picture as a form.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form, which is read field by field")]
-struct Form {
+struct UploadForm {
     /// The encoded picture.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
@@ -58,19 +58,22 @@ struct Uploaded {
     status: &'static str,
     /// A UUID, of which the names of all that is stored of the picture are made.
     task_id: String,
-    /// Missing where nothing is certain.
     #[serde(flatten)]
-    objects: Option<Objects>,
+    #[schema(value_type = CertainObjects)]
+    objects: Option<CertainObjects>,
 }
 
-/// Objects, the most certain first.
+/// Objects, the most certain first. Where nothing is certain, all of this is missing.
 #[derive(Serialize, ToSchema)]
-struct Objects {
+struct CertainObjects {
     /// How many there are.
+    #[schema(required = false)]
     num_detections: usize,
     /// The confidence in each, 0.65 to 1.
+    #[schema(required = false)]
     score: Vec<f64>,
     /// The box of each, `[ymin, xmin, ymax, xmax]` in parts of the picture's height and width, from its top left.
+    #[schema(required = false)]
     boxes: Vec<[f64; 4]>,
     /// The address of the stored picture of each, where there is an object store.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +88,7 @@ struct Objects {
     post,
     path = "/upload",
     tag = "wowboard",
-    request_body(content = Form, content_type = "multipart/form-data"),
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, body = Uploaded),
         (status = 400, description = "There is no picture in the form", body = String, content_type = "text/html"),
@@ -93,7 +96,7 @@ struct Objects {
         (
             status = 500,
             description = "The model gave no answer, or it was not stored; a page where the picture cannot be read",
-            body = Failure,
+            body = UploadFailure,
         ),
     )
 )]
@@ -121,7 +124,9 @@ async fn upload(
     let objects = match bucket {
         Some(bucket) => store(&app, &ticket, &bucket, &task_id, sent.file_name, answer).await?,
         None => {
-            let encoded = app.encode(answer, |answer| Ok(Objects::of(answer, &certain(answer))));
+            let encoded = app.encode(answer, |answer| {
+                Ok(CertainObjects::of(answer, &certain(answer)))
+            });
             encoded.await.map_err(Refusal::Picture)?.0
         }
     };
@@ -140,7 +145,7 @@ async fn store(
     task_id: &str,
     file_name: Option<String>,
     answer: Answer,
-) -> Result<Objects, Refusal> {
+) -> Result<CertainObjects, Refusal> {
     let place = bucket
         .place(ticket.deadline)
         .await
@@ -148,7 +153,7 @@ async fn store(
     let limits = app.limits().picture;
     let encoded = app.encode(answer, move |answer| {
         let found = certain(answer);
-        let objects = Objects::of(answer, &found);
+        let objects = CertainObjects::of(answer, &found);
         Ok((objects, found, answer.image(limits)?, answer.encoded()?))
     });
     let ((mut objects, found, image, picture), _) = encoded.await.map_err(Refusal::Picture)?;
@@ -204,7 +209,7 @@ fn certain(answer: &Answer) -> Vec<Detection> {
     certain.cloned().collect()
 }
 
-impl Objects {
+impl CertainObjects {
     fn of(answer: &Answer, found: &[Detection]) -> Self {
         let [width, height] = [answer.prediction.width, answer.prediction.height];
         let [width, height] = [width as f32, height as f32];
@@ -241,7 +246,7 @@ impl Refusal {
 
 /// The body of an error.
 #[derive(Serialize, ToSchema)]
-struct Failure {
+struct UploadFailure {
     /// `detection failed` or `storage failed`.
     #[serde(rename = "Error")]
     error: &'static str,
@@ -277,7 +282,7 @@ impl IntoResponse for Refusal {
 
 fn failed(what: &'static str, error: Error) -> Response {
     const LONGEST: usize = 50;
-    let reply = Failure {
+    let reply = UploadFailure {
         error: what,
         traceback: error.to_string().chars().take(LONGEST).collect(),
     };
@@ -320,7 +325,7 @@ mod tests {
             picture: None,
             timings: Vec::new(),
         };
-        let told = Objects::of(&answer, &certain(&answer));
+        let told = CertainObjects::of(&answer, &certain(&answer));
         assert_eq!(
             serde_json::to_string(&told).unwrap(),
             r#"{"num_detections":2,"score":[0.9700000286102295,0.6600000262260437],"#.to_owned()

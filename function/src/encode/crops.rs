@@ -7,8 +7,8 @@ use segmenter_imaging::Image;
 use super::Drawing;
 use crate::error::Error;
 
-/// The columns and the rows of a picture of `[width, height]` that a box covers, its corners cut off to whole pixels. There
-/// is at least one of each.
+/// The columns and the rows of a picture of `[width, height]` that a box covers, its corners cut off to whole pixels.
+/// There is at least one of each.
 pub fn covered([x0, y0, x1, y1]: [f32; 4], [width, height]: [u32; 2]) -> [Range<u32>; 2] {
     let side = |from: f32, to: f32, length: u32| {
         let first = (from as u32).min(length - 1);

@@ -21,6 +21,8 @@ use crate::observe::ErrorReply;
         (name = "page", description = "For people with a browser"),
         (name = "segmenter-web", description = "For clients of the web service Segmenter"),
         (name = "max", description = "For clients of IBM's MAX Image Segmenter"),
+        (name = "segmentation-api", description = "For clients of Image-Segmentation-API"),
+        (name = "tensorflow-serving", description = "For clients of TensorFlow Serving, wowboard-detector's backend among them"),
         (name = "torchserve", description = "For clients of its model in TorchServe"),
     )
 )]

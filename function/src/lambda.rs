@@ -97,17 +97,17 @@ fn limit_time(event: &mut Request) {
 /// The reply, or an error where it is larger than what is carried.
 async fn carried(response: Response, most: usize) -> Response {
     let (head, body) = response.into_parts();
-    // Handlers answer with what they have in memory already.
-    let body = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let is_encoded = head.headers.contains_key(header::CONTENT_ENCODING);
-    let size = size(&body, is_encoded);
-    if size <= most {
+    // Some are written as they are read, and never end up in memory where they are too large.
+    let body = body::to_bytes(body, most).await.ok();
+    if let Some(body) = body.filter(|body| size(body, is_encoded) <= most) {
         return Response::from_parts(head, Body::from(body));
     }
-    let [size, most] = [size, most].map(|size| ByteSize::b(size as u64).display().iec());
+    let most = ByteSize::b(most as u64).display().iec();
     let error = Error::TooLarge(format!(
-        "the reply takes {size}, of which AWS Lambda carries {most} here; less is asked for by Accept-Encoding: gzip, \
-         by fewer max_detections or a higher threshold, by masks=rle or none, and of drawings by Accept: image/jpeg"
+        "the reply takes more than the {most} that AWS Lambda carries here; less is asked for by Accept-Encoding: gzip, \
+         by fewer max_detections or a higher threshold, by masks=rle or none, of drawings by Accept: image/jpeg, and of \
+         class scores by fewer results"
     ));
     tracing::warn!(%error, "not answered");
     observe::instead(Response::from_parts(head, Body::empty()), &error)

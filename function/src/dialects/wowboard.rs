@@ -92,6 +92,7 @@ struct CertainObjects {
     responses(
         (status = 200, body = Uploaded),
         (status = 400, description = "There is no picture in the form", body = String, content_type = "text/html"),
+        (status = 408, description = "The picture came too slowly", body = String, content_type = "text/html"),
         (status = 413, description = "The picture is over a limit", body = String, content_type = "text/html"),
         (
             status = 500,

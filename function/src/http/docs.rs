@@ -22,6 +22,8 @@ use crate::observe::ErrorReply;
         (name = "segmenter-web", description = "For clients of the web service Segmenter"),
         (name = "max", description = "For clients of IBM's MAX Image Segmenter"),
         (name = "wowboard", description = "For clients of wowboard-detector"),
+        (name = "segmentation-api", description = "For clients of Image-Segmentation-API"),
+        (name = "tensorflow-serving", description = "For clients of TensorFlow Serving, wowboard-detector's backend among them"),
         (name = "torchserve", description = "For clients of its model in TorchServe"),
     )
 )]

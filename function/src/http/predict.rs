@@ -21,6 +21,7 @@ use crate::{
     encode::{self, Drawing},
     error::Error,
     metrics::Stage,
+    observe::ErrorReply,
     service::{Handling, Ticket, Wish},
 };
 
@@ -98,6 +99,7 @@ pub(super) async fn names(
             ),
             headers(("Server-Timing" = String, description = "Milliseconds in each step")),
         ),
+        (status = 404, description = "There is no such model", body = ErrorReply),
         Refusal
     )
 )]

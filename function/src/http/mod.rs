@@ -35,7 +35,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     config,
-    dialects::{max, segmentation_api, segmenter_web, tensorflow_serving, torchserve},
+    dialects::{
+        max, open_inference, segmentation_api, segmenter_web, tensorflow_serving, torchserve,
+    },
     error::Error,
     observe::{Observer, Protocol, observe},
     service::{Segmenter, Ticket},
@@ -65,6 +67,7 @@ pub fn router(segmenter: &App, serve: &config::Serve) -> Router {
         .merge(segmenter_web::router(serve.page.samples()))
         .merge(torchserve::router())
         .merge(max::router(serve.dialects.image_size()))
+        .merge(open_inference::router())
         .merge(segmentation_api::router())
         .merge(tensorflow_serving::router())
         .split_for_parts();

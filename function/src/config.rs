@@ -266,6 +266,19 @@ impl Dialects {
     }
 }
 
+/// Tells of a MODEL_TYPE, by which MAX Image Segmenter is told its network, that asks for what there is not.
+pub fn look_at_model_type() {
+    match env::var("MODEL_TYPE").as_deref() {
+        Err(_) | Ok("mobile") => {}
+        Ok("full") => tracing::warn!(
+            "MODEL_TYPE is full, and its network, Xception-65, is not here; --model and --more-models choose another"
+        ),
+        Ok(other) => {
+            tracing::warn!("MODEL_TYPE is {other:?}, expected mobile or full; taking mobile");
+        }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Logging")]

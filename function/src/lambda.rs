@@ -155,7 +155,7 @@ mod tests {
         let body = body::to_bytes(refused.into_body(), usize::MAX).await;
         let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
         assert!(
-            body.contains("\"too_large\"") && body.contains("7 B"),
+            body.contains("\"too_large\"") && body.contains("more than the 6 B"),
             "{body}"
         );
         // Bytes take 4 for each 3.

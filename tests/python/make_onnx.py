@@ -15,7 +15,11 @@ path, classes = sys.argv[1], int(sys.argv[2])
 numbers = numpy.arange(classes, dtype=numpy.float32)
 weights = numpy.stack([numbers, 2 * numbers, -numbers], axis=1).reshape(classes, 3, 1, 1)
 graph = helper.make_graph(
-    [helper.make_node("Conv", ["input", "weights", "bias"], ["output"])],
+    [
+        helper.make_node(
+            "Conv", ["input", "weights", "bias"], ["output"], kernel_shape=[1, 1], strides=[1, 1]
+        )
+    ],
     "pixels",
     [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 512, 512])],
     [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, classes, 512, 512])],

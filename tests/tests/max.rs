@@ -117,6 +117,26 @@ async fn the_size_is_that_of_its_variable() {
 }
 
 #[tokio::test]
+async fn a_model_type_that_there_is_not_is_warned_of() {
+    let test = "a_model_type_that_there_is_not_is_warned_of";
+    let Some(weights) = shared(test).map(|shared| shared.join("weights")) else {
+        return;
+    };
+    for (variable, warning) in [
+        ("MODEL_TYPE=mobile", None),
+        ("MODEL_TYPE=full", Some("Xception-65, is not here")),
+        ("MODEL_TYPE=large", Some("expected mobile or full")),
+    ] {
+        let server = Server::spawn(&weights, &MODEL, &["env", variable]);
+        let server = server.wait_until_ready().await.unwrap();
+        let log = server.log();
+        let told = log.iter().find(|line| line.contains("MODEL_TYPE"));
+        assert_eq!(told.is_some(), warning.is_some(), "{told:?}");
+        assert!(told.is_none_or(|line| line.contains(warning.unwrap())));
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_in_its_words() {
     let test = "what_is_wrong_is_told_in_its_words";
     let (Some(server), Some(picture)) = (Server::start(test, &MODEL).await, picture(test)) else {

@@ -38,6 +38,7 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
         let entry = model.entry();
         entries.push(entry.context("this build has no models in its catalogue")?);
     }
+    config::look_at_model_type();
     let metrics = Metrics::new()?.with_process()?;
     let segmenter = Segmenter::new(
         &entries,

@@ -130,8 +130,8 @@ impl<'a> Call<'a> {
     params(("model" = String, Path, description = "The model's name")),
     responses(
         (status = 200, description = "The versions of the model and their states", body = Value),
-        (status = 404, description = "There is no such model", body = Failure),
-        (status = "default", description = "Why there is no answer", body = Failure),
+        (status = 404, description = "There is no such model", body = TensorFlowServingError),
+        (status = "default", description = "Why there is no answer", body = TensorFlowServingError),
     )
 )]
 async fn of_model(
@@ -240,9 +240,9 @@ struct Predict {
     request_body = Predict,
     responses(
         (status = 200, description = "`predictions` or `outputs`", body = Value),
-        (status = 400, description = "There are no pictures, or it is not `:predict`", body = Failure),
-        (status = 404, description = "There is no such model", body = Failure),
-        (status = "default", description = "Why there is no prediction", body = Failure),
+        (status = 400, description = "There are no pictures, or it is not `:predict`", body = TensorFlowServingError),
+        (status = 404, description = "There is no such model", body = TensorFlowServingError),
+        (status = "default", description = "Why there is no prediction", body = TensorFlowServingError),
     )
 )]
 async fn predict(
@@ -612,7 +612,7 @@ fn malformed_path(method: &Method, path: &str) -> Error {
 
 /// The body of an error.
 #[derive(Serialize, ToSchema)]
-struct Failure {
+struct TensorFlowServingError {
     /// What was wrong, for people.
     error: String,
 }
@@ -629,7 +629,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let status: StatusCode = error.status();
-        let failure = Failure {
+        let failure = TensorFlowServingError {
             error: error.to_string(),
         };
         in_other_words(error, (status, Json(failure)))

@@ -212,18 +212,13 @@ fn certain(answer: &Answer) -> Vec<Detection> {
 
 impl CertainObjects {
     fn of(answer: &Answer, found: &[Detection]) -> Self {
-        let [width, height] = [answer.prediction.width, answer.prediction.height];
-        let [width, height] = [width as f32, height as f32];
+        let boxes = found
+            .iter()
+            .map(|object| encode::normalised(answer, object.bbox).map(f64::from));
         Self {
             num_detections: found.len(),
             score: found.iter().map(|object| object.score.into()).collect(),
-            boxes: found
-                .iter()
-                .map(|object| {
-                    let [x0, y0, x1, y1] = object.bbox;
-                    [y0 / height, x0 / width, y1 / height, x1 / width].map(f64::from)
-                })
-                .collect(),
+            boxes: boxes.collect(),
             object_id: None,
         }
     }

@@ -7,7 +7,10 @@ use prost::Message;
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = "../proto";
     println!("cargo::rerun-if-changed={directory}");
-    let descriptors = protox::compile(["inference.proto", "segmenter.proto"], [directory])?;
+    let descriptors = protox::compile(
+        ["inference.proto", "open_inference.proto", "segmenter.proto"],
+        [directory],
+    )?;
     let path = Path::new(&env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(path, descriptors.encode_to_vec())?;
     // The client is for the tests and for `bench` and `predict` against a server.

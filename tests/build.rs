@@ -1,7 +1,11 @@
 //! Generates the gRPC clients from the same protos as the server.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let protos = ["../proto/inference.proto", "../proto/segmenter.proto"];
+    let protos = [
+        "../proto/inference.proto",
+        "../proto/open_inference.proto",
+        "../proto/segmenter.proto",
+    ];
     for proto in protos {
         println!("cargo::rerun-if-changed={proto}");
     }

@@ -11,12 +11,14 @@ use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::{
     Isa,
     catalogue::{self, Entry},
+    onnx,
 };
 
 use crate::{
     bucket::{Address, BadAddress, Bucket},
     fetch::{Allow, FetchLimits, FetchPolicy, Fetcher},
     samples::Samples,
+    store::ModelDir,
 };
 
 /// Everything about `segmenter serve`.
@@ -28,6 +30,15 @@ pub struct Serve {
     /// Further models, which answer where a request names them, separated by commas
     #[arg(long, env = "SEGMENTER_MORE_MODELS", value_name = "NAME", value_delimiter = ',', value_parser = parse_model, help_heading = "Model")]
     pub more_models: Vec<&'static Entry>,
+    /// An ONNX file with a segmenter of Pascal VOC's classes, which answers by the name `onnx` [default:
+    /// deeplabv3_mobilenet_v3_large.onnx in the model directory, if it is there]
+    #[arg(
+        long,
+        env = "SEGMENTER_ONNX",
+        value_name = "FILE",
+        help_heading = "Model"
+    )]
+    pub onnx: Option<PathBuf>,
     /// What is answered by default.
     #[command(flatten)]
     pub prediction: Prediction,
@@ -341,18 +352,30 @@ pub enum DeviceError {
 impl Serve {
     /// All models to answer with, the default first. What is said of weights is said of that one.
     pub fn models(&self) -> Vec<Model> {
+        let another = |entry, weights| Model {
+            entry: Some(entry),
+            weights,
+            sha256: None,
+            ..self.model.clone()
+        };
         let mut names: Vec<_> = self.model.entry().iter().map(|entry| entry.name).collect();
         let mut models = vec![self.model.clone()];
         for entry in &self.more_models {
             if !names.contains(&entry.name) {
                 names.push(entry.name);
-                models.push(Model {
-                    entry: Some(entry),
-                    weights: None,
-                    sha256: None,
-                    ..self.model.clone()
-                });
+                models.push(another(entry, None));
             }
+        }
+        let onnx = self.onnx.clone().or_else(|| {
+            let dir = ModelDir::new(self.model.model_dir.as_deref()).ok()?;
+            let path = dir.weights_path(&onnx::ENTRY.weights);
+            path.is_file().then_some(path)
+        });
+        if let Some(path) = onnx {
+            let mut model = another(&onnx::ENTRY, Some(path));
+            // What is said of numbers is said of the catalogue's.
+            model.precision = None;
+            models.push(model);
         }
         models
     }

@@ -330,7 +330,15 @@ fn milliseconds(time: Duration) -> f64 {
 fn is_probe(path: &str) -> bool {
     matches!(
         path,
-        "/livez" | "/readyz" | "/startupz" | "/metrics" | "/ping"
+        "/livez"
+            | "/readyz"
+            | "/startupz"
+            | "/metrics"
+            | "/ping"
+            | "/v2/health/live"
+            | "/v2/health/ready"
+            | "/inference.GRPCInferenceService/ServerLive"
+            | "/inference.GRPCInferenceService/ServerReady"
     ) || path.starts_with("/grpc.health.v1.Health/")
 }
 

@@ -1,7 +1,7 @@
 //! The gRPC clients.
 #![allow(missing_docs, reason = "generated; the protos carry the documentation")]
 
-/// The main API.
+/// The main API, and the Open Inference Protocol.
 pub mod inference {
     tonic::include_proto!("inference");
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use segmenter_tests::{Server, http::json};
 
-/// What answers under `/predictions/{model}`.
+/// What answers under `/predictions/{model}` and `/v2/models/{model}`.
 const MODEL: &str = "maskrcnn_fbnetv3a_c4";
 
 #[tokio::test]
@@ -53,6 +53,8 @@ async fn every_documented_route_answers() {
         "/api/random_image",
         "/predictions/{model}",
         "/ping",
+        "/v2",
+        "/v2/models/{model}/infer",
     ] {
         assert!(paths.contains_key(path), "{path} is not documented");
     }

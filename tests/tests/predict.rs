@@ -358,7 +358,12 @@ async fn grpc_tells_its_health_and_what_it_offers() {
         return;
     };
     let mut health = HealthClient::new(server.channel().await);
-    for service in ["", "inference.InstanceDetector", "segmenter.v1.Segmenter"] {
+    for service in [
+        "",
+        "inference.GRPCInferenceService",
+        "inference.InstanceDetector",
+        "segmenter.v1.Segmenter",
+    ] {
         let service = service.to_owned();
         let reply = health.check(HealthCheckRequest { service }).await.unwrap();
         assert_eq!(reply.into_inner().status().as_str_name(), "SERVING");
@@ -389,6 +394,10 @@ async fn grpc_tells_its_health_and_what_it_offers() {
         .iter()
         .map(|service| &*service.name)
         .collect();
+    assert!(
+        names.contains(&"inference.GRPCInferenceService"),
+        "{names:?}"
+    );
     assert!(names.contains(&"inference.InstanceDetector"), "{names:?}");
     assert!(names.contains(&"segmenter.v1.Segmenter"), "{names:?}");
 }

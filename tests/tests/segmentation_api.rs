@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::{path::Path, time::Duration};
+
+use image::{Rgb, RgbImage};
 use reqwest::{
     Response, StatusCode, header,
     multipart::{Form, Part},
 };
-use segmenter_tests::{PictureHost, Server, http::json, pictures, shared};
+use segmenter_tests::{PictureHost, Server, http::json, pictures, python, shared};
 use serde_json::{Value, json};
 
 const MODEL: [&str; 2] = ["--model", "deeplabv3_mnv2_pascal"];
@@ -297,6 +300,83 @@ async fn of_several_models_the_one_that_sees_pixels_answers() {
         message.contains("maskrcnn_fbnetv3a_c4 or deeplabv3_mnv2_pascal"),
         "{message}"
     );
+}
+
+/// A file with a network that looks at single pixels, of so many classes.
+fn onnx(interpreter: &Path, folder: &Path, classes: &str) -> String {
+    let path = folder.join(format!("{classes}.onnx")).display().to_string();
+    python::run(interpreter, "make_onnx.py", &[&path, classes]);
+    path
+}
+
+#[tokio::test]
+async fn an_onnx_file_answers_those_who_ask_for_one() {
+    let test = "an_onnx_file_answers_those_who_ask_for_one";
+    let Some(interpreter) = python::python(test, &["onnx"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = onnx(&interpreter, folder.path(), "21");
+    let more = ["--more-models", MODEL[1], "--onnx", &path];
+    let Some(server) = Server::start(test, &more).await else {
+        return;
+    };
+    let colour = [200_u8, 100, 50];
+    let picture = pictures::png(&RgbImage::from_pixel(30, 20, Rgb(colour)));
+    let response = infer(&server, "torch", &["segmentation_map"], picture.clone()).await;
+    assert_eq!(response.headers()["x-model"], MODEL[1]);
+    let response = infer(&server, "onnx", &[], picture).await;
+    assert_eq!(response.headers()["x-model"], "onnx");
+    let (_, reply) = json(response).await;
+    let results = &reply["requested_results"];
+    let (logits, distribution) = (volume(results, ALL[0]), volume(results, ALL[1]));
+    // ImageNet's.
+    let [red, green, blue] = std::array::from_fn(|i| {
+        let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        (f32::from(colour[i]) / 255.0 - mean[i]) / deviation[i]
+    });
+    let slope = 1.0 + red + 2.0 * green - blue;
+    assert!(slope > 0.5);
+    for (class, (logits, probabilities)) in logits.iter().zip(&distribution).enumerate() {
+        let expected = class as f32 * slope;
+        assert!(
+            logits
+                .iter()
+                .flatten()
+                .all(|logit| (logit - expected).abs() < 1e-3)
+        );
+        let first = probabilities[0][0];
+        assert!(
+            probabilities
+                .iter()
+                .flatten()
+                .all(|other| (other - first).abs() < 1e-5)
+        );
+    }
+    assert!(map(results).iter().flatten().all(|class| *class == 20));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_such_network_ends_the_start() {
+    let test = "a_file_that_is_no_such_network_ends_the_start";
+    let (Some(interpreter), Some(shared)) = (python::python(test, &["onnx"]), shared(test)) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.onnx");
+    std::fs::write(&text, "no network").unwrap();
+    let others = onnx(&interpreter, folder.path(), "3");
+    for (path, part) in [
+        (text.display().to_string(), "cannot be read as ONNX"),
+        (others, "the network has an output [3, 512, 512]"),
+        ("/nonesuch.onnx".to_owned(), "/nonesuch.onnx"),
+    ] {
+        let mut server = Server::spawn(&shared.join("weights"), &["--onnx", &path], &[]);
+        let status = server.wait_for_exit(Duration::from_secs(30)).await;
+        assert!(!status.success());
+        let log = server.log().join("\n");
+        assert!(log.contains(part), "{log}");
+    }
 }
 
 /// Which has masks and no scores of classes.

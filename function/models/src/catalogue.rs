@@ -226,4 +226,6 @@ pub enum WeightsFormat {
     TorchScript,
     /// A state dict, be it a `.pth` or a safetensors file: told apart by content.
     StateDict,
+    /// An ONNX network, whatever its layers.
+    Onnx,
 }

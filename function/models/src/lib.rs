@@ -14,6 +14,7 @@ pub mod classes;
 pub mod detection;
 pub mod model;
 pub mod networks;
+pub mod onnx;
 pub mod prediction;
 pub mod semantic;
 pub mod weights;

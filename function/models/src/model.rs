@@ -12,7 +12,7 @@ use crate::{
     blocks::Device,
     catalogue::Entry,
     prediction::{Prediction, Selection},
-    weights::{WeightError, Weights},
+    weights::WeightError,
 };
 
 /// Reads the weights at `path` and builds the entry's network with them on `device`.
@@ -21,12 +21,9 @@ pub fn load(
     path: &Path,
     device: &Device,
 ) -> Result<Box<dyn Model>, LoadError> {
-    Weights::read(path, entry.weights.format, device.precision())
-        .and_then(|mut weights| {
-            let model = entry.network.build(&mut weights, device)?;
-            weights.finish()?;
-            Ok(model)
-        })
+    entry
+        .network
+        .load(path, entry.weights.format, device)
         .map_err(|source| LoadError::Weights {
             model: entry.name,
             path: path.to_owned(),

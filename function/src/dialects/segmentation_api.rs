@@ -202,7 +202,11 @@ async fn infer(
     }
     let source = picture::within_limit(app, source)?;
 
-    let model = of_pixels(app).entry.name;
+    let model = app
+        .model(&model_type)
+        .unwrap_or_else(|_| of_pixels(app))
+        .entry
+        .name;
     let query = app.query(&Wish {
         model: Some(model.to_owned()),
         masks: true,

@@ -24,7 +24,7 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if !request.uri().path().ends_with("/Predict") {
+    if !is_prediction(request.uri().path()) {
         return next.run(request).await;
     }
     let ticket = match segmenter.admit(patience(request.headers())) {
@@ -42,8 +42,12 @@ pub(super) async fn admit(
     }
 }
 
+fn is_prediction(path: &str) -> bool {
+    path.ends_with("/Predict") || path.ends_with("/ModelInfer")
+}
+
 /// The ticket that [`admit`] took.
-pub(super) fn ticket(extensions: &Extensions) -> Result<Arc<Ticket>, Status> {
+pub(crate) fn ticket(extensions: &Extensions) -> Result<Arc<Ticket>, Status> {
     extensions
         .get::<Arc<Ticket>>()
         .cloned()

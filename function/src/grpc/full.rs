@@ -6,6 +6,7 @@ use segmenter_imaging::{polygon::outlines, rle::Rle};
 use tonic::{Request, Response, Status};
 
 use super::{
+    LARGEST_REPLY,
     admission::ticket,
     status,
     v1::{
@@ -23,12 +24,8 @@ use crate::{
 pub(super) fn service(segmenter: Arc<Segmenter>, largest: usize) -> SegmenterServer<Full> {
     SegmenterServer::new(Full { segmenter })
         .max_decoding_message_size(largest)
-        // Masks as PNG of every detection of the largest picture fit.
         .max_encoding_message_size(LARGEST_REPLY)
 }
-
-/// In bytes: enough for a hundred masks of a 64 megapixel picture.
-const LARGEST_REPLY: usize = 256 << 20;
 
 pub(super) struct Full {
     segmenter: Arc<Segmenter>,

@@ -5,14 +5,21 @@ use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
-    detector::Detector, full::Full, inference::instance_detector_server::InstanceDetectorServer,
+    detector::Detector,
+    full::Full,
+    inference::{
+        grpc_inference_service_server::GrpcInferenceServiceServer,
+        instance_detector_server::InstanceDetectorServer,
+    },
     v1::segmenter_server::SegmenterServer,
 };
+use crate::dialects::open_inference::grpc::OpenInference;
 
 /// The server as a whole, and what it offers.
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 4] = [
     "",
     InstanceDetectorServer::<Detector>::NAME,
+    GrpcInferenceServiceServer::<OpenInference>::NAME,
     SegmenterServer::<Full>::NAME,
 ];
 

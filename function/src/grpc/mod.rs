@@ -1,4 +1,4 @@
-//! Port 9090: the main API, the full one, health and reflection.
+//! Port 9090: the main API, the full one, the Open Inference Protocol, health and reflection.
 
 mod admission;
 mod detector;
@@ -14,13 +14,15 @@ use tonic_reflection::server::Builder as Reflection;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    dialects::open_inference,
     error::Error,
     observe::{Observer, Protocol, observe},
     service::Segmenter,
 };
+pub(crate) use admission::ticket;
 pub use health::report;
 
-/// The main API, generated from `inference.proto`.
+/// The main API and the Open Inference Protocol, generated from `inference.proto` and `open_inference.proto`.
 pub mod inference {
     #![expect(missing_docs, reason = "generated")]
     tonic::include_proto!("inference");
@@ -32,12 +34,18 @@ pub mod v1 {
     tonic::include_proto!("segmenter.v1");
 }
 
-/// What reflection tells of both.
+/// What reflection tells of them.
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// Every method of port 9090, as it is called in paths and in metrics.
 pub const METHODS: &[&str] = &[
     "/inference.InstanceDetector/Predict",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/inference.GRPCInferenceService/ModelReady",
+    "/inference.GRPCInferenceService/ServerMetadata",
+    "/inference.GRPCInferenceService/ModelMetadata",
+    "/inference.GRPCInferenceService/ModelInfer",
     "/segmenter.v1.Segmenter/Predict",
     "/segmenter.v1.Segmenter/Models",
     "/grpc.health.v1.Health/Check",
@@ -48,6 +56,9 @@ pub const METHODS: &[&str] = &[
 
 /// What a message adds to the picture in it, in bytes: tags, lengths, other fields.
 const ENVELOPE: usize = 64 << 10;
+
+/// In bytes: enough for a hundred masks of a 64 megapixel picture as PNG.
+pub(crate) const LARGEST_REPLY: usize = 256 << 20;
 
 /// All services of port 9090. Health follows `health`, which [`report`] keeps up to date.
 pub fn router(
@@ -67,6 +78,10 @@ pub fn router(
     let health = tonic_health::server::HealthService::from_health_reporter(health);
     Ok(Routes::new(detector::service(Arc::clone(segmenter)))
         .add_service(full::service(Arc::clone(segmenter), largest))
+        .add_service(open_inference::grpc::service(
+            Arc::clone(segmenter),
+            largest,
+        ))
         .add_service(tonic_health::pb::health_server::HealthServer::new(health))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -83,7 +98,7 @@ pub fn router(
 
 /// What a gRPC client is told of an error. When a retry is worth it goes where clients look for that:
 /// <https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback>.
-fn status(error: &Error) -> Status {
+pub(crate) fn status(error: &Error) -> Status {
     let mut status = Status::new(error.grpc_code(), error.to_string());
     if let Error::Overloaded { retry_after, .. } = error {
         let ms = i32::try_from(retry_after.as_millis()).unwrap_or(i32::MAX);

@@ -13,7 +13,11 @@ use tonic_reflection::pb::{
 };
 
 use super::{
-    inference::{InstanceDetectorInput, instance_detector_client::InstanceDetectorClient},
+    inference::{
+        InstanceDetectorInput, ModelInferRequest, ModelMetadataRequest, ServerReadyRequest,
+        grpc_inference_service_client::GrpcInferenceServiceClient,
+        instance_detector_client::InstanceDetectorClient,
+    },
     v1::{
         MaskFormat, ModelsRequest, PredictRequest, predict_request::Source,
         segmenter_client::SegmenterClient,
@@ -147,6 +151,34 @@ async fn one_request_too_many_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn inference_takes_a_place_and_questions_about_the_server_take_none() {
+    let servers = Servers::start(&["--queue=1"]).await;
+    servers.model.close();
+    let channel = channel(&servers).await;
+    let held = [(); 2].map(|()| {
+        let mut client = SegmenterClient::new(channel.clone());
+        tokio::spawn(async move { client.predict(bytes(png(8, 4))).await })
+    });
+    let mut client = GrpcInferenceServiceClient::new(channel);
+    // All places there are.
+    servers.until_in_flight(2).await;
+    let infer = client.model_infer(ModelInferRequest::default()).await;
+    assert_eq!(infer.unwrap_err().code(), Code::ResourceExhausted);
+    let ready = client.server_ready(ServerReadyRequest {}).await;
+    assert!(ready.unwrap().into_inner().ready);
+    let request = ModelMetadataRequest {
+        name: entry().name.to_owned(),
+        version: String::new(),
+    };
+    let metadata = client.model_metadata(request).await.unwrap();
+    assert_eq!(metadata.into_inner().name, entry().name);
+    servers.model.open();
+    for held in held {
+        held.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_deadline_is_kept() {
     let servers = Servers::start(&["--deadline=50ms"]).await;
     servers.model.close();
@@ -173,7 +205,12 @@ async fn the_callers_own_deadline_is_kept() {
 async fn health_follows_readiness_and_watchers_do_not_keep_the_server() {
     let servers = Servers::start(&[]).await;
     let mut client = HealthClient::new(channel(&servers).await);
-    for service in ["", "inference.InstanceDetector", "segmenter.v1.Segmenter"] {
+    for service in [
+        "",
+        "inference.GRPCInferenceService",
+        "inference.InstanceDetector",
+        "segmenter.v1.Segmenter",
+    ] {
         let service = service.to_owned();
         let reply = client.check(HealthCheckRequest { service }).await.unwrap();
         assert_eq!(reply.into_inner().status(), ServingStatus::Serving);
@@ -199,6 +236,7 @@ async fn both_reflections_list_the_services() {
     let servers = Servers::start(&[]).await;
     let expected = [
         "grpc.health.v1.Health",
+        "inference.GRPCInferenceService",
         "inference.InstanceDetector",
         "segmenter.v1.Segmenter",
     ];

@@ -24,6 +24,7 @@ use crate::observe::ErrorReply;
         (name = "wowboard", description = "For clients of wowboard-detector"),
         (name = "segmentation-api", description = "For clients of Image-Segmentation-API"),
         (name = "tensorflow-serving", description = "For clients of TensorFlow Serving, wowboard-detector's backend among them"),
+        (name = "open-inference", description = "For clients of KServe, Triton and others with its protocol"),
         (name = "torchserve", description = "For clients of its model in TorchServe"),
     )
 )]

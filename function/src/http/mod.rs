@@ -36,7 +36,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     bucket::Bucket,
     config,
-    dialects::{max, segmentation_api, segmenter_web, tensorflow_serving, torchserve, wowboard},
+    dialects::{
+        max, open_inference, segmentation_api, segmenter_web, tensorflow_serving, torchserve,
+        wowboard,
+    },
     error::Error,
     observe::{Observer, Protocol, observe},
     service::{Segmenter, Ticket},
@@ -66,6 +69,7 @@ pub fn router(segmenter: &App, serve: &config::Serve, bucket: Option<Bucket>) ->
         .merge(segmenter_web::router(serve.page.samples()))
         .merge(torchserve::router())
         .merge(max::router(serve.dialects.image_size()))
+        .merge(open_inference::router())
         .merge(segmentation_api::router())
         .merge(tensorflow_serving::router())
         .merge(wowboard::router(bucket))

@@ -123,6 +123,7 @@ pub(crate) fn within_limit(app: &Segmenter, source: Source) -> Result<Source, Er
     let limit = app.limits().picture.max_body;
     match source {
         Source::Bytes(bytes) if bytes.len() > limit => Err(too_large(limit)),
+        Source::Image(image) if image.pixels().len() > limit => Err(too_large(limit)),
         source => Ok(source),
     }
 }

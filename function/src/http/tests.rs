@@ -98,7 +98,7 @@ async fn every_error_says_what_was_wrong_and_what_would_be_right() {
             "a timeout",
             predict(png(8, 4)).header("x-request-timeout-ms", "soon"),
         ),
-        ("a wrong path", servers.post("/v2/predict", "")),
+        ("a wrong path", servers.post("/v3/predict", "")),
         ("a wrong verb", servers.client.get(servers.url("/predict"))),
     ];
     let mut refusals = Vec::new();

@@ -11,6 +11,8 @@ pub mod mobilenet_v3;
 pub mod rcnn_resnet50_fpn;
 pub mod resnet;
 
+use std::path::Path;
+
 use self::{
     deeplab::Deeplab, deeplab_mobilenet_v2::DeeplabMobilenetV2, lraspp::Lraspp,
     maskrcnn_fbnet::MaskRcnnFbnet, rcnn_resnet50_fpn::RcnnResnet50Fpn, resnet::ResnetConfig,
@@ -19,8 +21,10 @@ use segmenter_kernels::Isa;
 
 use crate::{
     blocks::{Device, Precision},
+    catalogue::WeightsFormat,
     classes::VOC,
     model::Model,
+    onnx::{OnnxError, OnnxModel},
     semantic::{InputRule, SemanticModel},
     weights::{WeightError, Weights},
 };
@@ -44,6 +48,8 @@ pub enum Network {
     DeeplabMobilenetV2(InputRule),
     /// [`lraspp`].
     LrasppMobilenetV3(InputRule),
+    /// [`onnx`](crate::onnx).
+    Onnx,
 }
 
 impl Network {
@@ -61,7 +67,26 @@ impl Network {
         }
     }
 
+    /// Reads the weights at `path` and builds it with them, on this device.
+    pub fn load(
+        self,
+        path: &Path,
+        format: WeightsFormat,
+        device: &Device,
+    ) -> Result<Box<dyn Model>, WeightError> {
+        if self == Self::Onnx {
+            return Ok(Box::new(OnnxModel::load(path, device)?));
+        }
+        let mut weights = Weights::read(path, format, device.precision())?;
+        let model = self.build(&mut weights, device)?;
+        weights.finish()?;
+        Ok(model)
+    }
+
     /// Builds it from its weights, on this device.
+    ///
+    /// # Errors
+    /// Also if it is in a file of its own, as ONNX' are.
     pub fn build(
         self,
         weights: &mut Weights,
@@ -94,6 +119,7 @@ impl Network {
                 let network = Lraspp::load(weights, CLASSES, device)?;
                 Box::new(SemanticModel::new(network, input, device))
             }
+            Self::Onnx => return Err(OnnxError::Weightless.into()),
         })
     }
 }

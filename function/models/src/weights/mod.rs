@@ -29,7 +29,7 @@ use std::{
 
 use segmenter_kernels::quantized::Quantization;
 
-use crate::{blocks::Precision, catalogue::WeightsFormat};
+use crate::{blocks::Precision, catalogue::WeightsFormat, onnx::OnnxError};
 
 /// The tensors a network is built from, taken out one by one by name.
 pub struct Weights {
@@ -166,6 +166,7 @@ impl Weights {
             WeightsFormat::TfLite => {
                 tflite::read(&std::fs::read(path).map_err(open)?, precision)?.into()
             }
+            WeightsFormat::Onnx => return Err(OnnxError::Weightless.into()),
         })
     }
 
@@ -335,6 +336,9 @@ pub enum WeightError {
         /// What was found where, and what should have been there.
         what: String,
     },
+    /// The file is no ONNX network, or not one that is of use.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// The network needs a tensor that the file does not have.
     #[error("tensor {tensor} {expected:?} is missing")]
     Missing {

@@ -143,9 +143,12 @@ impl Model for OnnxModel {
         Ok(Input::new(pixels, size))
     }
 
+    #[expect(
+        clippy::panic,
+        reason = "it ran when it was loaded, and fails these requests and no others"
+    )]
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
         let outputs = batch.into_iter().map(|(input, _)| {
-            // It ran when it was loaded, and inputs are all alike. A panic here fails these requests and no others.
             let (shape, values) = self
                 .run(&input)
                 .unwrap_or_else(|error| panic!("the network fails: {error}"));

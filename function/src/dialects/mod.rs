@@ -2,7 +2,7 @@
 //!
 //! One file a server, or a folder. Each has a `router`, whose handlers take a request apart, call the
 //! [service](crate::service) and encode its answer in the words of that server. Its errors are the words that
-//! [`Error`](crate::error::Error)s have there, told with [`observe::in_other_words`](crate::observe::in_other_words),
+//! [`Error`]s have there, told with [`observe::in_other_words`](crate::observe::in_other_words),
 //! so that they are logged and counted like all others.
 
 mod flask;

@@ -2,7 +2,7 @@
 //! tensor data, and over gRPC.
 //!
 //! A model takes one tensor, `image`, which is an encoded picture or its samples, and answers those of its
-//! [outputs](outputs::Output) that are asked for; nothing is computed for others.
+//! outputs that are asked for; nothing is computed for others.
 
 pub(crate) mod grpc;
 mod outputs;

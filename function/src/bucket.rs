@@ -356,7 +356,7 @@ fn remove_leftovers(folder: &Path, stale: SystemTime) -> io::Result<()> {
     let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
     for task in fs::read_dir(folder)? {
         let task = task?.path();
-        if !name(&task).is_some_and(|name| Uuid::try_parse(&name).is_ok()) {
+        if name(&task).is_none_or(|name| Uuid::try_parse(&name).is_err()) {
             continue;
         }
         for file in fs::read_dir(&task)? {

@@ -419,10 +419,8 @@ impl Auditor {
             if name != format!("{task}.jpg") || self.whole.contains(task) {
                 continue;
             }
-            let sizes = self
-                .crops
-                .get(original)
-                .expect("all of a picture that was sent");
+            // All of a picture that was sent.
+            let sizes = &self.crops[original];
             let crops = (0..).map_while(|index| objects.get(&format!("{task}/obj_{index}.png")));
             let found: Vec<_> = crops.map(|crop| size(crop)).collect();
             assert_eq!(&found, sizes, "{task}");

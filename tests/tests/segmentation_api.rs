@@ -248,6 +248,8 @@ async fn requests_that_cannot_be_are_refused_as_there() {
         assert_eq!(response.status(), 307);
         assert_eq!(response.headers()[header::LOCATION], path);
     }
+    let response = server.get("/redoc").await;
+    assert_eq!(response.headers()[header::LOCATION], "/docs");
     let (status, reply) = json(server.get("/healthcheck").await).await;
     assert_eq!((status.as_u16(), reply), (200, json!({"status": "live"})));
 }

@@ -39,14 +39,15 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(healthcheck).map(|routes| only("GET", detail, routes)))
         .routes(routes!(infer_url).map(|routes| only("POST", detail, routes)))
         .routes(routes!(infer_file).map(|routes| only("POST", detail, routes)));
-    for (path, slashed) in [
+    for (path, other) in [
         ("/healthcheck", "/healthcheck/"),
         ("/infer/url", "/infer/url/"),
         ("/infer/file", "/infer/file/"),
+        ("/docs", "/redoc"),
     ] {
         let location = [(header::LOCATION, HeaderValue::from_static(path))];
         let moved = (StatusCode::TEMPORARY_REDIRECT, location);
-        router = router.route(slashed, any(move || async move { moved }));
+        router = router.route(other, any(move || async move { moved }));
     }
     router
 }

@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-arm test-sanitized tools promtool chromium generate lint fmt quality bench clean
+.PHONY: help run test test-arm test-sanitized tools image promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -68,6 +68,29 @@ test-sanitized: ## Run the tests of the kernels with an eye on every address the
 # For the tests of the operator; `make test` does it, too. Kept out of the checkout, like Python's packages.
 tools: ## Build the Kubernetes control plane that tests start, and say where it is
 	@tests/cluster/tools/build
+
+# The same that the Dockerfile builds and lays out. MODEL_DIR is where the default model is, or is downloaded to.
+image: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+image: DIST = $(TARGET)/$(HOST)/dist
+image: IMAGES = $(TARGET)/images
+image: CERTIFICATES = /etc/ssl/certs/ca-certificates.crt
+image: MODEL_DIR ?= $(CACHE)
+image: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+image: ## Pack the images as OCI archives, without Docker; MODEL_DIR=DIR has the default model
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --package segmenter --target $(HOST)
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --package segmenter-operator --target $(HOST)
+	cargo build --release --locked $(OPERATOR) --all-targets
+	rm -rf $(IMAGES) && mkdir -p $(IMAGES)/models
+	cp "$$($(DIST)/segmenter pull --model-dir "$(MODEL_DIR)")" $(IMAGES)/models
+	for stage in function function-lambda; do \
+	    name=$${stage/function/segmenter}; \
+	    $(BUILT)/image --stage $$stage --name $$name:$(VERSION) --to $(IMAGES)/$$name.tar \
+	        --built build:/out/segmenter=$(DIST)/segmenter \
+	        --built build:$(CERTIFICATES)=$(CERTIFICATES) \
+	        --built model:/models=$(IMAGES)/models; \
+	done
+	$(BUILT)/image --stage operator --name segmenter-operator:$(VERSION) --to $(IMAGES)/segmenter-operator.tar \
+	    --built build-operator:/out/segmenter-operator=$(DIST)/segmenter-operator
 
 # The tests fail where any of it is not current.
 generate: ## Make what is made from other things: the CRD, its chart's copy, install.yaml

@@ -13,7 +13,7 @@
 //! # }
 //! ```
 //!
-//! [`Suite`] runs many tests against one control plane and says aloud which were skipped.
+//! [`image`] packs what the cluster runs. [`Suite`] runs many tests against one control plane and says aloud which were skipped.
 
 mod api_server;
 mod audit;
@@ -24,6 +24,7 @@ mod crds;
 mod error;
 mod etcd;
 mod folder;
+pub mod image;
 mod kubeconfig;
 mod pki;
 mod port;

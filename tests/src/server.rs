@@ -2,11 +2,16 @@
 
 use std::{
     env, fs,
+    hash::{BuildHasher as _, RandomState},
     io::{BufRead as _, BufReader, Read},
     net::{SocketAddr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    process::{self, Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -19,6 +24,9 @@ use crate::{http, shared::shared};
 
 /// How long a server may take until it is ready. Generous: the machine may be busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a line of its log may take.
+const LOG_LIMIT: Duration = Duration::from_secs(30);
 
 /// The path of the binary under test: `SEGMENTER_BIN`, else the one built beside this executable.
 pub fn binary() -> PathBuf {
@@ -244,9 +252,22 @@ impl Server {
         }
     }
 
-    /// What it wrote so far.
+    /// What it wrote so far, but for lines that are on their way.
     pub fn log(&self) -> Vec<String> {
         self.log.lines().clone()
+    }
+
+    /// Waits until it has written this.
+    pub async fn logged(&self, part: &str) {
+        let begin = Instant::now();
+        while !self.log().iter().any(|line| line.contains(part)) {
+            let log = self.log().join("\n");
+            assert!(
+                begin.elapsed() < LOG_LIMIT,
+                "{part:?} is not in the log:\n{log}"
+            );
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -276,10 +297,25 @@ pub fn process_memory(pid: u32, field: &str) -> u64 {
     kibibytes * 1024
 }
 
-/// Two loopback addresses that were free a moment ago.
+/// Below the ports that the system gives to outgoing connections, one of which could otherwise take a port that was
+/// free a moment ago.
+const PORTS: Range<u16> = 10_000..20_000;
+
+/// Two loopback addresses that were free a moment ago, and are given to nobody else in this process.
 fn free_addresses() -> [SocketAddr; 2] {
-    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free loopback port"));
-    sockets.map(|socket| socket.local_addr().expect("a bound socket has an address"))
+    static NEXT: LazyLock<AtomicUsize> = LazyLock::new(|| {
+        // Other processes begin elsewhere.
+        AtomicUsize::new(RandomState::new().hash_one(process::id()) as usize)
+    });
+    [(); 2].map(|()| {
+        let mut addresses = (0..PORTS.len()).map(|_| {
+            let offset = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len();
+            SocketAddr::from(([127, 0, 0, 1], PORTS.start + offset as u16))
+        });
+        addresses
+            .find(|address| TcpListener::bind(address).is_ok())
+            .expect("a free loopback port")
+    })
 }
 
 /// What a process writes, line by line.

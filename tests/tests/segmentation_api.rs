@@ -376,8 +376,7 @@ async fn a_file_that_is_no_such_network_ends_the_start() {
         let mut server = Server::spawn(&shared.join("weights"), &["--onnx", &path], &[]);
         let status = server.wait_for_exit(Duration::from_secs(30)).await;
         assert!(!status.success());
-        let log = server.log().join("\n");
-        assert!(log.contains(part), "{log}");
+        server.logged(part).await;
     }
 }
 

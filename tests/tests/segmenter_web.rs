@@ -4,10 +4,7 @@
     reason = "what fails beside a test fails it as well"
 )]
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use image::{Rgb, RgbImage, RgbaImage};
@@ -18,7 +15,6 @@ use reqwest::{
 };
 use segmenter_tests::{PictureHost, Server, http::json, pictures, shared};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 /// People, a bird and a handbag, in a picture that is wider than high.
 const PICTURE: &str = "000000001268.jpg";
@@ -148,7 +144,6 @@ async fn every_request_that_cannot_be_is_refused_as_there() {
     let Some(server) = Server::start(test, &["--max-body", "64KiB"]).await else {
         return;
     };
-    let begin = Instant::now();
     let text_file = data_uri(b"this is no picture");
     let large = format!("base64,{}", "A".repeat(120_000));
     let page = |heading: &str| format!("<h1>{heading}</h1>");
@@ -212,11 +207,7 @@ async fn every_request_that_cannot_be_is_refused_as_there() {
     let counted =
         "segmenter_requests_total{code=\"500\",protocol=\"http\",route=\"/api/run_model\"} 6";
     assert!(metrics.contains(counted), "{metrics}");
-    // The log's last lines may be on their way.
-    while !server.log().join("\n").contains("fetch_refused") {
-        assert!(begin.elapsed() < Duration::from_secs(30), "not in the log");
-        sleep(Duration::from_millis(10)).await;
-    }
+    server.logged("fetch_refused").await;
 }
 
 #[tokio::test]

@@ -272,11 +272,8 @@ async fn a_folder_keeps_the_picture_and_its_objects() {
     // What was stored of it is not there; what was before is.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     // Callers are not told where it is, the log tells why.
-    let log = server.log().join("\n");
-    assert!(
-        log.contains("did not take everything") && log.contains("LocalFileSystem"),
-        "{log}"
-    );
+    server.logged("did not take everything").await;
+    server.logged("LocalFileSystem").await;
 }
 
 /// A server that stores in `s3` under a prefix.
@@ -351,9 +348,7 @@ async fn a_bucket_has_all_of_an_upload_or_nothing() {
         sleep(Duration::from_millis(10)).await;
     }
     left.abort();
-    while !server.log().join("\n").contains("the caller left") {
-        sleep(Duration::from_millis(10)).await;
-    }
+    server.logged("the caller left").await;
     s3.behave(Manner::Storing);
     until_empty(&s3).await;
 

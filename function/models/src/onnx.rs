@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc};
 
 use rten::{Dimension, NodeId, RunOptions, ThreadPool, Value};
-use rten_tensor::{AsView, Layout, NdTensor};
+use rten_tensor::{Layout, NdTensor};
 use segmenter_imaging::{
     Picture,
     decode::DecodeError,
@@ -21,8 +21,8 @@ use crate::{
     classes,
     model::{Input, Model, Output},
     networks::Network,
-    prediction::{Outcome, Prediction, Selection},
-    semantic::{Scores, class_map},
+    prediction::{Prediction, Selection},
+    semantic::outcome,
 };
 
 /// What its file is taken for. It is in no catalogue, for nobody publishes it.
@@ -129,7 +129,7 @@ impl OnnxModel {
                 "an output with nothing in it".to_owned(),
             ));
         }
-        Ok(([classes, rows, columns], logits.to_vec()))
+        Ok(([classes, rows, columns], logits.into_data()))
     }
 }
 
@@ -167,14 +167,10 @@ impl Model for OnnxModel {
             unreachable!("the outputs of this model are logits");
         };
         let size = selection.map_size.unwrap_or(self.size);
-        let mut map = class_map(&values, shape, size, Corners::Free, &self.device);
-        if selection.scores {
-            map.scores = Some(Scores::new(values, shape, size, Corners::Free));
-        }
         Prediction {
             width,
             height,
-            outcome: Outcome::ClassMap(map),
+            outcome: outcome(values, shape, size, Corners::Free, selection, &self.device),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a caller asks of a model, and what it answers.
 
+use std::sync::Arc;
+
 use segmenter_imaging::rle::Rle;
 
 use crate::semantic::Scores;
@@ -78,5 +80,5 @@ pub struct ClassMap {
     /// The softmax probability of that class, `[height, width]`, 0..=1.
     pub confidence: Vec<f32>,
     /// Those of all classes, where asked for.
-    pub scores: Option<Scores>,
+    pub scores: Option<Arc<Scores>>,
 }

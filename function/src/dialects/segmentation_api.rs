@@ -308,7 +308,7 @@ const PIECE: usize = 64 << 10;
 impl Reply {
     fn new(answer: &Answer, model_type: &str, kind: Kind, names: Vec<String>) -> Self {
         let scores = match &answer.prediction.outcome {
-            Outcome::ClassMap(map) => map.scores.clone().map(Arc::new),
+            Outcome::ClassMap(map) => map.scores.clone(),
             // Which has none.
             Outcome::Detections(_) => None,
         };

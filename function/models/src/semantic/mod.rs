@@ -11,7 +11,7 @@ mod scores;
 
 use std::sync::Arc;
 
-use segmenter_imaging::{Picture, decode::DecodeError};
+use segmenter_imaging::{Picture, decode::DecodeError, interpolate::Corners};
 
 pub use class_map::class_map;
 pub use input::InputRule;
@@ -103,21 +103,34 @@ impl<N: Segmenter> Model for SemanticModel<N> {
             .map_size
             .unwrap_or_else(|| self.input.map_size(picture_size));
         let corners = self.input.corners();
-        let mut map = class_map(&values, shape, size, corners, &self.device);
-        if selection.scores {
-            map.scores = Some(Scores::new(values, shape, size, corners));
-        }
         let [width, height] = picture_size;
         Prediction {
             width,
             height,
-            outcome: Outcome::ClassMap(map),
+            outcome: outcome(values, shape, size, corners, selection, &self.device),
         }
     }
 
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
         vec![self.input.warm_up_shape()]
     }
+}
+
+/// What is wanted of `logits`, `[classes, rows, columns]`, enlarged to `[width, height]`.
+pub(crate) fn outcome(
+    logits: Vec<f32>,
+    shape: [usize; 3],
+    size: [u32; 2],
+    corners: Corners,
+    selection: &Selection,
+    device: &Device,
+) -> Outcome {
+    let mut map = class_map(&logits, shape, size, corners, device);
+    if selection.scores {
+        let scores = Scores::new(logits, shape, size, corners);
+        map.scores = Some(Arc::new(scores));
+    }
+    Outcome::ClassMap(map)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub struct Scores {
 
 impl Scores {
     /// Of `logits` `[classes, rows, columns]`, enlarged to `[width, height]`.
-    pub(crate) fn new(
+    pub(super) fn new(
         logits: Vec<f32>,
         [classes, rows, columns]: [usize; 3],
         [width, height]: [u32; 2],

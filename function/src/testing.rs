@@ -16,7 +16,12 @@ use segmenter_models::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Serve, grpc, http, listen, metrics::Metrics, service::Segmenter};
+use crate::{
+    config::Serve,
+    grpc, http, listen,
+    metrics::Metrics,
+    service::{Answer, Segmenter},
+};
 
 /// Not a network: "sees" the first of [`classes`] in the left half of every picture, the second in the
 /// right half and the first again, hardly, in the middle. It can be made to wait at a gate.
@@ -44,6 +49,47 @@ pub(crate) fn entry() -> &'static Entry {
 /// The names of [`classes`].
 pub(crate) fn class_names() -> [&'static str; 2] {
     classes().map(|class| entry().classes[class as usize])
+}
+
+/// Everything that was found by a model on a picture of `[width, height]`.
+pub(crate) fn answer(entry: &'static Entry, [width, height]: [u32; 2], outcome: Outcome) -> Answer {
+    Answer {
+        entry,
+        selection: Selection {
+            threshold: 0.0,
+            max_detections: 10,
+            classes: None,
+            masks: true,
+            map_size: None,
+            scores: false,
+        },
+        prediction: Prediction {
+            width,
+            height,
+            outcome,
+        },
+        picture: None,
+        timings: Vec::new(),
+    }
+}
+
+pub(crate) fn detection(class: u32, score: f32, bbox: [f32; 4], mask: Option<Rle>) -> Detection {
+    Detection {
+        class,
+        score,
+        bbox,
+        mask,
+    }
+}
+
+/// On a picture of 4 x 2 pixels, one with a mask, the right column, and one without.
+pub(crate) fn two_objects() -> Answer {
+    let mask = Rle::from_counts(2, 4, [6, 2]).unwrap();
+    let detections = vec![
+        detection(0, 0.75, [3.0, 0.0, 4.0, 2.0], Some(mask)),
+        detection(6, 0.5, [1.5, 0.5, 4.0, 1.0], None),
+    ];
+    answer(entry(), [4, 2], Outcome::Detections(detections))
 }
 
 impl StandIn {

@@ -287,40 +287,19 @@ fn failed(what: &'static str, error: Error) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use segmenter_models::{Outcome, Prediction, Selection, catalogue::CATALOGUE};
+    use segmenter_models::Outcome;
 
     use super::*;
+    use crate::testing::{answer, detection, entry};
 
     #[test]
     fn only_what_is_certain_is_told_with_all_digits_of_its_floats() {
-        let detection = |score, bbox| Detection {
-            class: 0,
-            score,
-            bbox,
-            mask: None,
-        };
-        let answer = Answer {
-            entry: CATALOGUE.first().unwrap(),
-            selection: Selection {
-                threshold: 0.0,
-                max_detections: 10,
-                classes: None,
-                masks: false,
-                map_size: None,
-                scores: false,
-            },
-            prediction: Prediction {
-                width: 10,
-                height: 20,
-                outcome: Outcome::Detections(vec![
-                    detection(0.97, [2.0, 2.0, 6.0, 10.0]),
-                    detection(0.66, [0.0, 0.0, 10.0, 20.0]),
-                    detection(0.65, [0.0, 0.0, 1.0, 1.0]),
-                ]),
-            },
-            picture: None,
-            timings: Vec::new(),
-        };
+        let detections = vec![
+            detection(0, 0.97, [2.0, 2.0, 6.0, 10.0], None),
+            detection(0, 0.66, [0.0, 0.0, 10.0, 20.0], None),
+            detection(0, 0.65, [0.0, 0.0, 1.0, 1.0], None),
+        ];
+        let answer = answer(entry(), [10, 20], Outcome::Detections(detections));
         let told = CertainObjects::of(&answer, &certain(&answer));
         assert_eq!(
             serde_json::to_string(&told).unwrap(),

@@ -99,42 +99,12 @@ pub fn cutout(
 
 #[cfg(test)]
 mod tests {
-    use segmenter_imaging::rle::Rle;
-    use segmenter_models::{Detection, Outcome, Prediction, Selection, catalogue::CATALOGUE};
-
     use super::*;
+    use crate::testing::two_objects;
 
     #[test]
     fn the_best_is_on_top_and_a_detection_without_a_mask_covers_its_box() {
-        let detection = |class, score, bbox, mask| Detection {
-            class,
-            score,
-            bbox,
-            mask,
-        };
-        // The right column of four.
-        let mask = Rle::from_counts(2, 4, [6, 2]).unwrap();
-        let answer = Answer {
-            entry: CATALOGUE.first().unwrap(),
-            selection: Selection {
-                threshold: 0.0,
-                max_detections: 10,
-                classes: None,
-                masks: true,
-                map_size: None,
-                scores: false,
-            },
-            prediction: Prediction {
-                width: 4,
-                height: 2,
-                outcome: Outcome::Detections(vec![
-                    detection(0, 0.75, [3.0, 0.0, 4.0, 2.0], Some(mask)),
-                    detection(6, 0.5, [1.5, 0.5, 4.0, 1.0], None),
-                ]),
-            },
-            picture: None,
-            timings: Vec::new(),
-        };
+        let answer = two_objects();
         let none = (0, 1.0);
         let [person, train] = [(1, 0.75), (7, 0.5)];
         let points = raster(&answer, [4, 2], |class, score| (class, score));

@@ -252,12 +252,10 @@ fn sides(map: &ClassMap) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use segmenter_models::{
-        Detection, Prediction, Selection,
-        catalogue::{CATALOGUE, Entry},
-    };
+    use segmenter_models::catalogue::{CATALOGUE, Entry};
 
     use super::*;
+    use crate::testing::{self, two_objects};
 
     fn entry(task: Task) -> &'static Entry {
         CATALOGUE.iter().find(|entry| entry.task == task).unwrap()
@@ -265,42 +263,7 @@ mod tests {
 
     /// On a picture of 4 x 2 pixels.
     fn answer(task: Task, outcome: Outcome) -> Answer {
-        Answer {
-            entry: entry(task),
-            selection: Selection {
-                threshold: 0.0,
-                max_detections: 10,
-                classes: None,
-                masks: true,
-                map_size: None,
-                scores: false,
-            },
-            prediction: Prediction {
-                width: 4,
-                height: 2,
-                outcome,
-            },
-            picture: None,
-            timings: Vec::new(),
-        }
-    }
-
-    fn two_objects() -> Answer {
-        let detection = |class, score, bbox, mask| Detection {
-            class,
-            score,
-            bbox,
-            mask,
-        };
-        // The right column of four.
-        let mask = Rle::from_counts(2, 4, [6, 2]).unwrap();
-        answer(
-            Task::InstanceSegmentation,
-            Outcome::Detections(vec![
-                detection(0, 0.75, [3.0, 0.0, 4.0, 2.0], Some(mask)),
-                detection(6, 0.5, [1.5, 0.5, 4.0, 1.0], None),
-            ]),
-        )
+        testing::answer(entry(task), [4, 2], outcome)
     }
 
     #[test]

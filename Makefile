@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-arm test-sanitized tools image promtool chromium generate lint fmt quality bench clean
+.PHONY: help run test test-arm test-sanitized tools image cluster cluster-test node promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -17,6 +17,7 @@ FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster
 OPERATOR := --package segmenter-operator --package segmenter-cluster
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BUILT := $(TARGET)/release
+IMAGES := $(TARGET)/images
 KERNELS := --release --locked --package segmenter-kernels --lib --tests
 
 help: ## List what there is to make
@@ -72,9 +73,8 @@ tools: ## Build the Kubernetes control plane that tests start, and say where it 
 # The same that the Dockerfile builds and lays out. MODEL_DIR is where the default model is, or is downloaded to.
 image: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 image: DIST = $(TARGET)/$(HOST)/dist
-image: IMAGES = $(TARGET)/images
 image: CERTIFICATES = /etc/ssl/certs/ca-certificates.crt
-image: MODEL_DIR ?= $(CACHE)
+image: MODEL_DIR ?= $(or $(wildcard ../shared/weights),$(CACHE))
 image: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 image: ## Pack the images as OCI archives, without Docker; MODEL_DIR=DIR has the default model
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --package segmenter --target $(HOST)
@@ -91,6 +91,25 @@ image: ## Pack the images as OCI archives, without Docker; MODEL_DIR=DIR has the
 	done
 	$(BUILT)/image --stage operator --name segmenter-operator:$(VERSION) --to $(IMAGES)/segmenter-operator.tar \
 	    --built build-operator:/out/segmenter-operator=$(DIST)/segmenter-operator
+
+# Both need root, and a kernel that lets it make namespaces.
+cluster: node promtool ## Run a whole Kubernetes until Ctrl-C: a node, an ingress, Prometheus, the images if they are packed
+	cargo build --release --locked $(OPERATOR) --all-targets
+	KUBEBUILDER_ASSETS=$$(tests/cluster/tools/build cluster) PATH="$$PATH:$(CACHE)/prometheus/usr/bin" \
+	    $(BUILT)/cluster $(wildcard $(IMAGES)/*.tar)
+
+cluster-test: image node promtool ## Install, call, scale and roll out on such a cluster
+	KUBEBUILDER_ASSETS=$$(tests/cluster/tools/build cluster) PATH="$$PATH:$(CACHE)/prometheus/usr/bin" \
+	    SEGMENTER_CLUSTER_IMAGES=$(abspath $(IMAGES)) \
+	    cargo test --release --locked $(OPERATOR) --test story
+
+# What runs containers on a node. Only root may install it, and only root may run it.
+node:
+	@[ "$$(id -u)" != 0 ] || { command -v runc ip nft && [ -x /usr/lib/cni/bridge ]; } > /dev/null || { \
+	    packages="runc containernetworking-plugins iproute2 iptables nftables conntrack"; \
+	    install() { apt-get install --yes --quiet --no-install-recommends $$packages; }; \
+	    { install || { apt-get update --quiet && install; }; } > /dev/null 2>&1; \
+	} || echo "cannot install what runs containers, going on without" >&2
 
 # The tests fail where any of it is not current.
 generate: ## Make what is made from other things: the CRD, its chart's copy, install.yaml

@@ -1,7 +1,7 @@
 //! The API server.
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -55,16 +55,17 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    /// Starts it on the store at the URL `etcd`.
+    /// Starts it on the store at the URL `etcd`, for a node at `address` as well.
     pub(crate) async fn start(
         tools: &Tools,
         folder: &Folder,
         authority: &Authority,
         etcd: &str,
+        address: Option<Ipv4Addr>,
         extra: &[String],
     ) -> Result<(Self, Process), Error> {
         let program = tools.program(PROGRAM)?;
-        let files = write_files(folder, authority)?;
+        let files = write_files(folder, authority, address)?;
         port::with_free(async |port| {
             let server = url(port);
             let admin = authority.client(ADMIN, &["system:masters"])?;
@@ -76,7 +77,7 @@ impl ApiServer {
             let path = folder.write("admin.kubeconfig", admin)?;
             let this = Self {
                 program: program.clone(),
-                arguments: arguments(folder.path(), &files, etcd, port, extra),
+                arguments: arguments(folder.path(), &files, etcd, port, address, extra),
                 port,
                 config: kubeconfig::config(&path).await?,
                 kubeconfig: path,
@@ -130,6 +131,8 @@ pub(crate) struct Files {
     account_public_key: PathBuf,
     proxy_certificate: PathBuf,
     proxy_key: PathBuf,
+    kubelet_certificate: PathBuf,
+    kubelet_key: PathBuf,
     policy: PathBuf,
 }
 
@@ -141,9 +144,20 @@ pub(crate) mod file {
     pub(crate) const ACCOUNT_KEY: &str = "pki/service-accounts.key";
 }
 
-fn write_files(folder: &Folder, authority: &Authority) -> Result<Files, Error> {
-    let serving = authority.server(PROGRAM, &NAMES)?;
+fn write_files(
+    folder: &Folder,
+    authority: &Authority,
+    address: Option<Ipv4Addr>,
+) -> Result<Files, Error> {
+    let names = NAMES.map(str::to_owned);
+    let names: Vec<_> = names
+        .into_iter()
+        .chain(address.map(|address| address.to_string()))
+        .collect();
+    let serving = authority.server(PROGRAM, &names)?;
     let proxy = authority.client(FRONT_PROXY, &[])?;
+    // Logs and the like are the kubelet's to give, which asks the API server whether its caller may have them.
+    let kubelet = authority.client("kube-apiserver-kubelet-client", &["system:masters"])?;
     let accounts = Keys::generate()?;
     Ok(Files {
         authority: folder.write(file::AUTHORITY, authority.certificate())?,
@@ -153,20 +167,42 @@ fn write_files(folder: &Folder, authority: &Authority) -> Result<Files, Error> {
         account_public_key: folder.write("pki/service-accounts.pub", accounts.public)?,
         proxy_certificate: folder.write("pki/front-proxy.crt", proxy.certificate)?,
         proxy_key: folder.write("pki/front-proxy.key", proxy.key)?,
+        kubelet_certificate: folder.write("pki/kubelet-client.crt", kubelet.certificate)?,
+        kubelet_key: folder.write("pki/kubelet-client.key", kubelet.key)?,
         policy: folder.write("audit-policy.json", audit::POLICY)?,
     })
 }
 
-fn arguments(folder: &Path, files: &Files, etcd: &str, port: u16, extra: &[String]) -> Vec<String> {
+fn arguments(
+    folder: &Path,
+    files: &Files,
+    etcd: &str,
+    port: u16,
+    address: Option<Ipv4Addr>,
+    extra: &[String],
+) -> Vec<String> {
     let path = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
-    let mut arguments = vec![
+    let mut arguments = match address {
+        Some(address) => vec![
+            "--bind-address=0.0.0.0".to_owned(),
+            format!("--advertise-address={address}"),
+            path("kubelet-client-certificate", &files.kubelet_certificate),
+            path("kubelet-client-key", &files.kubelet_key),
+            "--enable-admission-plugins=NodeRestriction".to_owned(),
+            // An API server of others may be a process and no pod, with an address that no Service selects.
+            "--enable-aggregator-routing=true".to_owned(),
+        ],
+        None => vec![
+            "--bind-address=127.0.0.1".to_owned(),
+            // Otherwise it looks for the default route, and a machine without one has no API server.
+            "--advertise-address=127.0.0.1".to_owned(),
+            // The Endpoints of the Service `kubernetes` cannot be loopback addresses.
+            "--endpoint-reconciler-type=none".to_owned(),
+        ],
+    };
+    arguments.extend([
         format!("--etcd-servers={etcd}"),
-        "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
-        // Otherwise it looks for the default route, and a machine without one has no API server.
-        "--advertise-address=127.0.0.1".to_owned(),
-        // The Endpoints of the Service `kubernetes` cannot be loopback addresses.
-        "--endpoint-reconciler-type=none".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
@@ -189,7 +225,7 @@ fn arguments(folder: &Path, files: &Files, etcd: &str, port: u16, extra: &[Strin
         // Far more than a test writes, in MB: a position in the log is good for one file only.
         "--audit-log-maxsize=4096".to_owned(),
         "--profiling=false".to_owned(),
-    ];
+    ]);
     arguments.extend_from_slice(extra);
     arguments
 }

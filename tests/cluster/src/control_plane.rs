@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -15,18 +16,21 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
+    access::Access,
     api_server::{self, ApiServer},
     audit::{self, AuditEvent, AuditPosition},
-    command::{self, Output},
+    command::Output,
     controllers,
     crds::{self, Crds, Source},
     error::Error,
     etcd,
     folder::Folder,
     kubeconfig::{self, Credentials, kubeconfig},
+    node::Ground,
     pki::Authority,
     process::{self, Process},
     ready,
+    sandbox::Sandbox,
     tools::Tools,
 };
 
@@ -48,6 +52,12 @@ pub struct Options {
     /// Installed before the controllers start. The garbage collector looks for new kinds every 30 s;
     /// these it knows from the beginning.
     pub crds: Vec<Crds>,
+    /// The address of a node, if there is to be one: it and its pods reach the API server there. Otherwise the
+    /// control plane can only be reached at 127.0.0.1.
+    pub address: Option<Ipv4Addr>,
+    /// Where data, logs and kubeconfigs lie, which is the caller's to delete. By default in a temporary folder
+    /// of its own.
+    pub folder: Option<PathBuf>,
     /// Further arguments of `kube-apiserver`, which win over those given here.
     pub api_server: Vec<String>,
     /// Further arguments of `kube-controller-manager`, which win over those given here.
@@ -59,6 +69,8 @@ impl Default for Options {
         Self {
             controllers: true,
             crds: Vec::new(),
+            address: None,
+            folder: None,
             api_server: Vec::new(),
             controller_manager: Vec::new(),
         }
@@ -101,11 +113,22 @@ impl ControlPlane {
     pub async fn start(tools: &Tools, options: Options) -> Result<Self, Error> {
         // Fails only where one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = Folder::create()?;
+        let folder = match &options.folder {
+            Some(folder) => Folder::given(folder),
+            None => Folder::create()?,
+        };
         let authority = Authority::generate()?;
         let (etcd, store) = etcd::start(tools, &folder).await?;
         let (api_server, api_process) =
-            ApiServer::start(tools, &folder, &authority, &store, &options.api_server).await?;
+            ApiServer::start(
+            tools,
+            &folder,
+            &authority,
+            &store,
+            options.address,
+            &options.api_server,
+        )
+        .await?;
         let plane = Self {
             controllers: Mutex::new(None),
             api_process: Mutex::new(Some(api_process)),
@@ -207,43 +230,37 @@ impl ControlPlane {
         ready::client(self.config_from(kubeconfig).await?)
     }
 
+    /// The ways of the user `admin`.
+    pub fn access(&self) -> Access {
+        Access::new(&self.tools, self.kubeconfig(), self.folder.path())
+    }
+
     /// Runs kubectl as the user `admin`; `--kubeconfig FILE` among the arguments makes it another.
     ///
     /// # Errors
-    /// Where it cannot be run. What it answers is the caller's to judge, see [`Output::ok`].
+    /// As [`Access::kubectl`].
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<Output, Error> {
-        self.kubectl_with_input(arguments, "").await
+        self.access().kubectl(arguments).await
     }
 
     /// Runs kubectl with a text as its stdin, such as a manifest for `apply --filename -`.
     ///
     /// # Errors
-    /// As [`Self::kubectl`].
+    /// As [`Access::kubectl`].
     pub async fn kubectl_with_input(
         &self,
         arguments: &[&str],
         input: &str,
     ) -> Result<Output, Error> {
-        self.run("kubectl", arguments, input).await
+        self.access().kubectl_with_input(arguments, input).await
     }
 
     /// Runs helm as the user `admin`; `--kubeconfig FILE` among the arguments makes it another.
     ///
     /// # Errors
-    /// Where it is missing or cannot be run.
+    /// As [`Access::helm`].
     pub async fn helm(&self, arguments: &[&str]) -> Result<Output, Error> {
-        self.run("helm", arguments, "").await
-    }
-
-    async fn run(
-        &self,
-        program: &'static str,
-        arguments: &[&str],
-        input: &str,
-    ) -> Result<Output, Error> {
-        let path = self.tools.program(program)?;
-        let home = self.folder.path();
-        command::run(program, &path, arguments, input, self.kubeconfig(), home).await
+        self.access().helm(arguments).await
     }
 
     /// Installs custom resource definitions, and waits until their kinds are served. The garbage collector
@@ -405,6 +422,17 @@ impl ControlPlane {
         };
         let path = process::log_path(self.folder.path(), name);
         fs::read_to_string(&path).map_err(Error::file("read", path))
+    }
+
+    /// What a node and its neighbours are started with.
+    pub(crate) fn ground<'a>(&'a self, sandbox: &'a Sandbox) -> Ground<'a> {
+        Ground {
+            tools: &self.tools,
+            folder: &self.folder,
+            sandbox,
+            authority: &self.authority,
+            api_server: &self.api_server,
+        }
     }
 
     /// The folder with logs, data and kubeconfigs.

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
-use crate::tools::Missing;
+use crate::{image::ImageError, tools::Missing};
 
 /// Why the control plane, or something asked of it, failed.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,9 @@ pub enum Error {
         /// What it wrote on stderr.
         stderr: String,
     },
+    /// An image cannot be packed.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A line of the audit log cannot be read.
     #[error("the audit log has a line that is no event: {line}")]
     Audit {

@@ -1,4 +1,4 @@
-//! The temporary folder of a control plane.
+//! The folder of a control plane.
 
 use std::{
     env, fs,
@@ -18,11 +18,11 @@ const LOCK: &str = "lock";
 /// Keeps the folder after the end where it is set to anything, for a look at logs and data.
 const KEEP: &str = "SEGMENTER_CLUSTER_KEEP";
 
-/// A folder that is deleted when this is dropped.
+/// A folder that is deleted when this is dropped, unless it is another's.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    folder: TempDir,
-    _lock: File,
+    path: PathBuf,
+    _own: Option<(TempDir, File)>,
 }
 
 impl Folder {
@@ -45,18 +45,31 @@ impl Folder {
             fs::rename(&unnamed, &named).map_err(Error::file("make", &named))?;
         }
         Ok(Self {
-            folder,
-            _lock: lock,
+            path: folder.path().to_owned(),
+            _own: Some((folder, lock)),
         })
     }
 
+    /// One that somebody else deletes.
+    pub(crate) fn given(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            _own: None,
+        }
+    }
+
+    /// Whether a folder made here may have that name.
+    pub(crate) fn is_named(name: &str) -> bool {
+        name.starts_with(PREFIX)
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// Writes a file, and the folders that lead to it.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf, Error> {
-        let path = self.folder.path().join(name);
+        let path = self.path.join(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
         }
@@ -71,7 +84,7 @@ fn sweep(parent: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        if !Folder::is_named(&entry.file_name().to_string_lossy()) {
             continue;
         }
         if let Ok(lock) = File::open(entry.path().join(LOCK))

@@ -1,6 +1,6 @@
 //! Kubeconfigs: where the API server is, whom to believe, and who one is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::{
@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{error::Error, pki::Identity};
+use crate::{error::Error, folder::Folder, pki::Identity};
 
 /// Who one is to the API server.
 pub(crate) enum Credentials<'a> {
@@ -39,6 +39,30 @@ pub(crate) fn kubeconfig(server: &str, authority: &str, user: &Credentials<'_>) 
         "current-context": name,
     })
     .to_string()
+}
+
+/// The files of a user, for programs that take one or the others.
+pub(crate) struct Files {
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Files {
+    pub(crate) fn write(
+        folder: &Folder,
+        name: &str,
+        server: &str,
+        authority: &str,
+        identity: &Identity,
+    ) -> Result<Self, Error> {
+        let text = kubeconfig(server, authority, &Credentials::Certificate(identity));
+        Ok(Self {
+            kubeconfig: folder.write(&format!("users/{name}.kubeconfig"), text)?,
+            certificate: folder.write(&format!("users/{name}.crt"), &identity.certificate)?,
+            key: folder.write(&format!("users/{name}.key"), &identity.key)?,
+        })
+    }
 }
 
 /// The configuration that a kubeconfig file makes.

@@ -15,8 +15,10 @@
 //!
 //! [`image`] packs what the cluster runs. [`Suite`] runs many tests against one control plane and says aloud which were skipped.
 
+mod access;
 mod api_server;
 mod audit;
+mod cluster;
 mod command;
 mod control_plane;
 mod controllers;
@@ -26,18 +28,24 @@ mod etcd;
 mod folder;
 pub mod image;
 mod kubeconfig;
+mod neighbours;
+mod node;
 mod pki;
 mod port;
 mod process;
 mod ready;
+mod sandbox;
 mod suite;
 mod tools;
 
+pub use access::Access;
 pub use audit::{AuditEvent, AuditPosition};
+pub use cluster::Cluster;
 pub use command::Output;
 pub use control_plane::{ControlPlane, Options, Program};
 pub use crds::Crds;
 pub use error::Error;
 pub use ready::eventually;
-pub use suite::Suite;
+pub use sandbox::{Entered, Sandbox, SandboxError, enter};
+pub use suite::{Ground, Suite};
 pub use tools::{Missing, Tools};

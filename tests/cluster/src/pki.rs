@@ -76,8 +76,7 @@ impl Authority {
     }
 
     /// A certificate to serve with, for `names`: DNS names and IP addresses.
-    pub(crate) fn server(&self, subject: &str, names: &[&str]) -> Result<Identity, Error> {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    pub(crate) fn server(&self, subject: &str, names: &[String]) -> Result<Identity, Error> {
         let mut params = CertificateParams::new(names).map_err(failed(subject))?;
         params
             .distinguished_name

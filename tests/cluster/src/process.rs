@@ -47,6 +47,17 @@ impl Process {
         arguments: &[String],
         folder: &Path,
     ) -> Result<Self, Error> {
+        Self::start_with(program, path, arguments, &[], folder).await
+    }
+
+    /// The same with more of an environment.
+    pub(crate) async fn start_with(
+        program: &'static str,
+        path: &Path,
+        arguments: &[String],
+        environment: &[(&str, &Path)],
+        folder: &Path,
+    ) -> Result<Self, Error> {
         let log = log_path(folder, program);
         let output = File::options()
             .create(true)
@@ -61,6 +72,7 @@ impl Process {
             .env_clear()
             .env("HOME", folder)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors);
@@ -170,7 +182,7 @@ fn supervise(mut child: Child, ended: &watch::Sender<Option<ExitStatus>>) {
 }
 
 /// A command that the kernel kills when the thread that starts it ends, where util-linux has the means.
-fn dying_with_parent(program: &Path) -> Command {
+pub(crate) fn dying_with_parent(program: &Path) -> Command {
     static SETPRIV: OnceLock<bool> = OnceLock::new();
     const DYING: [&str; 3] = ["--pdeathsig", "KILL", "--"];
     /// A parent that ended before the kernel was told to watch it is not this one any more.

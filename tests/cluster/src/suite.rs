@@ -1,4 +1,4 @@
-//! Many tests, one control plane.
+//! Many tests, one control plane or cluster.
 
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
 
@@ -8,9 +8,33 @@ use tokio::{
     sync::{OnceCell, RwLock},
 };
 
-use crate::{ControlPlane, Missing, Options, Tools};
+use crate::{ControlPlane, Error, Options, Tools};
 
-/// Tests that share a control plane, which starts with the first test that runs and ends after the last.
+/// What the tests of a suite share.
+pub trait Ground: Send + Sync + Sized + 'static {
+    /// What it is, for people.
+    const NAME: &str;
+
+    /// What it is made of, beyond the programs.
+    type Options: Send + Sync + 'static;
+
+    /// Starts it, and waits until it works.
+    fn start(
+        tools: &Tools,
+        options: &Self::Options,
+    ) -> impl Future<Output = Result<Self, Error>>;
+}
+
+impl Ground for ControlPlane {
+    const NAME: &str = "the control plane";
+    type Options = Options;
+
+    async fn start(tools: &Tools, options: &Options) -> Result<Self, Error> {
+        ControlPlane::start(tools, options.clone()).await
+    }
+}
+
+/// Tests that share a control plane, say, which starts with the first test that runs and ends after the last.
 /// They run side by side, so each should keep to a namespace of its own.
 ///
 /// For a test target with `harness = false`:
@@ -33,19 +57,19 @@ use crate::{ControlPlane, Missing, Options, Tools};
 /// ```
 ///
 /// Without the programs every test is ignored, and says so on stderr: `skipped: NAME: WHY`.
-pub struct Suite {
-    options: Options,
-    tests: Vec<Test>,
+pub struct Suite<G: Ground> {
+    options: G::Options,
+    tests: Vec<Test<G>>,
 }
 
-struct Test {
+struct Test<G> {
     name: &'static str,
     sharing: Sharing,
-    body: Body,
+    body: Body<G>,
 }
 
 /// Runs a test to its end on the current thread.
-type Body = Box<dyn FnOnce(&Handle, Arc<ControlPlane>) -> anyhow::Result<()> + Send>;
+type Body<G> = Box<dyn FnOnce(&Handle, Arc<G>) -> anyhow::Result<()> + Send>;
 
 #[derive(Clone, Copy)]
 enum Sharing {
@@ -55,9 +79,9 @@ enum Sharing {
     Alone,
 }
 
-impl Suite {
-    /// Tests against a control plane with these options.
-    pub fn new(options: Options) -> Self {
+impl<G: Ground> Suite<G> {
+    /// Tests against a control plane, say, with these options.
+    pub fn new(options: G::Options) -> Self {
         Self {
             options,
             tests: Vec::new(),
@@ -69,7 +93,7 @@ impl Suite {
     pub fn test<F>(
         self,
         name: &'static str,
-        body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static,
+        body: impl FnOnce(Arc<G>) -> F + Send + 'static,
     ) -> Self
     where
         F: Future<Output = anyhow::Result<()>>,
@@ -82,7 +106,7 @@ impl Suite {
     pub fn alone<F>(
         self,
         name: &'static str,
-        body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static,
+        body: impl FnOnce(Arc<G>) -> F + Send + 'static,
     ) -> Self
     where
         F: Future<Output = anyhow::Result<()>>,
@@ -94,7 +118,7 @@ impl Suite {
         mut self,
         name: &'static str,
         sharing: Sharing,
-        body: impl FnOnce(Arc<ControlPlane>) -> F + Send + 'static,
+        body: impl FnOnce(Arc<G>) -> F + Send + 'static,
     ) -> Self
     where
         F: Future<Output = anyhow::Result<()>>,
@@ -102,7 +126,7 @@ impl Suite {
         self.tests.push(Test {
             name,
             sharing,
-            body: Box::new(|runtime, plane| runtime.block_on(body(plane))),
+            body: Box::new(|runtime, ground| runtime.block_on(body(ground))),
         });
         self
     }
@@ -112,7 +136,7 @@ impl Suite {
         let arguments = Arguments::from_args();
         let tools = match Tools::find() {
             Ok(tools) => tools,
-            Err(missing) => return skip(&arguments, self.tests, &missing),
+            Err(missing) => return skip(&arguments, self.tests, &missing.to_string()),
         };
         let runtime = match Runtime::new() {
             Ok(runtime) => runtime,
@@ -121,69 +145,74 @@ impl Suite {
                 return ExitCode::FAILURE;
             }
         };
-        let ground = Arc::new(Ground {
+        let stage = Arc::new(Stage {
             runtime: runtime.handle().clone(),
             tools,
             options: self.options,
-            plane: OnceCell::new(),
+            ground: OnceCell::new(),
             turn: RwLock::new(()),
         });
         let trials = self
             .tests
             .into_iter()
             .map(|test| {
-                let ground = ground.clone();
-                Trial::test(test.name, move || ground.run(test))
+                let stage = stage.clone();
+                Trial::test(test.name, move || stage.run(test))
             })
             .collect();
         let conclusion = libtest_mimic::run(&arguments, trials);
-        // The control plane ends here, before the runtime does.
-        drop(ground);
+        // The ground ends here, before the runtime does.
+        drop(stage);
         conclusion.exit_code()
+    }
+
+    /// Ignores every test as the command line says, and says why.
+    pub fn skip(self, why: &str) -> ExitCode {
+        skip(&Arguments::from_args(), self.tests, why)
     }
 }
 
 /// What all tests stand on.
-struct Ground {
+struct Stage<G: Ground> {
     runtime: Handle,
     tools: Tools,
-    options: Options,
+    options: G::Options,
     /// Or why there is none, for each test to fail with.
-    plane: OnceCell<Result<Arc<ControlPlane>, String>>,
+    ground: OnceCell<Result<Arc<G>, String>>,
     turn: RwLock<()>,
 }
 
-impl Ground {
-    fn run(&self, test: Test) -> Result<(), Failed> {
-        let plane = self
+impl<G: Ground> Stage<G> {
+    fn run(&self, test: Test<G>) -> Result<(), Failed> {
+        let ground = self
             .runtime
-            .block_on(self.plane.get_or_init(async || self.start().await))
+            .block_on(self.ground.get_or_init(async || self.start().await))
             .clone()?;
         // Kept until the test has ended, and given back where it panics, too.
         let (_shared, _alone) = match test.sharing {
             Sharing::Shared => (Some(self.runtime.block_on(self.turn.read())), None),
             Sharing::Alone => (None, Some(self.runtime.block_on(self.turn.write()))),
         };
-        (test.body)(&self.runtime, plane).map_err(|error| format!("{error:#}").into())
+        (test.body)(&self.runtime, ground).map_err(|error| format!("{error:#}").into())
     }
 
-    async fn start(&self) -> Result<Arc<ControlPlane>, String> {
+    async fn start(&self) -> Result<Arc<G>, String> {
         let begin = Instant::now();
-        let plane = ControlPlane::start(&self.tools, self.options.clone())
+        let ground = G::start(&self.tools, &self.options)
             .await
             .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
         let took = begin.elapsed();
-        let _ = writeln!(std::io::stderr(), "the control plane started in {took:.1?}");
-        Ok(Arc::new(plane))
+        let _ = writeln!(std::io::stderr(), "{} started in {took:.1?}", G::NAME);
+        Ok(Arc::new(ground))
     }
 }
 
-/// Every test ignored, and `missing` said for each in the form that `make test` counts.
-fn skip(arguments: &Arguments, tests: Vec<Test>, missing: &Missing) -> ExitCode {
+/// Every test ignored, and why said for each in the form that `make test` counts.
+fn skip<G>(arguments: &Arguments, tests: Vec<Test<G>>, why: &str) -> ExitCode {
     let trials = tests
         .into_iter()
         .map(|test| {
-            let why = missing.to_string();
+            let why = why.to_owned();
             Trial::ignorable_test(test.name, move || {
                 // Without a stderr there is nobody to tell.
                 let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", test.name);

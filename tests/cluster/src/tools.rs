@@ -32,12 +32,29 @@ pub enum Missing {
     /// Nothing says where the programs are.
     #[error(
         "no Kubernetes control plane: KUBEBUILDER_ASSETS is not set \
-         (`make test` builds the programs and sets it)"
+         (`make test` and `make cluster` build the programs and set it)"
     )]
     Assets,
+    /// Namespaces are root's to make.
+    #[error("not root, who alone may make namespaces and run a node")]
+    Root,
+    /// Root is not everybody's root.
+    #[error("no namespaces: {said}")]
+    Namespaces {
+        /// What the attempt to make them said.
+        said: String,
+    },
+    /// The system lacks a program.
+    #[error("no {program} on the PATH (Debian has it in {package})")]
+    Package {
+        /// The program's file name.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+    },
     /// The folder lacks a program.
     #[error(
-        "no {program} in {} (`make test` builds it; or let KUBEBUILDER_ASSETS name a folder that has it)",
+        "no {program} in {} (tests/cluster/tools/build builds it; or let KUBEBUILDER_ASSETS name a folder that has it)",
         folder.display()
     )]
     Program {
@@ -56,6 +73,20 @@ pub enum Missing {
         /// The folder in which they were looked for.
         folder: PathBuf,
     },
+}
+
+impl Missing {
+    /// # Errors
+    /// [`Missing::Package`] where the program is not on the `PATH`.
+    pub(crate) fn unless_installed(
+        program: &'static str,
+        package: &'static str,
+    ) -> Result<PathBuf, Self> {
+        env::split_paths(&env::var_os("PATH").unwrap_or_default())
+            .map(|folder| folder.join(program))
+            .find(|path| path.is_file())
+            .ok_or(Self::Package { program, package })
+    }
 }
 
 impl Tools {

@@ -22,6 +22,11 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// containerd's annotation for the name of an image.
+const NAME: &str = "io.containerd.image.name";
+
+const CONTENTS: &str = "index.json";
+
 /// What an instruction adds to an image.
 pub(super) struct Layer {
     compressed: Blob,
@@ -173,7 +178,7 @@ impl Archive {
         let mut described = manifest.described(MANIFEST);
         // As containerd, and as others call it.
         described["annotations"] = json!({
-            "io.containerd.image.name": name,
+            NAME: full_name(name),
             "org.opencontainers.image.ref.name": name
         });
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [described]});
@@ -197,7 +202,7 @@ impl Archive {
             )
         };
         let written = add("oci-layout", layout.to_string().as_bytes())
-            .and_then(|()| add("index.json", index.to_string().as_bytes()))
+            .and_then(|()| add(CONTENTS, index.to_string().as_bytes()))
             .and_then(|()| {
                 for blob in blobs {
                     add(
@@ -212,4 +217,33 @@ impl Archive {
         written.map_err(ImageError::file("write", to))?;
         Ok(packed)
     }
+}
+
+/// A name with its registry, which is Docker's where none is named.
+fn full_name(name: &str) -> String {
+    match name.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    }
+}
+
+/// The name and the digest of the only image in an archive.
+pub(super) fn identify(archive: &Path) -> Result<(String, String), ImageError> {
+    let read = || -> io::Result<_> {
+        let mut files = tar::Archive::new(fs::File::open(archive)?);
+        for file in files.entries()? {
+            let file = file?;
+            if file.path()?.as_os_str() != CONTENTS {
+                continue;
+            }
+            let contents: Value = serde_json::from_reader(file)?;
+            let image = &contents["manifests"][0];
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let found = text(&image["annotations"][NAME]).zip(text(&image["digest"]));
+            return found.ok_or_else(|| io::Error::other("its only image has no name"));
+        }
+        Err(io::Error::other("it has no index.json"))
+    };
+    read().map_err(ImageError::file("read", archive))
 }

@@ -98,7 +98,18 @@ pub fn pack(
     to: &Path,
 ) -> Result<Packed, ImageError> {
     let text = fs::read_to_string(dockerfile).map_err(ImageError::file("read", dockerfile))?;
-    let stage = Stage::read(&text, stage)?;
+    pack_text(&text, stage, built, name, to)
+}
+
+/// [`pack`] with the text of a Dockerfile.
+pub fn pack_text(
+    dockerfile: &str,
+    stage: &str,
+    built: &[Built],
+    name: &str,
+    to: &Path,
+) -> Result<Packed, ImageError> {
+    let stage = Stage::read(dockerfile, stage)?;
     let mut layers = Vec::with_capacity(stage.copies.len());
     let mut architecture = None;
     for copy in &stage.copies {
@@ -110,7 +121,17 @@ pub fn pack(
             path: copy.from.clone(),
         })?;
         if stage.entrypoint.first() == Some(&copy.to) {
-            architecture = Some(elf::architecture(&found.here)?);
+            let program = elf::read(&found.here)?;
+            if let Some(loader) = program.loader
+                && !stage.copies.iter().any(|copy| copy.to == loader)
+            {
+                return Err(ImageError::Program {
+                    path: found.here.clone(),
+                    reason: "needs a loader, which the image has not; link it statically \
+                             (-C target-feature=+crt-static)",
+                });
+            }
+            architecture = Some(program.architecture);
         }
         layers.push(Layer::of(&found.here, &copy.to, &copy.line)?);
     }
@@ -119,6 +140,11 @@ pub fn pack(
         reason: "is the entry point, and nothing copies it into the image",
     })?;
     Archive::new(&stage, architecture, layers).write(name, to)
+}
+
+/// The name and the digest of the image in an archive that was packed here.
+pub fn identify(archive: &Path) -> Result<(String, String), ImageError> {
+    archive::identify(archive)
 }
 
 #[cfg(test)]
@@ -200,6 +226,11 @@ CMD ["lambda"]
         let packed = pack("other", "image.tar").unwrap();
         let again = pack("other", "again.tar").unwrap();
         assert_eq!(packed, again);
+        let identified = identify(&path("image.tar")).unwrap();
+        assert_eq!(
+            identified,
+            ("example.com/program:1".to_owned(), packed.digest.clone())
+        );
         let bytes = fs::read(path("image.tar")).unwrap();
         assert_eq!(bytes, fs::read(path("again.tar")).unwrap());
 
@@ -326,15 +357,28 @@ CMD ["lambda"]
         let script = program_at(b"#!/bin/sh\n");
         let error = refusal(&entry, "a", &script);
         assert!(error.contains("no ELF program"), "{error}");
-        // One program header, which names an interpreter.
+        // One program header, which names a loader.
         let mut dynamic = program();
         dynamic[32] = 64;
         dynamic[54] = 56;
         dynamic[56] = 1;
-        dynamic.extend([3, 0, 0, 0]);
-        dynamic.extend([0; 52]);
+        dynamic.extend([0; 56]);
+        dynamic[64] = 3;
+        dynamic[72] = 120;
+        dynamic[96] = 8;
+        dynamic.extend(b"/loader\0");
         let error = refusal(&entry, "a", &program_at(&dynamic));
-        assert!(error.contains("linked statically"), "{error}");
+        assert!(error.contains("link it statically"), "{error}");
+        let with_loader = entry.replace("ENTRY", "COPY --from=build /out/program /loader\nENTRY");
+        fs::write(path("Dockerfile"), with_loader).unwrap();
+        pack(
+            &path("Dockerfile"),
+            "a",
+            &program_at(&dynamic),
+            "name",
+            &path("image.tar"),
+        )
+        .unwrap();
         let truncated = program_at(&dynamic[..66]);
         let error = refusal(&entry, "a", &truncated);
         assert!(error.contains("no ELF program"), "{error}");

@@ -1,0 +1,91 @@
+//! A user's way to a cluster: kubectl, helm and clients.
+
+use std::path::{Path, PathBuf};
+
+use kube::{Client, Config};
+
+use crate::{
+    command::{self, Output},
+    error::Error,
+    kubeconfig, ready,
+    tools::Tools,
+};
+
+/// A kubeconfig, and the programs that take it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    tools: Tools,
+    kubeconfig: PathBuf,
+    /// Where the programs keep their caches.
+    home: PathBuf,
+}
+
+impl Access {
+    /// With a kubeconfig, and a folder for the programs' caches.
+    pub fn new(tools: &Tools, kubeconfig: &Path, home: &Path) -> Self {
+        Self {
+            tools: tools.clone(),
+            kubeconfig: kubeconfig.to_owned(),
+            home: home.to_owned(),
+        }
+    }
+
+    /// The kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A new client. It belongs to the current tokio runtime.
+    ///
+    /// # Errors
+    /// Where the kubeconfig is none, and where TLS cannot be set up.
+    pub async fn client(&self) -> Result<Client, Error> {
+        ready::client(self.config().await?)
+    }
+
+    /// The configuration of a client.
+    ///
+    /// # Errors
+    /// Where the kubeconfig is none.
+    pub async fn config(&self) -> Result<Config, Error> {
+        kubeconfig::config(&self.kubeconfig).await
+    }
+
+    /// Runs kubectl; `--kubeconfig FILE` among the arguments makes it another user.
+    ///
+    /// # Errors
+    /// Where it cannot be run. What it answers is the caller's to judge, see [`Output::ok`].
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<Output, Error> {
+        self.kubectl_with_input(arguments, "").await
+    }
+
+    /// Runs kubectl with a text as its stdin, such as a manifest for `apply --filename -`.
+    ///
+    /// # Errors
+    /// As [`Self::kubectl`].
+    pub async fn kubectl_with_input(
+        &self,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Output, Error> {
+        self.run("kubectl", arguments, input).await
+    }
+
+    /// Runs helm; `--kubeconfig FILE` among the arguments makes it another user.
+    ///
+    /// # Errors
+    /// Where it is missing or cannot be run.
+    pub async fn helm(&self, arguments: &[&str]) -> Result<Output, Error> {
+        self.run("helm", arguments, "").await
+    }
+
+    async fn run(
+        &self,
+        program: &'static str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Output, Error> {
+        let path = self.tools.program(program)?;
+        command::run(program, &path, arguments, input, &self.kubeconfig, &self.home).await
+    }
+}

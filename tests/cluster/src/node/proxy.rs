@@ -1,0 +1,40 @@
+//! What leads from a Service's address to its pods.
+
+use std::time::Duration;
+
+use kube::Config;
+use serde_json::json;
+
+use super::{Ground, NAME, PODS};
+use crate::{error::Error, etcd, process::Process, ready, tools::Missing};
+
+const PROGRAM: &str = "kube-proxy";
+const START: Duration = Duration::from_secs(60);
+
+/// Where it says that it is well.
+const HEALTH: &str = "127.0.0.1:10256";
+
+pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
+    let program = ground.tools.program(PROGRAM)?;
+    Missing::unless_installed("nft", "nftables")?;
+    let kubeconfig = ground.kubeconfig("system:kube-proxy", &[])?;
+    let settings = ground.settings(
+        "proxy.json",
+        &json!({
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "nftables",
+            "clientConnection": { "kubeconfig": kubeconfig.kubeconfig },
+            "clusterCIDR": PODS,
+            "hostnameOverride": NAME,
+            "healthzBindAddress": HEALTH,
+            // The machine's settings are not a sandbox's to change.
+            "conntrack": { "maxPerCore": 0 },
+        }),
+    )?;
+    let arguments = [format!("--config={settings}")];
+    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
+    let config = Config::new(etcd::uri(&format!("http://{HEALTH}"))?);
+    ready::ready(&process, &config, "/livez", START).await?;
+    Ok(process)
+}

@@ -1,0 +1,130 @@
+//! What Prometheus learns, by nothing but what the operator makes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use segmenter_cluster::eventually;
+use serde_json::{Value, json};
+
+use crate::{
+    Result,
+    world::{SOON, Scene, World, figure},
+};
+
+/// A Prometheus, made by the Prometheus Operator.
+const PROMETHEUS: &str = "http://prometheus.monitoring.svc.cluster.local:9090";
+
+/// How long an alert may take that waits for two minutes itself.
+const ALERT: Duration = Duration::from_secs(300);
+
+async fn ask(path: &str, query: &[(&str, &str)]) -> Result<Value> {
+    let mut url = reqwest::Url::parse(&format!("{PROMETHEUS}/api/v1/{path}"))?;
+    url.query_pairs_mut().extend_pairs(query);
+    let reply = reqwest::get(url).await?.error_for_status()?;
+    let reply: Value = reply.json().await?;
+    ensure!(reply["status"] == "success", "{reply}");
+    Ok(reply["data"].clone())
+}
+
+/// The only value of a query, if there is one.
+async fn value(query: &str) -> Result<Option<f64>> {
+    let data = ask("query", &[("query", query)]).await?;
+    let value = &data["result"][0]["value"][1];
+    Ok(value.as_str().map(str::parse).transpose()?)
+}
+
+/// The state of an alert by the rules that Prometheus loaded: inactive, pending or firing.
+async fn alerts(group: &str) -> Result<Vec<(String, String)>> {
+    let data = ask("rules", &[("type", "alert")]).await?;
+    let groups = data["groups"].as_array().context("no groups")?;
+    let group = groups.iter().find(|candidate| candidate["name"] == group);
+    let rules = group.and_then(|group| group["rules"].as_array());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(rules
+        .into_iter()
+        .flatten()
+        .map(|rule| (text(&rule["name"]), text(&rule["state"])))
+        .collect())
+}
+
+pub(crate) async fn prometheus_counts_what_was_asked(world: &World) -> Result {
+    let scene = Scene::open(world, "counted").await?;
+    let spec = json!({ "observability": { "serviceMonitor": { "intervalSeconds": 2 } } });
+    scene.service("counted", &spec).await?;
+    scene.ready("counted").await?;
+    scene.condition("counted", "Monitored", "True", None).await?;
+    for _ in 0..5 {
+        scene.http("counted")?.objects().await?;
+    }
+    for _ in 0..3 {
+        scene.grpc("counted")?.objects().await?;
+    }
+    for (series, expected) in [
+        ("app_http_inference_count_total", 5.0),
+        ("app_grpc_inference_count_total", 3.0),
+    ] {
+        let query = format!("sum({series}{{namespace=\"counted\"}})");
+        let mut seen = None;
+        eventually(&format!("{series} being {expected}"), SOON, async || {
+            seen = value(&query).await?;
+            Ok((seen == Some(expected)).then_some(()))
+        })
+        .await
+        .with_context(|| format!("it was {seen:?}"))?;
+    }
+    let operator = eventually("the operator's own metrics", SOON, async || {
+        value("sum(up{namespace=\"segmenter-system\"})").await
+    })
+    .await?;
+    ensure!(operator == 1.0, "{operator} operators answer Prometheus");
+    scene.close().await
+}
+
+pub(crate) async fn an_alert_fires_and_clears(world: &World) -> Result {
+    let scene = Scene::open(world, "alarmed").await?;
+    let begin = Instant::now();
+    // Nothing serves weights that are not what they have to be, so no pod answers.
+    let url = "http://models.example.com/detector.pt";
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let spec = json!({
+        "model": { "digest": wrong, "source": { "http": { "url": url } } },
+        "observability": { "serviceMonitor": { "intervalSeconds": 2 } },
+    });
+    scene.service("alarmed", &spec).await?;
+    let group = "segmenter-alarmed-alarmed";
+    let loaded = eventually("the alerts", SOON, async || {
+        let alerts = alerts(group).await?;
+        Ok((!alerts.is_empty()).then_some(alerts))
+    })
+    .await?;
+    let mut names: Vec<_> = loaded.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let expected = [
+        "SegmenterDown",
+        "SegmenterErrors",
+        "SegmenterNotReady",
+        "SegmenterSaturated",
+        "SegmenterSlow",
+    ];
+    ensure!(names == expected, "{names:?}");
+    let wait_for = async |state: &str| {
+        eventually(&format!("SegmenterDown being {state}"), ALERT, async || {
+            let alerts = alerts(group).await?;
+            let down = alerts.iter().find(|(name, _)| name == "SegmenterDown");
+            Ok(down.is_some_and(|(_, now)| now == state).then_some(()))
+        })
+        .await
+    };
+    wait_for("firing").await?;
+    figure(format!(
+        "SegmenterDown fires {:.0?} after a service was made whose weights are wrong",
+        begin.elapsed()
+    ));
+    let mended = Instant::now();
+    let good = json!({ "model": { "digest": null, "source": { "http": null } } });
+    scene.patch("alarmed", &good).await?;
+    scene.ready("alarmed").await?;
+    wait_for("inactive").await?;
+    figure(format!("and is cleared {:.0?} after it is mended", mended.elapsed()));
+    scene.close().await
+}

@@ -1,0 +1,69 @@
+//! To sleep, and to wake up.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use k8s_openapi::api::core::v1::Pod;
+use segmenter_cluster::eventually;
+use serde_json::json;
+
+use crate::{
+    Result,
+    world::{SOON, Scene, World, figure},
+};
+
+pub(crate) async fn a_suspended_service_wakes_up(world: &World) -> Result {
+    let scene = Scene::open(world, "asleep").await?;
+    scene.service("asleep", &json!({})).await?;
+    scene.ready("asleep").await?;
+    scene.patch("asleep", &json!({ "suspend": true })).await?;
+    scene
+        .condition("asleep", "Ready", "False", Some("Suspended"))
+        .await?;
+    eventually("the end of the pods", SOON, async || {
+        Ok(scene.pods().await?.is_empty().then_some(()))
+    })
+    .await?;
+    let caller = scene.http("asleep")?;
+    let answer = caller.objects().await;
+    ensure!(answer.is_err(), "{answer:?} although nothing runs");
+
+    let begin = Instant::now();
+    scene.patch("asleep", &json!({ "suspend": false })).await?;
+    // Times of the API are whole seconds, so the pod is looked at all the time.
+    let until = async |what: &str, met: fn(&Pod) -> bool| {
+        eventually(what, SOON, async || {
+            Ok(scene.pods().await?.iter().any(met).then(|| begin.elapsed()))
+        })
+        .await
+    };
+    let scheduled = until("a pod on a node", |pod| condition(pod, "PodScheduled")).await?;
+    let started = until("a container that runs", running).await?;
+    let ready = until("a pod that is ready", |pod| condition(pod, "Ready")).await?;
+    let answered = scene.first_answer(&caller, begin).await?;
+    let part = |from: Duration, to: Duration| format!("{:.2?}", to.saturating_sub(from));
+    figure(format!(
+        "from waking up to the first answer: {answered:.2?} (scheduled after {scheduled:.2?}, its container runs after \
+         {} more, is ready after {}, answers after {})",
+        part(scheduled, started),
+        part(started, ready),
+        part(ready, answered)
+    ));
+    scene.ready("asleep").await?;
+    scene.close().await
+}
+
+fn condition(pod: &Pod, kind: &str) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .flatten()
+        .any(|condition| condition.type_ == kind && condition.status == "True")
+}
+
+fn running(pod: &Pod) -> bool {
+    let containers = pod.status.iter().flat_map(|status| &status.container_statuses);
+    containers.flatten().any(|container| {
+        let state = container.state.as_ref();
+        state.is_some_and(|state| state.running.is_some())
+    })
+}

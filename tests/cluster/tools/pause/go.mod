@@ -1,0 +1,5 @@
+// What holds the namespaces of a pod.
+
+module segmenter.dev/tests/cluster/tools/pause
+
+go 1.26.0

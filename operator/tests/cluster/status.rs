@@ -180,16 +180,16 @@ pub(crate) async fn what_keeps_a_pod_from_starting_is_lifted_up(
             "no such image",
         ),
         (
-            crashed(1, "error: the port is taken"),
+            crashed(1, "starting\nerror: the port is taken"),
             "CrashLoop",
             "Unknown/Waiting",
-            "(exit code 1): error: the port is taken",
+            "(exit code 1): the port is taken",
         ),
         (
-            crashed(65, "error: has the SHA-256 1, expected 0"),
+            crashed(65, "pulling\nerror: it has the SHA-256 1, expected 0"),
             "DigestMismatch",
             "False/DigestMismatch",
-            "expected 0",
+            "(exit code 65): it has the SHA-256 1, expected 0",
         ),
     ] {
         // Not a merge of all that was said before.

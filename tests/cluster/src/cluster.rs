@@ -41,8 +41,9 @@ impl Cluster {
         let plane = ControlPlane::start(tools, options).await?;
         let ground = plane.ground(sandbox);
         let node = Node::start(&ground).await?;
-        let own = neighbours::Images::pack(tools, sandbox.folder())?;
-        for archive in own.archives.iter().map(AsRef::as_ref).chain(images.iter().copied()) {
+        let own = neighbours::images(tools, sandbox.folder())?;
+        let own = own.iter().map(AsRef::as_ref);
+        for archive in own.chain(images.iter().copied()) {
             node.import(archive).await?;
         }
         let neighbours = Neighbours::start(&ground, &plane.access()).await?;

@@ -105,11 +105,23 @@ fn trouble(container: &ContainerStatus) -> Option<(String, Option<i32>, String)>
         (_, Some("OOMKilled")) => "OutOfMemory",
         _ => "CrashLoop",
     };
-    let message = ended.message.unwrap_or_else(|| match reason {
-        "OutOfMemory" => "the container needs more memory than resources.limits.memory".to_owned(),
-        _ => format!("it ended with exit code {}", ended.exit_code),
-    });
+    let message = match (ended.message.as_deref(), reason) {
+        (Some(log), _) => last_words(log).to_owned(),
+        (None, "OutOfMemory") => {
+            "the container needs more memory than resources.limits.memory".to_owned()
+        }
+        (None, _) => format!("it ended with exit code {}", ended.exit_code),
+    };
     Some((reason.to_owned(), Some(ended.exit_code), message))
+}
+
+/// What the function ends with, out of the end of its log: what it says last is why. Of another program, all.
+fn last_words(log: &str) -> &str {
+    const ERROR: &str = "error: ";
+    match log.rsplit_once(&format!("\n{ERROR}")) {
+        Some((_, error)) => error,
+        None => log.strip_prefix(ERROR).unwrap_or(log),
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +143,18 @@ mod tests {
             "name": "segmenter", "image": "", "imageID": "", "ready": false, "restartCount": 1,
             "state": state, "lastState": last,
         }]})
+    }
+
+    #[test]
+    fn the_last_words_are_the_error() {
+        for (log, words) in [
+            ("pulling: 1 of 2\npulling: 2 of 2\nerror: no space\nleft\n", "no space\nleft\n"),
+            ("error: no space", "no space"),
+            ("thread panicked\nnote: error: 1", "thread panicked\nnote: error: 1"),
+            ("", ""),
+        ] {
+            assert_eq!(last_words(log), words);
+        }
     }
 
     #[test]

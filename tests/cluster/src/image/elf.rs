@@ -1,19 +1,13 @@
-//! What a program needs of an image, and on which machines it runs.
+//! Whether a program runs in an image that has nothing else, and on which machines.
 
 use std::{fs, path::Path};
 
 use super::ImageError;
 
-/// A program's header.
-pub(super) struct Program {
-    /// The architecture, by its name in images.
-    pub(super) architecture: &'static str,
-    /// The path of the loader that finds its libraries, where it is not linked statically.
-    pub(super) loader: Option<String>,
-}
-
-/// Reads a program's header. Offsets are those of the ELF specification for 64 bits, little-endian.
-pub(super) fn read(path: &Path) -> Result<Program, ImageError> {
+/// The architecture of a program, by its name in images. It must need no loader, for there is none.
+///
+/// Offsets are those of the ELF specification for 64 bits, little-endian.
+pub(super) fn architecture(path: &Path) -> Result<&'static str, ImageError> {
     let refused = |reason| ImageError::Program {
         path: path.to_owned(),
         reason,
@@ -33,24 +27,18 @@ pub(super) fn read(path: &Path) -> Result<Program, ImageError> {
         return Err(no_program());
     };
     const INTERPRETER: u64 = 3;
-    let mut loader = None;
     for index in 0..count {
-        let header = start.checked_add(index * size).ok_or_else(no_program)?;
-        if number(&program, header, 4).ok_or_else(no_program)? == INTERPRETER {
-            let name = || {
-                let at = usize::try_from(number(&program, header.checked_add(8)?, 8)?).ok()?;
-                let length = usize::try_from(number(&program, header.checked_add(32)?, 8)?).ok()?;
-                let name = program.get(at..at.checked_add(length)?)?;
-                let name = std::str::from_utf8(name).ok()?;
-                Some(name.trim_end_matches('\0').to_owned())
-            };
-            loader = Some(name().ok_or_else(no_program)?);
+        let kind = start
+            .checked_add(index * size)
+            .and_then(|header| number(&program, header, 4))
+            .ok_or_else(no_program)?;
+        if kind == INTERPRETER {
+            return Err(refused(
+                "needs a loader, expected one that is linked statically (-C target-feature=+crt-static)",
+            ));
         }
     }
-    Ok(Program {
-        architecture,
-        loader,
-    })
+    Ok(architecture)
 }
 
 /// So many bytes from there on, as a number.

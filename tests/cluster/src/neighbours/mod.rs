@@ -8,7 +8,7 @@ mod prometheus;
 use crate::{access::Access, error::Error, node::Ground, process::Process};
 
 pub(crate) use ingress::ADDRESS as INGRESS;
-pub(crate) use prometheus::Images;
+pub(crate) use prometheus::images;
 
 /// The neighbours, which are all the real ones. They end when this is dropped.
 #[derive(Debug)]

@@ -1,9 +1,7 @@
 //! The Prometheus Operator, and the Prometheus that it makes.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -20,83 +18,49 @@ use crate::{
     node::Ground,
     process::Process,
     ready,
-    tools::{Missing, Tools},
+    tools::Tools,
 };
 
 const PROGRAM: &str = "prometheus-operator";
 const START: Duration = Duration::from_secs(60);
 const HEALTH: &str = "127.0.0.1:8083";
 
-/// Debian's, and the names of the images.
-const VERSION: &str = "2.42.0";
+/// The version by which the operator knows what Prometheus can do, that of `tools/prometheus`.
+const VERSION: &str = "3.13.5";
+
 const PROMETHEUS: &str = "segmenter.dev/prometheus:1";
 const RELOADER: &str = "segmenter.dev/prometheus-config-reloader:1";
 
-const RELOADER_DOCKERFILE: &str = r#"
-FROM scratch AS reloader
-COPY --from=build /reloader /bin/prometheus-config-reloader
+/// The images that the operator's pods run.
+const DOCKERFILE: &str = r#"
+FROM scratch AS prometheus
+COPY --from=build /prometheus /bin/prometheus
+USER 65534:65534
+ENTRYPOINT ["/bin/prometheus"]
+
+FROM scratch AS prometheus-config-reloader
+COPY --from=build /prometheus-config-reloader /bin/prometheus-config-reloader
 USER 65534:65534
 ENTRYPOINT ["/bin/prometheus-config-reloader"]
 "#;
 
-/// The images that the operator's pods run.
-pub(crate) struct Images {
-    pub(crate) archives: [PathBuf; 2],
-}
-
-impl Images {
-    /// Packs them, into a folder.
-    pub(crate) fn pack(tools: &Tools, folder: &Path) -> Result<Self, Error> {
-        let prometheus = Missing::unless_installed("prometheus", "prometheus")?;
-        let path = "/bin/prometheus";
-        let mut files = vec![(path.to_owned(), prometheus.clone())];
-        files.extend(libraries(&prometheus)?);
-        let copies: String = files
-            .iter()
-            .map(|(path, _)| format!("COPY --from=build {path} {path}\n"))
-            .collect();
-        let dockerfile = format!(
-            "FROM scratch AS prometheus\n{copies}USER 65534:65534\nENTRYPOINT [\"{path}\"]\n"
-        );
-        let built = |(path, here)| Built {
+/// Packs the images that the operator's pods run, into a folder.
+pub(crate) fn images(tools: &Tools, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let programs = [
+        ("prometheus", PROMETHEUS),
+        ("prometheus-config-reloader", RELOADER),
+    ];
+    let archives = programs.map(|(program, name)| {
+        let archive = folder.join(format!("{program}.tar"));
+        let built = Built {
             stage: "build".to_owned(),
-            path,
-            here,
+            path: format!("/{program}"),
+            here: tools.program(program)?,
         };
-        let files: Vec<_> = files.into_iter().map(built).collect();
-        let archives = ["prometheus.tar", "reloader.tar"].map(|name| folder.join(name));
-        pack_text(&dockerfile, "prometheus", &files, PROMETHEUS, &archives[0])?;
-        let reloader = built((
-            "/reloader".to_owned(),
-            tools.program("prometheus-config-reloader")?,
-        ));
-        pack_text(
-            RELOADER_DOCKERFILE,
-            "reloader",
-            &[reloader],
-            RELOADER,
-            &archives[1],
-        )?;
-        Ok(Self { archives })
-    }
-}
-
-/// What a program needs beside itself, by the path there and the file here.
-fn libraries(program: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
-    let output = Command::new("ldd")
-        .arg(program)
-        .output()
-        .map_err(Error::file("ask ldd about", program))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let paths = text
-        .split_whitespace()
-        .filter(|word| word.starts_with('/') && !word.ends_with(':'));
-    paths
-        .map(|path| {
-            let here = fs::canonicalize(path).map_err(Error::file("find", path))?;
-            Ok((path.to_owned(), here))
-        })
-        .collect()
+        pack_text(DOCKERFILE, program, &[built], name, &archive)?;
+        Ok(archive)
+    });
+    archives.into_iter().collect()
 }
 
 pub(super) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Process, Error> {

@@ -30,7 +30,7 @@ pub(crate) async fn pods_follow_the_load(world: &World) -> Result {
         },
     });
     scene.service("busy", &spec).await?;
-    scene.ready("busy").await?;
+    scene.answers("busy").await?;
     let ready = async |count: i64| {
         eventually(&format!("{count} pods that are ready"), FOLLOWS, async || {
             let status = &scene.object("busy").await?["status"];

@@ -74,7 +74,7 @@ pub(crate) async fn weights_are_checked(world: &World) -> Result {
     scene.service("right", &model(&digest)).await?;
     scene.service("wrong", &model(&wrong)).await?;
 
-    scene.ready("right").await?;
+    scene.answers("right").await?;
     let objects = scene.http("right")?.objects().await?;
     ensure!(objects == OBJECTS, "{objects:?}");
     let pods = scene.pods().await?;

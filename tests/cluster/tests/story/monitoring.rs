@@ -53,11 +53,13 @@ pub(crate) async fn prometheus_counts_what_was_asked(world: &World) -> Result {
     scene.service("counted", &spec).await?;
     scene.ready("counted").await?;
     scene.condition("counted", "Monitored", "True", None).await?;
-    for _ in 0..5 {
-        scene.http("counted")?.objects().await?;
-    }
-    for _ in 0..3 {
-        scene.grpc("counted")?.objects().await?;
+    let (http, grpc) = (scene.http("counted")?, scene.grpc("counted")?);
+    for (caller, times) in [(&http, 5), (&grpc, 3)] {
+        // An attempt that does not reach a pod is none that it counts.
+        scene.first_answer(caller, Instant::now()).await?;
+        for _ in 1..times {
+            caller.objects().await?;
+        }
     }
     for (series, expected) in [
         ("app_http_inference_count_total", 5.0),

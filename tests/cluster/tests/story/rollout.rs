@@ -45,7 +45,7 @@ async fn open<'a>(world: &'a World, namespace: &str) -> Result<(Scene<'a>, Vec<C
         },
     });
     scene.service(NAME, &spec).await?;
-    scene.ready(NAME).await?;
+    scene.answers(NAME).await?;
     let address = world.cluster.ingress();
     let outside = [
         Caller::http(address, Some(&web), &world.picture)?,

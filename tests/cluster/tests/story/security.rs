@@ -21,7 +21,7 @@ pub(crate) async fn pods_are_restricted(world: &World) -> Result {
 
     let spec = json!({ "security": { "networkPolicy": { "enabled": true } } });
     scene.service("restricted", &spec).await?;
-    scene.ready("restricted").await?;
+    scene.answers("restricted").await?;
     let objects = scene.http("restricted")?.objects().await?;
     ensure!(objects == OBJECTS, "{objects:?}");
     for pod in scene.pods().await? {

@@ -199,7 +199,8 @@ pub(crate) fn figure(what: impl fmt::Display) {
 }
 
 /// A namespace of a story, in which every pod has to be as the Pod Security Standard "restricted" wants it. What was
-/// made there is deleted when the story has ended, and the processors are the next one's.
+/// made there is deleted when the story has ended, and the processors are the next
+/// one's.
 pub(crate) struct Scene<'a> {
     pub(crate) world: &'a World,
     pub(crate) namespace: String,
@@ -308,6 +309,15 @@ impl<'a> Scene<'a> {
     pub(crate) async fn ready(&self, name: &str) -> Result {
         self.condition(name, "Ready", "True", Some("Available")).await?;
         self.condition(name, "Progressing", "False", None).await?;
+        Ok(())
+    }
+
+    /// [`Self::ready`], and until the Service leads to it: nodes learn of a pod that is ready a moment later.
+    pub(crate) async fn answers(&self, name: &str) -> Result {
+        self.ready(name).await?;
+        for caller in [self.http(name)?, self.grpc(name)?] {
+            self.first_answer(&caller, Instant::now()).await?;
+        }
         Ok(())
     }
 

@@ -116,6 +116,8 @@ async fn control(watched: watches::Watched, context: Arc<Context>, stop: Cancell
                 Ok((service, _)) => tracing::debug!(%service, "reconciled"),
                 // Those of reconciliations are told of where they happen.
                 Err(kube::runtime::controller::Error::ReconcilerFailed(..)) => {}
+                // It was deleted while it waited for its turn.
+                Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}
                 Err(error) => tracing::warn!(%error, "the watches are in trouble"),
             }
             future::ready(())

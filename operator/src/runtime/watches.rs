@@ -1,6 +1,6 @@
 //! What the operator watches: services, the objects that it made, and their pods.
 
-use std::{collections::BTreeMap, fmt::Debug, hash::Hash, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
@@ -11,7 +11,8 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
-        watcher::{self, Event, watcher},
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -172,6 +173,28 @@ fn dynamic(client: &Client, namespace: Option<&str>, kind: Kind) -> Api<DynamicO
     }
 }
 
+/// How long a watch that broke off waits before it is taken up again, at the most. client-go's, and kube's by default,
+/// wait up to 30 s, so that an operator may do nothing for half a minute after the API server is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// kube's pauses, and none longer than [`LONGEST_PAUSE`].
+#[derive(Default)]
+struct Pause(DefaultBackoff);
+
+impl Iterator for Pause {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next()?.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Pause {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// What is at this address, for as long as anybody looks, through all trouble; tells when all was listed.
 fn followed<K>(
     api: Api<K>,
@@ -183,7 +206,7 @@ where
     K::DynamicType: Eq + Hash + Clone,
 {
     let path = api.resource_url().to_owned();
-    let events = watcher(api, config).default_backoff();
+    let events = watcher(api, config).backoff(Pause::default());
     events.filter_map(move |event| {
         if matches!(event, Ok(Event::InitDone)) {
             // Nobody listens any more when the controller has ended.

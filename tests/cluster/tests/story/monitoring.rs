@@ -61,13 +61,14 @@ pub(crate) async fn prometheus_counts_what_was_asked(world: &World) -> Result {
             caller.objects().await?;
         }
     }
-    for (series, expected) in [
-        ("app_http_inference_count_total", 5.0),
-        ("app_grpc_inference_count_total", 3.0),
+    // Calls over gRPC are none that the first counts.
+    for (series, labels, expected) in [
+        ("app_http_inference_count_total", "", 5.0),
+        ("segmenter_requests_total", ", protocol=\"grpc\"", 3.0),
     ] {
-        let query = format!("sum({series}{{namespace=\"counted\"}})");
+        let query = format!("sum({series}{{namespace=\"counted\"{labels}}})");
         let mut seen = None;
-        eventually(&format!("{series} being {expected}"), SOON, async || {
+        eventually(&format!("{query} being {expected}"), SOON, async || {
             seen = value(&query).await?;
             Ok((seen == Some(expected)).then_some(()))
         })

@@ -125,7 +125,10 @@ pub(crate) async fn pods_are_evicted(world: &World) -> Result {
     let load = Load::steady(callers).await?;
     tokio::time::sleep(MARGIN).await;
     // As `kubectl drain` does, but the node is the only one and must take the new pods.
-    let pods = Api::<Pod>::namespaced(world.client.clone(), &scene.namespace);
+    // A client that asks again by itself would never be refused.
+    let mut config = world.access.config().await?;
+    config.default_retry = false;
+    let pods = Api::<Pod>::namespaced(kube::Client::try_from(config)?, &scene.namespace);
     pods.evict(&before[0], &EvictParams::default()).await?;
     let refused = pods.evict(&before[1], &EvictParams::default()).await;
     let refused = refused.err().context("both pods were evicted at once")?;

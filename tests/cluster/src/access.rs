@@ -86,6 +86,14 @@ impl Access {
         input: &str,
     ) -> Result<Output, Error> {
         let path = self.tools.program(program)?;
-        command::run(program, &path, arguments, input, &self.kubeconfig, &self.home).await
+        command::run(
+            program,
+            &path,
+            arguments,
+            input,
+            &self.kubeconfig,
+            &self.home,
+        )
+        .await
     }
 }

@@ -119,8 +119,7 @@ impl ControlPlane {
         };
         let authority = Authority::generate()?;
         let (etcd, store) = etcd::start(tools, &folder).await?;
-        let (api_server, api_process) =
-            ApiServer::start(
+        let (api_server, api_process) = ApiServer::start(
             tools,
             &folder,
             &authority,

@@ -23,6 +23,7 @@ mod command;
 mod control_plane;
 mod controllers;
 mod crds;
+pub mod document;
 mod error;
 mod etcd;
 mod folder;

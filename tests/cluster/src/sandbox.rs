@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     mount::{MountFlags, mount},
-    process::{WaitOptions, getpid, geteuid, wait},
+    process::{WaitOptions, geteuid, getpid, wait},
 };
 use tokio::{
     runtime,

@@ -237,11 +237,17 @@ impl Workload {
                 "RollingOut",
                 format!(
                     "{count}; {} of {} are of the newest version",
-                    self.updated, self.wanted
+                    self.updated,
+                    self.all()
                 ),
             );
         }
         Finding::no("Starting", count)
+    }
+
+    /// How many pods there are or will be, older ones among them.
+    fn all(&self) -> i32 {
+        self.total.max(self.wanted)
     }
 
     fn progressing(&self, spec: &SegmenterServiceSpec) -> Finding {
@@ -271,7 +277,8 @@ impl Workload {
             "RollingOut",
             format!(
                 "{} of {} pods are of the newest version",
-                self.updated, self.wanted
+                self.updated,
+                self.all()
             ),
         )
     }

@@ -90,12 +90,17 @@ fn trouble(container: &ContainerStatus) -> Option<(String, Option<i32>, String)>
         let reason = waiting.reason.as_deref().unwrap_or_default();
         if HOPELESS.contains(&reason) {
             let message = waiting.message.clone().unwrap_or_default();
+            // The kubelet goes from one to the other and back.
+            let reason = match reason {
+                "ErrImagePull" => "ImagePullBackOff",
+                _ => reason,
+            };
             return Some((reason.to_owned(), None, message));
         }
     }
-    // What ended just now, or what it was that makes the kubelet wait before it tries again.
+    // What ended just now, or what ended before and was started again: until it is ready, that may be in vain, too.
     let ended = now.or_else(|| {
-        let again = waiting.is_some() && container.restart_count > 0;
+        let again = container.restart_count > 0 && !container.ready;
         again
             .then(|| ended(container.last_state.as_ref()))
             .flatten()
@@ -148,9 +153,15 @@ mod tests {
     #[test]
     fn the_last_words_are_the_error() {
         for (log, words) in [
-            ("pulling: 1 of 2\npulling: 2 of 2\nerror: no space\nleft\n", "no space\nleft\n"),
+            (
+                "pulling: 1 of 2\npulling: 2 of 2\nerror: no space\nleft\n",
+                "no space\nleft\n",
+            ),
             ("error: no space", "no space"),
-            ("thread panicked\nnote: error: 1", "thread panicked\nnote: error: 1"),
+            (
+                "thread panicked\nnote: error: 1",
+                "thread panicked\nnote: error: 1",
+            ),
             ("", ""),
         ] {
             assert_eq!(last_words(log), words);
@@ -167,6 +178,16 @@ mod tests {
                 container(&waiting("ImagePullBackOff"), &none),
                 "ImagePullBackOff",
                 None,
+            ),
+            (
+                container(&waiting("ErrImagePull"), &none),
+                "ImagePullBackOff",
+                None,
+            ),
+            (
+                container(&json!({"running": {}}), &ended(1, "Error")),
+                "CrashLoop",
+                Some(1),
             ),
             (
                 container(&waiting("CreateContainerConfigError"), &none),

@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use kube::Config;
 
-use crate::{error::Error, etcd, node::Ground, process::Process, ready, sandbox::{NODE, WORLD}};
+use crate::{
+    error::Error,
+    etcd,
+    node::Ground,
+    process::Process,
+    ready,
+    sandbox::{NODE, WORLD},
+};
 
 const PROGRAM: &str = "coredns";
 const START: Duration = Duration::from_secs(60);

@@ -150,11 +150,7 @@ impl Containerd {
 
     /// Asks it something, about what Kubernetes uses.
     async fn ctr(&self, arguments: &[&str]) -> Result<(), Error> {
-        let arguments = [
-            &["--address", SOCKET, "--namespace", "k8s.io"],
-            arguments,
-        ]
-        .concat();
+        let arguments = [&["--address", SOCKET, "--namespace", "k8s.io"], arguments].concat();
         let none = Path::new("/dev/null");
         command::run("ctr", &self.ctr, &arguments, "", none, &self.home)
             .await?

@@ -32,11 +32,15 @@ pub(crate) async fn pods_follow_the_load(world: &World) -> Result {
     scene.service("busy", &spec).await?;
     scene.answers("busy").await?;
     let ready = async |count: i64| {
-        eventually(&format!("{count} pods that are ready"), FOLLOWS, async || {
-            let status = &scene.object("busy").await?["status"];
-            let now = (&status["replicas"], &status["readyReplicas"]);
-            Ok((now == (&json!(count), &json!(count))).then_some(()))
-        })
+        eventually(
+            &format!("{count} pods that are ready"),
+            FOLLOWS,
+            async || {
+                let status = &scene.object("busy").await?["status"];
+                let now = (&status["replicas"], &status["readyReplicas"]);
+                Ok((now == (&json!(count), &json!(count))).then_some(()))
+            },
+        )
         .await
     };
     let begin = Instant::now();
@@ -62,12 +66,19 @@ pub(crate) async fn pods_follow_the_load(world: &World) -> Result {
     let few = vec![scene.http("busy")?, scene.grpc("busy")?];
     let load = Load::start(few, 1, Duration::from_secs(1)).await?;
     ready(1).await?;
-    figure(format!("one pod is left {:.0?} after the load", begin.elapsed()));
+    figure(format!(
+        "one pod is left {:.0?} after the load",
+        begin.elapsed()
+    ));
     let low = load.stop().await?;
     for (when, tally) in [("while pods come", &high), ("while they go", &low)] {
         figure(format!("{when}: {tally}"));
         ensure!(tally.failed.is_empty(), "{when}: {tally}");
-        ensure!(tally.changed == 0, "{when} {} answers differ", tally.changed);
+        ensure!(
+            tally.changed == 0,
+            "{when} {} answers differ",
+            tally.changed
+        );
     }
     scene.close().await
 }

@@ -79,17 +79,31 @@ pub(crate) async fn weights_are_checked(world: &World) -> Result {
     ensure!(objects == OBJECTS, "{objects:?}");
     let pods = scene.pods().await?;
     let fetched = pods.iter().any(|pod| {
-        let init = pod.status.iter().flat_map(|status| &status.init_container_statuses);
-        init.flatten().any(|container| container.state.as_ref().is_some_and(|state| {
-            state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0)
-        }))
+        let init = pod
+            .status
+            .iter()
+            .flat_map(|status| &status.init_container_statuses);
+        init.flatten().any(|container| {
+            container.state.as_ref().is_some_and(|state| {
+                state
+                    .terminated
+                    .as_ref()
+                    .is_some_and(|ended| ended.exit_code == 0)
+            })
+        })
     });
-    ensure!(fetched, "no container fetched the weights before the server started");
+    ensure!(
+        fetched,
+        "no container fetched the weights before the server started"
+    );
 
     let message = scene
         .condition("wrong", "ModelReady", "False", Some("DigestMismatch"))
         .await?;
-    ensure!(message.contains(&wrong) && message.contains(&digest), "{message}");
+    ensure!(
+        message.contains(&wrong) && message.contains(&digest),
+        "{message}"
+    );
     figure(format!("what the status says of a wrong digest: {message}"));
     scene.condition("wrong", "Ready", "False", None).await?;
     let answer = scene.http("wrong")?.objects().await;

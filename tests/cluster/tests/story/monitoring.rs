@@ -52,7 +52,9 @@ pub(crate) async fn prometheus_counts_what_was_asked(world: &World) -> Result {
     let spec = json!({ "observability": { "serviceMonitor": { "intervalSeconds": 2 } } });
     scene.service("counted", &spec).await?;
     scene.ready("counted").await?;
-    scene.condition("counted", "Monitored", "True", None).await?;
+    scene
+        .condition("counted", "Monitored", "True", None)
+        .await?;
     let (http, grpc) = (scene.http("counted")?, scene.grpc("counted")?);
     for (caller, times) in [(&http, 5), (&grpc, 3)] {
         // An attempt that does not reach a pod is none that it counts.
@@ -128,6 +130,9 @@ pub(crate) async fn an_alert_fires_and_clears(world: &World) -> Result {
     scene.patch("alarmed", &good).await?;
     scene.ready("alarmed").await?;
     wait_for("inactive").await?;
-    figure(format!("and is cleared {:.0?} after it is mended", mended.elapsed()));
+    figure(format!(
+        "and is cleared {:.0?} after it is mended",
+        mended.elapsed()
+    ));
     scene.close().await
 }

@@ -52,7 +52,9 @@ async fn open<'a>(world: &'a World, namespace: &str) -> Result<(Scene<'a>, Vec<C
         Caller::grpc(address, Some(&grpc), crate::world::PICTURE_URL)?,
     ];
     for caller in &outside {
-        scene.first_answer(caller, std::time::Instant::now()).await?;
+        scene
+            .first_answer(caller, std::time::Instant::now())
+            .await?;
     }
     let mut callers = vec![scene.http(NAME)?, scene.grpc(NAME)?];
     callers.extend(outside);
@@ -65,7 +67,11 @@ async fn judge(what: &str, load: Load) -> Result<Tally> {
     let tally = load.stop().await?;
     figure(format!("{what}: {tally}"));
     ensure!(tally.failed.is_empty(), "{what}: {tally}");
-    ensure!(tally.changed == 0, "{what}: {} answers differ", tally.changed);
+    ensure!(
+        tally.changed == 0,
+        "{what}: {} answers differ",
+        tally.changed
+    );
     ensure!(tally.answered > 20, "{what}: {tally}");
     Ok(tally)
 }
@@ -182,7 +188,9 @@ pub(crate) async fn the_operator_restarts(world: &World) -> Result {
     system(&["restart", deployment]).await?;
     system(&["status", deployment, "--timeout=120s"]).await?;
     // The new one works, and has left alone what was right.
-    scene.patch(NAME, &json!({ "scaling": { "replicas": 1 } })).await?;
+    scene
+        .patch(NAME, &json!({ "scaling": { "replicas": 1 } }))
+        .await?;
     scene.ready(NAME).await?;
     eventually("one pod", SOON, async || {
         let now = names(&scene.pods().await?);
@@ -190,7 +198,10 @@ pub(crate) async fn the_operator_restarts(world: &World) -> Result {
     })
     .await?;
     judge("restarting the operator", load).await?;
-    for (who, program) in [("the operator", "/segmenter-operator"), ("a pod of the function", "/segmenter")] {
+    for (who, program) in [
+        ("the operator", "/segmenter-operator"),
+        ("a pod of the function", "/segmenter"),
+    ] {
         let process = processes(program)?.pop().context("no process")?;
         figure(format!(
             "{who} has {:.1} MB in memory, and had {:.1} MB at the most",
@@ -210,11 +221,16 @@ pub(crate) async fn the_api_server_is_away(world: &World) -> Result {
     tokio::time::sleep(AWAY).await;
     plane.start_api_server().await?;
     // Everything finds its way back.
-    scene.patch(NAME, &json!({ "scaling": { "replicas": 1 } })).await?;
+    scene
+        .patch(NAME, &json!({ "scaling": { "replicas": 1 } }))
+        .await?;
     scene.ready(NAME).await?;
     let after = Api::<Pod>::namespaced(world.client.clone(), &scene.namespace);
     let after = names(&after.list(&ListParams::default()).await?.items);
-    ensure!(after.iter().all(|name| before.contains(name)), "{before:?}, then {after:?}");
+    ensure!(
+        after.iter().all(|name| before.contains(name)),
+        "{before:?}, then {after:?}"
+    );
     judge("30 s without the API server", load).await?;
     scene.close().await
 }
@@ -234,7 +250,11 @@ struct Process {
 fn processes(program: &str) -> Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+        let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         let read = |name: &str| fs::read_to_string(entry.path().join(name)).unwrap_or_default();

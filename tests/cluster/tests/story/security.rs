@@ -17,7 +17,10 @@ pub(crate) async fn pods_are_restricted(world: &World) -> Result {
     let refused = scene.kubectl(&arguments).await;
     let refused = refused.err().context("a pod was let in that may be root")?;
     let refused = format!("{refused:#}");
-    ensure!(refused.contains("violates PodSecurity \"restricted"), "{refused}");
+    ensure!(
+        refused.contains("violates PodSecurity \"restricted"),
+        "{refused}"
+    );
 
     let spec = json!({ "security": { "networkPolicy": { "enabled": true } } });
     scene.service("restricted", &spec).await?;

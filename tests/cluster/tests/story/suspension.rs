@@ -61,7 +61,10 @@ fn condition(pod: &Pod, kind: &str) -> bool {
 }
 
 fn running(pod: &Pod) -> bool {
-    let containers = pod.status.iter().flat_map(|status| &status.container_statuses);
+    let containers = pod
+        .status
+        .iter()
+        .flat_map(|status| &status.container_statuses);
     containers.flatten().any(|container| {
         let state = container.state.as_ref();
         state.is_some_and(|state| state.running.is_some())

@@ -27,8 +27,7 @@ pub(crate) const PICTURE: &str = "000000001268.jpg";
 pub(crate) const PICTURE_URL: &str = "http://images.cocodataset.org/val2017/000000001268.jpg";
 
 /// What is in it, by the README.
-pub(crate) const OBJECTS: [&str; 6] =
-    ["person", "person", "person", "person", "bird", "handbag"];
+pub(crate) const OBJECTS: [&str; 6] = ["person", "person", "person", "person", "bird", "handbag"];
 
 /// The namespace that the charts are installed in.
 pub(crate) const SYSTEM: &str = "segmenter-system";
@@ -289,7 +288,8 @@ impl<'a> Scene<'a> {
             let object = self.object(name).await?;
             let conditions = &object["status"]["conditions"];
             // What was there before a change says nothing about it.
-            let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            let current =
+                object["status"]["observedGeneration"] == object["metadata"]["generation"];
             let found = conditions
                 .as_array()
                 .and_then(|all| all.iter().find(|one| one["type"] == condition))
@@ -307,7 +307,8 @@ impl<'a> Scene<'a> {
 
     /// Waits until one is ready for the spec that it has now.
     pub(crate) async fn ready(&self, name: &str) -> Result {
-        self.condition(name, "Ready", "True", Some("Available")).await?;
+        self.condition(name, "Ready", "True", Some("Available"))
+            .await?;
         self.condition(name, "Progressing", "False", None).await?;
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! A real Kubernetes control plane for tests: etcd, the API server with RBAC and an audit log, and the
-//! controller manager with the real garbage collector, as processes of their own on loopback ports.
+//! A real Kubernetes for tests.
 //!
-//! There is no node: Pods are made and stay pending.
+//! A [`ControlPlane`] is etcd, the API server with RBAC and an audit log, and the controller manager with the real
+//! garbage collector, as processes of their own on loopback ports. There is no node: Pods are made and stay pending.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,9 @@
 //! # }
 //! ```
 //!
-//! [`image`] packs what the cluster runs. [`Suite`] runs many tests against one control plane and says aloud which were skipped.
+//! A [`Cluster`] has a node beside it, where pods run, and the neighbours that clusters usually have; it needs root and
+//! lives in a [`Sandbox`]. [`image`] packs what it runs. [`Suite`] runs many tests against one control plane or cluster and
+//! says aloud which were skipped.
 
 mod access;
 mod api_server;

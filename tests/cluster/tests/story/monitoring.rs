@@ -93,6 +93,8 @@ pub(crate) async fn an_alert_fires_and_clears(world: &World) -> Result {
     let wrong = format!("sha256:{}", "0".repeat(64));
     let spec = json!({
         "model": { "digest": wrong, "source": { "http": { "url": url } } },
+        // It is there for minutes, beside those of other stories.
+        "resources": { "requests": { "cpu": "100m", "memory": "128Mi" } },
         "observability": { "serviceMonitor": { "intervalSeconds": 2 } },
     });
     scene.service("alarmed", &spec).await?;

@@ -17,13 +17,13 @@ mod support;
 
 use std::process::ExitCode;
 
-use segmenter_cluster::{Crds, Options, Suite};
+use segmenter_cluster::{ControlPlane, Crds, Options, Suite};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// A suite with these tests, each under its own name.
 macro_rules! suite {
-    ($options:expr, $($room:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
-        Suite::new($options)
+    ($($room:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+        Suite::<ControlPlane>::new()
             $($(.test(concat!(stringify!($room), "::", stringify!($test)), $room::$test))*)*
     };
 }
@@ -42,8 +42,7 @@ fn main() -> ExitCode {
         crds: vec![Crds::Manifest(crd)],
         ..Options::default()
     };
-    suite!(
-        options,
+    let suite = suite!(
         chart: [
             values_are_checked,
             what_is_rendered_is_accepted,
@@ -112,6 +111,6 @@ fn main() -> ExitCode {
     .alone(
         "privileges::of_named_namespaces",
         privileges::of_named_namespaces,
-    )
-    .run()
+    );
+    suite.run(options)
 }

@@ -8,7 +8,7 @@ use tokio::{
     sync::{OnceCell, RwLock},
 };
 
-use crate::{ControlPlane, Error, Options, Tools};
+use crate::{ControlPlane, Options, Tools};
 
 /// What the tests of a suite share.
 pub trait Ground: Send + Sync + Sized + 'static {
@@ -26,8 +26,8 @@ impl Ground for ControlPlane {
     const NAME: &str = "the control plane";
     type Options = Options;
 
-    async fn start(tools: &Tools, options: &Options) -> Result<Self, Error> {
-        ControlPlane::start(tools, options.clone()).await
+    async fn start(tools: &Tools, options: &Options) -> anyhow::Result<Self> {
+        Ok(ControlPlane::start(tools, options.clone()).await?)
     }
 }
 
@@ -47,15 +47,14 @@ impl Ground for ControlPlane {
 /// }
 ///
 /// fn main() -> ExitCode {
-///     Suite::new(Options::default())
+///     Suite::new()
 ///         .test("nodes_are_none", nodes_are_none)
-///         .run()
+///         .run(Options::default())
 /// }
 /// ```
 ///
 /// Without the programs every test is ignored, and says so on stderr: `skipped: NAME: WHY`.
 pub struct Suite<G: Ground> {
-    options: G::Options,
     tests: Vec<Test<G>>,
 }
 
@@ -76,13 +75,16 @@ enum Sharing {
     Alone,
 }
 
+impl<G: Ground> Default for Suite<G> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<G: Ground> Suite<G> {
-    /// Tests against a control plane, say, with these options.
-    pub fn new(options: G::Options) -> Self {
-        Self {
-            options,
-            tests: Vec::new(),
-        }
+    /// Without a test.
+    pub fn new() -> Self {
+        Self { tests: Vec::new() }
     }
 
     /// Adds a test.
@@ -128,8 +130,9 @@ impl<G: Ground> Suite<G> {
         self
     }
 
-    /// Runs the tests as the command line says, which is that of Rust's own tests.
-    pub fn run(self) -> ExitCode {
+    /// Runs the tests against a control plane, say, with these options, as the command line says, which is that of
+    /// Rust's own tests.
+    pub fn run(self, options: G::Options) -> ExitCode {
         let arguments = Arguments::from_args();
         let tools = match Tools::find() {
             Ok(tools) => tools,
@@ -145,7 +148,7 @@ impl<G: Ground> Suite<G> {
         let stage = Arc::new(Stage {
             runtime: runtime.handle().clone(),
             tools,
-            options: self.options,
+            options,
             ground: OnceCell::new(),
             turn: RwLock::new(()),
         });
@@ -197,7 +200,7 @@ impl<G: Ground> Stage<G> {
         let begin = Instant::now();
         let ground = G::start(&self.tools, &self.options)
             .await
-            .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+            .map_err(|error| format!("{error:#}"))?;
         let took = begin.elapsed();
         let _ = writeln!(std::io::stderr(), "{} started in {took:.1?}", G::NAME);
         Ok(Arc::new(ground))

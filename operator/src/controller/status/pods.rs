@@ -233,11 +233,14 @@ mod tests {
     #[test]
     fn pods_that_run_start_or_end_are_no_failures() {
         let none = json!({});
+        let mut recovered = container(
+            &json!({"running": {}}),
+            &json!({"terminated": {"exitCode": 1}}),
+        );
+        recovered["containerStatuses"][0]["ready"] = json!(true);
         for status in [
-            container(
-                &json!({"running": {}}),
-                &json!({"terminated": {"exitCode": 1}}),
-            ),
+            recovered,
+            container(&json!({"running": {}}), &none),
             container(&json!({"waiting": {"reason": "ContainerCreating"}}), &none),
             container(&json!({"terminated": {"exitCode": 0}}), &none),
             json!({"phase": "Pending"}),

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         crds: vec![Crds::Manifest(WIDGETS.to_owned())],
         ..Options::default()
     };
-    Suite::new(options)
+    Suite::<ControlPlane>::new()
         .test("a_deployment_gets_its_pods", a_deployment_gets_its_pods)
         .test(
             "what_an_object_owned_goes_with_it",
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
             "objects_outlive_an_outage_of_the_api_server",
             objects_outlive_an_outage_of_the_api_server,
         )
-        .run()
+        .run(options)
 }
 
 async fn namespace(plane: &ControlPlane, name: &str) -> Result {

@@ -21,15 +21,15 @@ type Result<T = ()> = anyhow::Result<T>;
 /// A suite with these stories, each under its own name; the second list is of those that need the processors for
 /// themselves.
 macro_rules! suite {
-    ($materials:expr, shared: [$($room:ident::$test:ident),* $(,)?], alone: [$($own:ident::$story:ident),* $(,)?]) => {
-        Suite::<World>::new($materials)
+    (shared: [$($room:ident::$test:ident),* $(,)?], alone: [$($own:ident::$story:ident),* $(,)?]) => {
+        Suite::<World>::new()
             $(.test(concat!(stringify!($room), "::", stringify!($test)), async |world| $room::$test(&world).await))*
             $(.alone(concat!(stringify!($own), "::", stringify!($story)), async |world| $own::$story(&world).await))*
     };
 }
 
-fn suite(materials: Option<Materials>) -> Suite<World> {
-    suite!(materials,
+fn suite() -> Suite<World> {
+    suite!(
         shared: [
             monitoring::an_alert_fires_and_clears,
             install::the_three_line_example_answers,
@@ -55,7 +55,7 @@ fn suite(materials: Option<Materials>) -> Suite<World> {
 fn main() -> ExitCode {
     let entered = match enter() {
         Ok(entered) => entered,
-        Err(SandboxError::Missing(missing)) => return suite(None).skip(&missing.to_string()),
+        Err(SandboxError::Missing(missing)) => return suite().skip(&missing.to_string()),
         Err(error) => {
             eprintln!("error: {:#}", anyhow::Error::new(error));
             return ExitCode::FAILURE;
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 
 fn inside(sandbox: Sandbox) -> ExitCode {
     match Materials::find(sandbox) {
-        Ok(materials) => suite(Some(materials)).run(),
-        Err(missing) => suite(None).skip(&format!("{missing:#}")),
+        Ok(materials) => suite().run(materials),
+        Err(missing) => suite().skip(&format!("{missing:#}")),
     }
 }

@@ -14,7 +14,7 @@ use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, ListParams},
 };
-use segmenter_cluster::{Access, Cluster, Error, Ground, Sandbox, Tools, eventually};
+use segmenter_cluster::{Access, Cluster, Ground, Sandbox, Tools, eventually};
 use serde_json::{Value, json};
 
 use crate::{Result, load::Caller};
@@ -100,35 +100,21 @@ pub(crate) struct World {
 
 impl Ground for World {
     const NAME: &str = "the cluster, with the operator in it,";
-    /// None where every story is skipped.
-    type Options = Option<Materials>;
+    type Options = Materials;
 
-    async fn start(
-        tools: &Tools,
-        materials: &Option<Materials>,
-    ) -> std::result::Result<Self, Error> {
-        let Some(materials) = materials else {
-            return Err(segmenter_cluster::Missing::Assets.into());
-        };
+    async fn start(tools: &Tools, materials: &Materials) -> Result<Self> {
         let (image, operator) = (materials.image(), materials.operator_image());
         let cluster = Cluster::start(tools, &materials.sandbox, &[&image, &operator]).await?;
         let access = cluster.access();
         install(&access).await?;
-        let file = |path: PathBuf| {
-            std::fs::read(&path).map_err(|source| Error::File {
-                doing: "read",
-                path,
-                source,
-            })
+        let read = |path: PathBuf| {
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
-        let picture = file(materials.picture())?;
-        let weights = file(materials.weights())?;
-        let address = cluster.world();
-        let listener = tokio::net::TcpListener::bind((address, 80)).await;
-        let listener = listener.map_err(|source| Error::Spawn {
-            program: "the rest of the world",
-            source,
-        })?;
+        let picture = read(materials.picture())?;
+        let weights = read(materials.weights())?;
+        let listener = tokio::net::TcpListener::bind((cluster.world(), 80))
+            .await
+            .context("cannot be the rest of the world")?;
         tokio::spawn(axum::serve(listener, world(&picture, &weights)).into_future());
         Ok(Self {
             client: access.client().await?,
@@ -141,35 +127,26 @@ impl Ground for World {
 }
 
 /// The operator, as the README says.
-async fn install(access: &Access) -> std::result::Result<(), Error> {
+async fn install(access: &Access) -> Result {
     let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts");
     let chart = |name: &str| charts.join(name).display().to_string();
-    access
-        .helm(&[
-            "upgrade",
-            "--install",
-            "segmenter-crds",
-            &chart("segmenter-crds"),
-        ])
-        .await?
-        .ok()?;
-    access
-        .helm(&[
-            "upgrade",
-            "--install",
-            "segmenter-operator",
-            &chart("segmenter-operator"),
-            "--namespace",
-            SYSTEM,
-            "--create-namespace",
-            "--set",
-            &format!("services.image={IMAGE}"),
-            "--set",
-            "metrics.serviceMonitor.enabled=true",
-            "--wait",
-        ])
-        .await?
-        .ok()?;
+    let upgrade = ["upgrade", "--install"];
+    let kind = ["segmenter-crds", &chart("segmenter-crds")];
+    access.helm(&[upgrade, kind].concat()).await?.ok()?;
+    let operator = ["segmenter-operator", &chart("segmenter-operator")];
+    let image = format!("services.image={IMAGE}");
+    let settings = [
+        "--namespace",
+        SYSTEM,
+        "--create-namespace",
+        "--set",
+        &image,
+        "--set",
+        "metrics.serviceMonitor.enabled=true",
+        "--wait",
+    ];
+    let arguments = [&upgrade[..], &operator, &settings].concat();
+    access.helm(&arguments).await?.ok()?;
     Ok(())
 }
 

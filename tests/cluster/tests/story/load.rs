@@ -160,8 +160,6 @@ pub(crate) struct Tally {
     /// Answered otherwise than at the beginning.
     pub(crate) changed: usize,
     longest: Duration,
-    /// The longest time in which no answer came, over all callers.
-    pub(crate) silence: Duration,
 }
 
 impl fmt::Display for Tally {
@@ -200,10 +198,9 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let tally = Arc::new(Mutex::new(Tally::default()));
         let begin = Instant::now();
-        let last = Arc::new(Mutex::new(begin));
         let mut set = JoinSet::new();
         for (caller, expected) in callers.into_iter().zip(expected) {
-            let (stop, tally, last) = (stop.clone(), tally.clone(), last.clone());
+            let (stop, tally) = (stop.clone(), tally.clone());
             set.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let asked = Instant::now();
@@ -222,9 +219,6 @@ impl Load {
                             Ok(Answer::Objects(objects)) => {
                                 tally.answered += 1;
                                 tally.changed += usize::from(objects != expected);
-                                let mut last = lock(&last);
-                                tally.silence = tally.silence.max(last.elapsed());
-                                *last = Instant::now();
                             }
                             Ok(Answer::Refused) => tally.refused += 1,
                             Err(error) => {
@@ -249,18 +243,13 @@ impl Load {
         Self::start(callers, 1, PAUSE).await
     }
 
-    /// What became of the requests so far.
-    pub(crate) fn so_far(&self) -> Tally {
-        lock(&self.tally).clone()
-    }
-
     /// Lets the callers finish, and answers what became of all requests.
     pub(crate) async fn stop(mut self) -> Result<Tally> {
         self.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = self.callers.join_next().await {
             ended?;
         }
-        Ok(self.so_far())
+        Ok(lock(&self.tally).clone())
     }
 }
 

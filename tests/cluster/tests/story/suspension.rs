@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use segmenter_cluster::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Result,
@@ -41,16 +42,28 @@ pub(crate) async fn a_suspended_service_wakes_up(world: &World) -> Result {
     let started = until("a container that runs", running).await?;
     let ready = until("a pod that is ready", |pod| condition(pod, "Ready")).await?;
     let answered = scene.first_answer(&caller, begin).await?;
+    let loaded = load_time(&scene, &scene.pods().await?).await?;
     let part = |from: Duration, to: Duration| format!("{:.2?}", to.saturating_sub(from));
     figure(format!(
         "from waking up to the first answer: {answered:.2?} (scheduled after {scheduled:.2?}, its container runs after \
-         {} more, is ready after {}, answers after {})",
+         {} more, has loaded the model in {loaded} ms, is ready after {}, answers after {})",
         part(scheduled, started),
         part(started, ready),
         part(ready, answered)
     ));
     scene.ready("asleep").await?;
     scene.close().await
+}
+
+/// How long the server took to find, verify, load and try its model, in milliseconds, as it logs it.
+async fn load_time(scene: &Scene<'_>, pods: &[Pod]) -> Result<Value> {
+    let pod = pods.first().context("no pod")?.name_any();
+    let log = scene.kubectl(&["logs", &pod]).await?;
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let mut times = lines.filter_map(|line: Value| line.get("load_ms").cloned());
+    times.next().with_context(|| format!("no load_ms in {log}"))
 }
 
 fn condition(pod: &Pod, kind: &str) -> bool {

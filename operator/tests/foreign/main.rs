@@ -23,12 +23,12 @@ fn main() -> ExitCode {
         crds: vec![Crds::Manifest(crd)],
         ..Options::default()
     };
-    Suite::new(options)
+    Suite::<ControlPlane>::new()
         .test(
             "foreign_kinds_are_used_when_they_come",
             foreign_kinds_are_used_when_they_come,
         )
-        .run()
+        .run(options)
 }
 
 /// Everything that needs the kinds of others.

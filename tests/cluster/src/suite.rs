@@ -19,7 +19,7 @@ pub trait Ground: Send + Sync + Sized + 'static {
     type Options: Send + Sync + 'static;
 
     /// Starts it, and waits until it works.
-    fn start(tools: &Tools, options: &Self::Options) -> impl Future<Output = Result<Self, Error>>;
+    fn start(tools: &Tools, options: &Self::Options) -> impl Future<Output = anyhow::Result<Self>>;
 }
 
 impl Ground for ControlPlane {

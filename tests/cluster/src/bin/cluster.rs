@@ -53,13 +53,12 @@ async fn run(sandbox: &Sandbox, images: &[String]) -> anyhow::Result<()> {
     {} env KUBECONFIG={} PATH={}:$PATH bash
 
 There kubectl and helm are on the PATH, {} is the ingress, and Services have their names
-({}). Logs are in {}. Ctrl-C ends it.",
+(http://prometheus.monitoring.svc.cluster.local:9090, for one). Logs are in {}. Ctrl-C ends it.",
         begin.elapsed(),
         sandbox.way_in(),
         cluster.access().kubeconfig().display(),
         kubectl.parent().unwrap_or(Path::new("/")).display(),
         cluster.ingress(),
-        "http://prometheus.monitoring.svc.cluster.local:9090, for one",
         sandbox.folder().display(),
     );
     tokio::signal::ctrl_c().await?;

@@ -147,7 +147,8 @@ chromium:
 lint: ## Check formatting and what clippy and rustdoc know, warnings being errors
 	cargo fmt --all --check
 	cargo clippy --release --locked $(FUNCTION) --all-targets -- -D warnings
-	cargo clippy --release --locked $(OPERATOR) --all-targets --test story -- -D warnings
+	cargo clippy --release --locked $(OPERATOR) --all-targets -- -D warnings
+	cargo clippy --release --locked $(OPERATOR) --test story -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 fmt: ## Format the code

@@ -37,6 +37,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
 	export PATH="$$PATH:$(CACHE)/prometheus/usr/bin"; \
 	without() { echo "no Kubernetes control plane, going on without" >&2; }; \
+	given=$${KUBEBUILDER_ASSETS-}; \
 	assets=$${KUBEBUILDER_ASSETS-$$(tests/cluster/tools/build || without)}; \
 	export KUBEBUILDER_ASSETS="$$assets"; \
 	passed=true; \
@@ -44,7 +45,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	run $(FUNCTION) || passed=false; \
 	run $(OPERATOR) || passed=false; \
 	if [ "$$(id -u)" = 0 ] && unshare --net --mount --pid --mount-proc --fork true \
-	    && KUBEBUILDER_ASSETS=$$(tests/cluster/tools/build cluster) \
+	    && KUBEBUILDER_ASSETS=$${given:-$$(tests/cluster/tools/build cluster)} \
 	    && CARGO_PROFILE_DIST_LTO=false CARGO_PROFILE_DIST_CODEGEN_UNITS=16 $(MAKE) --no-print-directory image; \
 	then export SEGMENTER_CLUSTER_IMAGES=$(abspath $(IMAGES)); fi; \
 	run $(OPERATOR) --test story || passed=false; \
@@ -112,8 +113,9 @@ cluster-test: image node promtool ## Install, call, scale and roll out on such a
 
 # What runs containers on a node. Only root may install it, and only root may run it.
 node:
-	@[ "$$(id -u)" != 0 ] || { command -v runc ip nft && [ -x /usr/lib/cni/bridge ]; } > /dev/null || { \
-	    packages="runc containernetworking-plugins iproute2 iptables nftables conntrack"; \
+	@[ "$$(id -u)" != 0 ] \
+	    || { command -v runc && command -v ip && command -v nft && [ -x /usr/lib/cni/bridge ]; } > /dev/null || { \
+	    packages="runc containernetworking-plugins iproute2 iptables nftables"; \
 	    install() { apt-get install --yes --quiet --no-install-recommends $$packages; }; \
 	    { install || { apt-get update --quiet && install; }; } > /dev/null 2>&1; \
 	} || echo "cannot install what runs containers, going on without" >&2

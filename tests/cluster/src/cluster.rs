@@ -8,10 +8,27 @@ use crate::{
     crds::Crds,
     error::Error,
     neighbours::{self, INGRESS, Neighbours},
-    node::Node,
+    node::{self, Node},
     sandbox::{NODE, Sandbox, WORLD},
-    tools::Tools,
+    tools::{Missing, Tools},
 };
+
+/// What a cluster needs beside a control plane.
+const PROGRAMS: [&str; 13] = [
+    "containerd",
+    "containerd-shim-runc-v2",
+    "coredns",
+    "ctr",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubelet",
+    "metrics-server",
+    "pause",
+    "prometheus",
+    "prometheus-config-reloader",
+    "prometheus-operator",
+    "traefik",
+];
 
 /// A running cluster of one node, in a sandbox, which ends what is left of it when it ends.
 #[derive(Debug)]
@@ -24,6 +41,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Where the programs are, if they are all there.
+    ///
+    /// # Errors
+    /// [`Missing`] with the first that is not.
+    pub fn tools() -> Result<Tools, Missing> {
+        let tools = Tools::find()?;
+        for program in PROGRAMS {
+            tools.program(program)?;
+        }
+        node::check()?;
+        Ok(tools)
+    }
+
     /// Starts one that knows the images of these archives, and waits until it works.
     ///
     /// # Errors

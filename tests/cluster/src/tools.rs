@@ -52,6 +52,12 @@ pub enum Missing {
         /// The package that has it.
         package: &'static str,
     },
+    /// The system lacks what gives containers a network.
+    #[error("no network plugins in {} (Debian has them in containernetworking-plugins)", folder.display())]
+    Plugins {
+        /// Where they are looked for.
+        folder: PathBuf,
+    },
     /// The folder lacks a program.
     #[error(
         "no {program} in {} (tests/cluster/tools/build builds it; or let KUBEBUILDER_ASSETS name a folder that has it)",

@@ -3,7 +3,7 @@
 use std::{env, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
-use segmenter_cluster::{Cluster, Entered, Sandbox, Tools, enter};
+use segmenter_cluster::{Cluster, Entered, Sandbox, enter};
 
 const USAGE: &str = "\
 Usage: cluster [IMAGE.tar]...
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(sandbox: &Sandbox, images: &[String]) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let tools = Tools::find()?;
+    let tools = Cluster::tools()?;
     let images: Vec<_> = images.iter().map(Path::new).collect();
     let cluster = tokio::select! {
         cluster = Cluster::start(&tools, sandbox, &images) => cluster?,

@@ -43,19 +43,21 @@ pub(super) struct Containerd {
     home: PathBuf,
 }
 
+/// Where runc is, if the plugins of its containers' network are there, too.
+pub(super) fn runtime() -> Result<PathBuf, Missing> {
+    if !Path::new(PLUGINS).join("bridge").exists() {
+        return Err(Missing::Plugins {
+            folder: PLUGINS.into(),
+        });
+    }
+    Missing::unless_installed("runc", "runc")
+}
+
 pub(super) async fn start(ground: &Ground<'_>) -> Result<Containerd, Error> {
     let program = ground.tools.program(PROGRAM)?;
     let ctr = ground.tools.program("ctr")?;
     let shim = ground.tools.program("containerd-shim-runc-v2")?;
-    let runc = Missing::unless_installed("runc", "runc")?;
-    let bridge = Path::new(PLUGINS).join("bridge");
-    if !bridge.exists() {
-        return Err(Missing::Package {
-            program: "bridge",
-            package: "containernetworking-plugins",
-        }
-        .into());
-    }
+    let runc = runtime()?;
     ground
         .folder
         .write("cni/pods.conflist", network(ground).to_string())?;

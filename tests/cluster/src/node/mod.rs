@@ -10,8 +10,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    api_server::ApiServer, error::Error, folder::Folder, kubeconfig::Files, pki::Authority,
-    process::Process, sandbox::Sandbox, tools::Tools,
+    api_server::ApiServer,
+    error::Error,
+    folder::Folder,
+    kubeconfig::Files,
+    pki::Authority,
+    process::Process,
+    sandbox::Sandbox,
+    tools::{Missing, Tools},
 };
 
 use containerd::Containerd;
@@ -64,6 +70,15 @@ impl Ground<'_> {
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
+}
+
+/// What the system has to have.
+///
+/// # Errors
+/// [`Missing`] with the first that it has not.
+pub(crate) fn check() -> Result<(), Missing> {
+    containerd::runtime()?;
+    proxy::rules()
 }
 
 impl Node {

@@ -14,9 +14,14 @@ const START: Duration = Duration::from_secs(60);
 /// Where it says that it is well.
 const HEALTH: &str = "127.0.0.1:10256";
 
+/// Whether there is what it writes its rules with.
+pub(super) fn rules() -> Result<(), Missing> {
+    Missing::unless_installed("nft", "nftables").map(|_| ())
+}
+
 pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
     let program = ground.tools.program(PROGRAM)?;
-    Missing::unless_installed("nft", "nftables")?;
+    rules()?;
     let kubeconfig = ground.kubeconfig("system:kube-proxy", &[])?;
     let settings = ground.settings(
         "proxy.json",

@@ -48,6 +48,7 @@ pub(crate) struct Materials {
 impl Materials {
     /// Or why there are none.
     pub(crate) fn find(sandbox: Sandbox) -> Result<Self> {
+        Cluster::tools()?;
         let images = env::var_os("SEGMENTER_CLUSTER_IMAGES").map(PathBuf::from);
         let images = images.context("no images: SEGMENTER_CLUSTER_IMAGES is not set (`make cluster-test` packs them and sets it)")?;
         let shared = env::var_os("SEGMENTER_SHARED").map_or_else(

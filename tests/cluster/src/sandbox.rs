@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::{
-    mount::{MountFlags, mount},
+    mount::{MountFlags, mount, mount_bind},
     process::{WaitOptions, geteuid, getpid, wait},
 };
 use tokio::{
@@ -224,15 +224,7 @@ fn furnish(folder: &Path) -> io::Result<()> {
     for place in ["/run", "/var/log"] {
         mount("tmpfs", place, "tmpfs", MountFlags::empty(), None)?;
     }
-    let names = folder.join("resolv.conf");
-    fs::write(
-        &names,
-        format!("nameserver {NODE}\nsearch default.svc.cluster.local\n"),
-    )?;
-    let names_of_all = fs::canonicalize("/etc/resolv.conf");
-    if let Ok(names_of_all) = names_of_all {
-        rustix::mount::mount_bind(&names, &names_of_all)?;
-    }
+    ask_for_names(folder)?;
     ip(&["link", "set", "lo", "up"])?;
     ip(&["link", "add", "node", "type", "bridge"])?;
     ip(&["address", "add", &format!("{NODE}/24"), "dev", "node"])?;
@@ -241,6 +233,23 @@ fn furnish(folder: &Path) -> io::Result<()> {
     // Nothing is beyond it, but packets to services that have no pods must go somewhere to be refused.
     ip(&["route", "add", "default", "dev", "node"])?;
     fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+}
+
+/// Has names looked up at the node, whose `/etc/resolv.conf` is the machine's otherwise.
+fn ask_for_names(folder: &Path) -> io::Result<()> {
+    const SETTINGS: &str = "/etc/resolv.conf";
+    let settings = format!("nameserver {NODE}\nsearch default.svc.cluster.local\n");
+    if let Ok(file) = fs::canonicalize(SETTINGS) {
+        let own = folder.join("resolv.conf");
+        fs::write(&own, settings)?;
+        return Ok(mount_bind(&own, &file)?);
+    }
+    // It is a link to something in the machine's own /run.
+    let file = Path::new("/etc").join(fs::read_link(SETTINGS)?);
+    if let Some(parent) = file.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(file, settings)
 }
 
 fn ip(arguments: &[&str]) -> io::Result<()> {

@@ -69,14 +69,14 @@ impl Cluster {
             ..Options::default()
         };
         let plane = ControlPlane::start(tools, options).await?;
-        let ground = plane.ground(sandbox);
-        let node = Node::start(&ground).await?;
+        let site = plane.site(sandbox);
+        let node = Node::start(&site).await?;
         let own = neighbours::images(tools, sandbox.folder())?;
         let own = own.iter().map(AsRef::as_ref);
         for archive in own.chain(images.iter().copied()) {
             node.import(archive).await?;
         }
-        let neighbours = Neighbours::start(&ground, &plane.access()).await?;
+        let neighbours = Neighbours::start(&site, &plane.access()).await?;
         Ok(Self {
             _neighbours: neighbours,
             node,

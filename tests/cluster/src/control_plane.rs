@@ -26,7 +26,7 @@ use crate::{
     etcd,
     folder::Folder,
     kubeconfig::{self, Credentials, kubeconfig},
-    node::Ground,
+    node::Site,
     pki::Authority,
     process::{self, Process},
     ready,
@@ -424,8 +424,8 @@ impl ControlPlane {
     }
 
     /// What a node and its neighbours are started with.
-    pub(crate) fn ground<'a>(&'a self, sandbox: &'a Sandbox) -> Ground<'a> {
-        Ground {
+    pub(crate) fn site<'a>(&'a self, sandbox: &'a Sandbox) -> Site<'a> {
+        Site {
             tools: &self.tools,
             folder: &self.folder,
             sandbox,

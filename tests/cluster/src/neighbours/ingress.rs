@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::apply;
 use crate::{
-    access::Access, error::Error, etcd, node::Ground, process::Process, ready, sandbox::NODE,
+    access::Access, error::Error, etcd, node::Site, process::Process, ready, sandbox::NODE,
 };
 
 const PROGRAM: &str = "traefik";
@@ -17,9 +17,9 @@ const HEALTH: &str = "127.0.0.1:8082";
 /// Where callers come in.
 pub(crate) const ADDRESS: &str = "http://172.31.250.1";
 
-pub(super) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Process, Error> {
-    let program = ground.tools.program(PROGRAM)?;
-    let kubeconfig = ground.kubeconfig(PROGRAM, &["system:masters"])?.kubeconfig;
+pub(super) async fn start(site: &Site<'_>, access: &Access) -> Result<Process, Error> {
+    let program = site.tools.program(PROGRAM)?;
+    let kubeconfig = site.kubeconfig(PROGRAM, &["system:masters"])?.kubeconfig;
     apply(access, &classes().to_string()).await?;
     let arguments = [
         format!("--entryPoints.web.address={NODE}:80"),
@@ -37,7 +37,7 @@ pub(super) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Proces
         &program,
         &arguments,
         &[("KUBECONFIG", &kubeconfig)],
-        ground.folder.path(),
+        site.folder.path(),
     )
     .await?;
     let config = Config::new(etcd::uri(&format!("http://{HEALTH}"))?);

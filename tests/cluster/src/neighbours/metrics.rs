@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::apply;
 use crate::{
-    access::Access, api_server::file, error::Error, etcd, node::Ground, process::Process, ready,
+    access::Access, api_server::file, error::Error, etcd, node::Site, process::Process, ready,
     sandbox::NODE,
 };
 
@@ -15,17 +15,17 @@ const PROGRAM: &str = "metrics-server";
 const START: Duration = Duration::from_secs(60);
 const PORT: u16 = 4443;
 
-pub(super) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Process, Error> {
-    let program = ground.tools.program(PROGRAM)?;
-    let kubeconfig = ground.kubeconfig(PROGRAM, &["system:masters"])?.kubeconfig;
+pub(super) async fn start(site: &Site<'_>, access: &Access) -> Result<Process, Error> {
+    let program = site.tools.program(PROGRAM)?;
+    let kubeconfig = site.kubeconfig(PROGRAM, &["system:masters"])?.kubeconfig;
     let kubeconfig = kubeconfig.display();
     let arguments = [
         format!("--kubeconfig={kubeconfig}"),
         format!("--authentication-kubeconfig={kubeconfig}"),
         format!("--authorization-kubeconfig={kubeconfig}"),
         format!("--secure-port={PORT}"),
-        format!("--tls-cert-file={}", ground.path(file::CERTIFICATE)),
-        format!("--tls-private-key-file={}", ground.path(file::KEY)),
+        format!("--tls-cert-file={}", site.path(file::CERTIFICATE)),
+        format!("--tls-private-key-file={}", site.path(file::KEY)),
         // The kubelet's certificate is its own.
         "--kubelet-insecure-tls".to_owned(),
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
@@ -33,9 +33,9 @@ pub(super) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Proces
         "--metric-resolution=10s".to_owned(),
         "--kubelet-request-timeout=5s".to_owned(),
     ];
-    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
+    let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
     let mut config = Config::new(etcd::uri(&format!("https://127.0.0.1:{PORT}"))?);
-    config.root_cert = ground.api_server.config.root_cert.clone();
+    config.root_cert = site.api_server.config.root_cert.clone();
     ready::ready(&process, &config, "/livez", START).await?;
     apply(access, &service().to_string()).await?;
     Ok(process)

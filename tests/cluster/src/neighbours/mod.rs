@@ -5,7 +5,7 @@ mod metrics;
 mod names;
 mod prometheus;
 
-use crate::{access::Access, error::Error, node::Ground, process::Process};
+use crate::{access::Access, error::Error, node::Site, process::Process};
 
 pub(crate) use ingress::ADDRESS as INGRESS;
 pub(crate) use prometheus::images;
@@ -18,13 +18,13 @@ pub(crate) struct Neighbours {
 
 impl Neighbours {
     /// Starts them.
-    pub(crate) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Self, Error> {
+    pub(crate) async fn start(site: &Site<'_>, access: &Access) -> Result<Self, Error> {
         Ok(Self {
             _processes: vec![
-                names::start(ground).await?,
-                metrics::start(ground, access).await?,
-                ingress::start(ground, access).await?,
-                prometheus::start(ground, access).await?,
+                names::start(site).await?,
+                metrics::start(site, access).await?,
+                ingress::start(site, access).await?,
+                prometheus::start(site, access).await?,
             ],
         })
     }

@@ -7,7 +7,7 @@ use kube::Config;
 use crate::{
     error::Error,
     etcd,
-    node::Ground,
+    node::Site,
     process::Process,
     ready,
     sandbox::{NODE, WORLD},
@@ -17,9 +17,9 @@ const PROGRAM: &str = "coredns";
 const START: Duration = Duration::from_secs(60);
 const HEALTH: &str = "127.0.0.1:8181";
 
-pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
-    let program = ground.tools.program(PROGRAM)?;
-    let kubeconfig = ground.kubeconfig(PROGRAM, &["system:masters"])?.kubeconfig;
+pub(super) async fn start(site: &Site<'_>) -> Result<Process, Error> {
+    let program = site.tools.program(PROGRAM)?;
+    let kubeconfig = site.kubeconfig(PROGRAM, &["system:masters"])?.kubeconfig;
     let settings = format!(
         "cluster.local {{
     bind {NODE}
@@ -42,9 +42,9 @@ pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
 ",
         kubeconfig = kubeconfig.display(),
     );
-    let settings = ground.folder.write("Corefile", settings)?;
+    let settings = site.folder.write("Corefile", settings)?;
     let arguments = [format!("-conf={}", settings.display())];
-    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
+    let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
     let config = Config::new(etcd::uri(&format!("http://{HEALTH}"))?);
     ready::ready(&process, &config, "/ready", START).await?;
     Ok(process)

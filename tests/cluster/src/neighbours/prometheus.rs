@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     etcd,
     image::{Built, pack_text},
-    node::Ground,
+    node::Site,
     process::Process,
     ready,
     tools::Tools,
@@ -63,18 +63,18 @@ pub(crate) fn images(tools: &Tools, folder: &Path) -> Result<Vec<PathBuf>, Error
     archives.into_iter().collect()
 }
 
-pub(super) async fn start(ground: &Ground<'_>, access: &Access) -> Result<Process, Error> {
-    let program = ground.tools.program(PROGRAM)?;
-    let user = ground.kubeconfig(PROGRAM, &["system:masters"])?;
+pub(super) async fn start(site: &Site<'_>, access: &Access) -> Result<Process, Error> {
+    let program = site.tools.program(PROGRAM)?;
+    let user = site.kubeconfig(PROGRAM, &["system:masters"])?;
     let arguments = [
-        format!("--apiserver={}", ground.api_server.url()),
-        format!("--ca-file={}", ground.path(file::AUTHORITY)),
+        format!("--apiserver={}", site.api_server.url()),
+        format!("--ca-file={}", site.path(file::AUTHORITY)),
         format!("--cert-file={}", user.certificate.display()),
         format!("--key-file={}", user.key.display()),
         format!("--prometheus-config-reloader={RELOADER}"),
         format!("--web.listen-address={HEALTH}"),
     ];
-    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
+    let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
     let config = Config::new(etcd::uri(&format!("http://{HEALTH}"))?);
     ready::ready(&process, &config, "/healthz", START).await?;
     apply(access, &prometheus().to_string()).await?;

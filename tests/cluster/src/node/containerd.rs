@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Ground, PODS};
+use super::{PODS, Site};
 use crate::{
     command,
     error::Error,
@@ -53,14 +53,13 @@ pub(super) fn runtime() -> Result<PathBuf, Missing> {
     Missing::unless_installed("runc", "runc")
 }
 
-pub(super) async fn start(ground: &Ground<'_>) -> Result<Containerd, Error> {
-    let program = ground.tools.program(PROGRAM)?;
-    let ctr = ground.tools.program("ctr")?;
-    let shim = ground.tools.program("containerd-shim-runc-v2")?;
+pub(super) async fn start(site: &Site<'_>) -> Result<Containerd, Error> {
+    let program = site.tools.program(PROGRAM)?;
+    let ctr = site.tools.program("ctr")?;
+    let shim = site.tools.program("containerd-shim-runc-v2")?;
     let runc = runtime()?;
-    ground
-        .folder
-        .write("cni/pods.conflist", network(ground).to_string())?;
+    site.folder
+        .write("cni/pods.conflist", network(site).to_string())?;
     let settings = format!(
         r#"version = 3
 root = "{root}"
@@ -88,28 +87,28 @@ SystemdCgroup = false
 bin_dirs = ["{PLUGINS}"]
 conf_dir = "{networks}"
 "#,
-        root = ground.path("containerd"),
+        root = site.path("containerd"),
         shim = shim.display(),
         runc = runc.display(),
-        networks = ground.path("cni"),
+        networks = site.path("cni"),
     );
-    let settings = ground.folder.write("containerd.toml", settings)?;
+    let settings = site.folder.write("containerd.toml", settings)?;
     let arguments = [format!("--config={}", settings.display())];
-    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
+    let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
     let containerd = Containerd {
         ctr,
-        home: ground.folder.path().to_owned(),
+        home: site.folder.path().to_owned(),
         _process: process,
     };
     ready::until(&containerd._process, START, async || {
         Ok(containerd.ctr(&["version"]).await.is_ok())
     })
     .await?;
-    let pause = ground.folder.path().join("pause.tar");
+    let pause = site.folder.path().join("pause.tar");
     let built = Built {
         stage: "build".to_owned(),
         path: "/pause".to_owned(),
-        here: ground.tools.program("pause")?,
+        here: site.tools.program("pause")?,
     };
     pack_text(PAUSE_DOCKERFILE, "pause", &[built], PAUSE, &pause)?;
     containerd.import(&pause).await?;
@@ -117,7 +116,7 @@ conf_dir = "{networks}"
 }
 
 /// A bridge with an address for each pod.
-fn network(ground: &Ground<'_>) -> serde_json::Value {
+fn network(site: &Site<'_>) -> serde_json::Value {
     json!({
         "cniVersion": "1.0.0",
         "name": "pods",
@@ -129,7 +128,7 @@ fn network(ground: &Ground<'_>) -> serde_json::Value {
                 "hairpinMode": true,
                 "ipam": {
                     "type": "host-local",
-                    "dataDir": ground.path("addresses"),
+                    "dataDir": site.path("addresses"),
                     "ranges": [[{ "subnet": PODS }]],
                     "routes": [{ "dst": "0.0.0.0/0" }],
                 },

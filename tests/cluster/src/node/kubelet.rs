@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use serde_json::json;
 
-use super::{Ground, NAME, containerd};
+use super::{NAME, Site, containerd};
 use crate::{
     api_server::file,
     error::Error,
@@ -19,14 +19,14 @@ const PROGRAM: &str = "kubelet";
 const START: Duration = Duration::from_secs(120);
 
 /// Starts it, and waits until the node is ready.
-pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
-    let program = ground.tools.program(PROGRAM)?;
-    let group = ground.sandbox.control_group();
+pub(super) async fn start(site: &Site<'_>) -> Result<Process, Error> {
+    let program = site.tools.program(PROGRAM)?;
+    let group = site.sandbox.control_group();
     for hierarchy in hierarchies() {
         let path = hierarchy.join(group.trim_start_matches('/'));
         std::fs::create_dir_all(&path).map_err(Error::file("make the control group", path))?;
     }
-    let settings = ground.settings(
+    let settings = site.settings(
         "kubelet.json",
         &json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -34,7 +34,7 @@ pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
             "authentication": {
                 "anonymous": { "enabled": false },
                 "webhook": { "enabled": true },
-                "x509": { "clientCAFile": ground.path(file::AUTHORITY) },
+                "x509": { "clientCAFile": site.path(file::AUTHORITY) },
             },
             "authorization": { "mode": "Webhook" },
             "cgroupDriver": "cgroupfs",
@@ -60,17 +60,17 @@ pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
         }),
     )?;
     let user = format!("system:node:{NAME}");
-    let kubeconfig = ground.kubeconfig(&user, &["system:nodes"])?;
+    let kubeconfig = site.kubeconfig(&user, &["system:nodes"])?;
     let arguments = [
         format!("--config={settings}"),
         format!("--kubeconfig={}", kubeconfig.kubeconfig.display()),
         format!("--hostname-override={NAME}"),
         format!("--node-ip={NODE}"),
-        format!("--root-dir={}", ground.path("kubelet")),
-        format!("--cert-dir={}", ground.path("kubelet-pki")),
+        format!("--root-dir={}", site.path("kubelet")),
+        format!("--cert-dir={}", site.path("kubelet-pki")),
     ];
-    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
-    let nodes = Api::<Node>::all(ready::client(ground.api_server.config.clone())?);
+    let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
+    let nodes = Api::<Node>::all(ready::client(site.api_server.config.clone())?);
     ready::until(&process, START, async || {
         let node = nodes
             .get_opt(NAME)

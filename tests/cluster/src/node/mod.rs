@@ -39,7 +39,7 @@ pub(crate) struct Node {
 }
 
 /// What all programs of a node are started with.
-pub(crate) struct Ground<'a> {
+pub(crate) struct Site<'a> {
     pub(crate) tools: &'a Tools,
     pub(crate) folder: &'a Folder,
     pub(crate) sandbox: &'a Sandbox,
@@ -47,7 +47,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) api_server: &'a ApiServer,
 }
 
-impl Ground<'_> {
+impl Site<'_> {
     /// A kubeconfig of a user.
     pub(crate) fn kubeconfig(&self, user: &str, groups: &[&str]) -> Result<Files, Error> {
         let identity = self.authority.client(user, groups)?;
@@ -83,11 +83,11 @@ pub(crate) fn check() -> Result<(), Missing> {
 
 impl Node {
     /// Starts one; it is ready a while later.
-    pub(crate) async fn start(ground: &Ground<'_>) -> Result<Self, Error> {
-        let containerd = containerd::start(ground).await?;
-        let scheduler = scheduler::start(ground).await?;
-        let proxy = proxy::start(ground).await?;
-        let kubelet = kubelet::start(ground).await?;
+    pub(crate) async fn start(site: &Site<'_>) -> Result<Self, Error> {
+        let containerd = containerd::start(site).await?;
+        let scheduler = scheduler::start(site).await?;
+        let proxy = proxy::start(site).await?;
+        let kubelet = kubelet::start(site).await?;
         Ok(Self {
             _kubelet: kubelet,
             _proxy: proxy,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::Config;
 use serde_json::json;
 
-use super::{Ground, NAME, PODS};
+use super::{NAME, PODS, Site};
 use crate::{error::Error, etcd, process::Process, ready, tools::Missing};
 
 const PROGRAM: &str = "kube-proxy";
@@ -19,11 +19,11 @@ pub(super) fn rules() -> Result<(), Missing> {
     Missing::unless_installed("nft", "nftables").map(|_| ())
 }
 
-pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
-    let program = ground.tools.program(PROGRAM)?;
+pub(super) async fn start(site: &Site<'_>) -> Result<Process, Error> {
+    let program = site.tools.program(PROGRAM)?;
     rules()?;
-    let kubeconfig = ground.kubeconfig("system:kube-proxy", &[])?;
-    let settings = ground.settings(
+    let kubeconfig = site.kubeconfig("system:kube-proxy", &[])?;
+    let settings = site.settings(
         "proxy.json",
         &json!({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -38,7 +38,7 @@ pub(super) async fn start(ground: &Ground<'_>) -> Result<Process, Error> {
         }),
     )?;
     let arguments = [format!("--config={settings}")];
-    let process = Process::start(PROGRAM, &program, &arguments, ground.folder.path()).await?;
+    let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
     let config = Config::new(etcd::uri(&format!("http://{HEALTH}"))?);
     ready::ready(&process, &config, "/livez", START).await?;
     Ok(process)

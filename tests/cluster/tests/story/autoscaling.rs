@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use segmenter_cluster::eventually;
 use serde_json::json;
 
@@ -71,14 +70,7 @@ pub(crate) async fn pods_follow_the_load(world: &World) -> Result {
         begin.elapsed()
     ));
     let low = load.stop().await?;
-    for (when, tally) in [("while pods come", &high), ("while they go", &low)] {
-        figure(format!("{when}: {tally}"));
-        ensure!(tally.failed.is_empty(), "{when}: {tally}");
-        ensure!(
-            tally.changed == 0,
-            "{when} {} answers differ",
-            tally.changed
-        );
-    }
+    high.expect_nothing_lost("while pods come")?;
+    low.expect_nothing_lost("while they go")?;
     scene.close().await
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/life.md");
+
 pub(crate) async fn what_people_see_is_what_the_documentation_shows(world: &World) -> Result {
     let scene = Scene::open(world, "team").await?;
     document::compare(Path::new(DOCUMENT), async |command| {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 use tonic::{Code, transport::Channel};
 
-use crate::Result;
+use crate::{Result, world::figure};
 
 /// How long a caller waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -152,14 +152,24 @@ impl fmt::Display for Caller {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) answered: usize,
-    pub(crate) refused: usize,
+    refused: usize,
     /// Asked once more because the first answer was an error.
-    pub(crate) retried: usize,
+    retried: usize,
     /// When, since the load began, and why.
-    pub(crate) failed: Vec<(Duration, String)>,
+    failed: Vec<(Duration, String)>,
     /// Answered otherwise than at the beginning.
-    pub(crate) changed: usize,
+    changed: usize,
     longest: Duration,
+}
+
+impl Tally {
+    /// Says what became of the requests; it is an error where any failed, or was answered otherwise than the first.
+    pub(crate) fn expect_nothing_lost(&self, what: &str) -> Result {
+        figure(format!("{what}: {self}"));
+        ensure!(self.failed.is_empty(), "{what}: {self}");
+        ensure!(self.changed == 0, "{what}: {} answers differ", self.changed);
+        Ok(())
+    }
 }
 
 impl fmt::Display for Tally {

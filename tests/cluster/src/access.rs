@@ -1,6 +1,9 @@
 //! A user's way to a cluster: kubectl, helm and clients.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use kube::{Client, Config};
 
@@ -79,6 +82,19 @@ impl Access {
         self.run("helm", arguments, "").await
     }
 
+    /// What a shell's command line prints to both of its outputs, however it ends, typed by somebody who has kubectl
+    /// and helm.
+    ///
+    /// # Errors
+    /// Where there is no shell.
+    pub async fn shell(&self, line: &str) -> Result<String, Error> {
+        let line = format!("{{\n{line}\n}} 2>&1");
+        let output = self
+            .run_at("sh", Path::new("sh"), &["-c", &line], "")
+            .await?;
+        Ok(output.stdout)
+    }
+
     async fn run(
         &self,
         program: &'static str,
@@ -86,14 +102,25 @@ impl Access {
         input: &str,
     ) -> Result<Output, Error> {
         let path = self.tools.program(program)?;
-        command::run(
-            program,
-            &path,
-            arguments,
-            input,
-            &self.kubeconfig,
-            &self.home,
-        )
-        .await
+        self.run_at(program, &path, arguments, input).await
+    }
+
+    /// Reaches the cluster, keeps its caches at home, and finds kubectl and helm before others of their names.
+    async fn run_at(
+        &self,
+        program: &'static str,
+        path: &Path,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Output, Error> {
+        let mut programs = self.tools.folder().as_os_str().to_owned();
+        programs.push(":");
+        programs.push(env::var_os("PATH").unwrap_or_default());
+        let environment = [
+            ("HOME", self.home.as_os_str()),
+            ("KUBECONFIG", self.kubeconfig.as_os_str()),
+            ("PATH", &programs),
+        ];
+        command::run(program, path, arguments, input, &environment).await
     }
 }

@@ -1,6 +1,7 @@
 //! kubectl and helm.
 
 use std::{
+    ffi::OsStr,
     path::Path,
     process::{ExitStatus, Stdio},
 };
@@ -39,23 +40,19 @@ impl Output {
     }
 }
 
-/// Runs a command that reaches the cluster of `kubeconfig` and keeps its caches in `home`. Of the
-/// environment it sees `PATH` alone.
+/// Runs a program to its end, with a text as its stdin and nothing but these variables as its environment.
 pub(crate) async fn run(
     program: &'static str,
     path: &Path,
     arguments: &[&str],
     input: &str,
-    kubeconfig: &Path,
-    home: &Path,
+    environment: &[(&str, &OsStr)],
 ) -> Result<Output, Error> {
     let spawn = |source| Error::Spawn { program, source };
     let mut child = Command::new(path)
         .args(arguments)
         .env_clear()
-        .env("HOME", home)
-        .env("KUBECONFIG", kubeconfig)
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -234,6 +234,15 @@ impl ControlPlane {
         Access::new(&self.tools, self.kubeconfig(), self.folder.path())
     }
 
+    /// The ways of another user, whose kubeconfig is theirs to change.
+    ///
+    /// # Errors
+    /// As [`Self::kubeconfig_for`].
+    pub fn access_for(&self, user: &str, groups: &[&str]) -> Result<Access, Error> {
+        let kubeconfig = self.kubeconfig_for(user, groups)?;
+        Ok(Access::new(&self.tools, &kubeconfig, self.folder.path()))
+    }
+
     /// Runs kubectl as the user `admin`; `--kubeconfig FILE` among the arguments makes it another.
     ///
     /// # Errors

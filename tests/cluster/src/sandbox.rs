@@ -12,6 +12,7 @@ use std::{
 };
 
 use rustix::{
+    fs::statvfs,
     mount::{MountFlags, mount, mount_bind},
     process::{WaitOptions, geteuid, getpid, wait},
 };
@@ -41,6 +42,9 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("setpriv", "util-linux"),
     ("ip", "iproute2"),
 ];
+
+/// What a cluster may come to take on the disk, in GB.
+const SPACE: u64 = 1;
 
 /// Which namespaces, for `unshare`; the first process in them is its child.
 const NAMESPACES: [&str; 5] = ["--net", "--mount", "--pid", "--mount-proc", "--fork"];
@@ -110,7 +114,7 @@ impl Sandbox {
         format!("nsenter --target {first} --net --mount --pid")
     }
 
-    /// The control group of everything that runs in pods, from the root of the hierarchies.
+    /// The control group of everything that runs in pods, in the root of every hierarchy.
     pub(crate) fn control_group(&self) -> String {
         control_group(&self.folder)
     }
@@ -125,6 +129,7 @@ fn outside() -> Result<ExitCode, SandboxError> {
         Missing::unless_installed(program, package)?;
     }
     try_namespaces()?;
+    look_for_space()?;
     let this = env::current_exe().map_err(failed("find this program"))?;
     // This deletes those of others that were killed as well, but not their control groups.
     let folder = Folder::create()?;
@@ -160,6 +165,24 @@ fn try_namespaces() -> Result<(), SandboxError> {
     }
     let said = String::from_utf8_lossy(&tried.stderr).trim().to_owned();
     Err(Missing::Namespaces { said }.into())
+}
+
+/// Whether the images, data and logs of a cluster have room: without, containers fail to start in many ways, none of
+/// which names the reason first.
+fn look_for_space() -> Result<(), SandboxError> {
+    let folder = env::temp_dir();
+    let space = statvfs(&folder).map_err(|error| failed("look for space")(error.into()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free >= SPACE * 1_000_000_000 {
+        return Ok(());
+    }
+    let needed = SPACE;
+    Err(Missing::Space {
+        folder,
+        free,
+        needed,
+    }
+    .into())
 }
 
 /// Runs the command to its end. Ctrl-C reaches the processes inside by itself; here it would only prevent that they
@@ -269,8 +292,8 @@ fn ip(arguments: &[&str]) -> io::Result<()> {
 const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 fn control_group(folder: &Path) -> String {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    format!("/{name}")
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Every hierarchy of control groups.
@@ -303,7 +326,7 @@ fn sweep_control_groups(folder: &Path) {
 
 fn remove_control_groups(name: &str) {
     for hierarchy in hierarchies() {
-        remove_control_group(&hierarchy.join(name.trim_start_matches('/')));
+        remove_control_group(&hierarchy.join(name));
     }
 }
 

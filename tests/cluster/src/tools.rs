@@ -52,6 +52,16 @@ pub enum Missing {
         /// The package that has it.
         package: &'static str,
     },
+    /// Images, logs and data have to lie somewhere.
+    #[error("{} GB free in {} (a cluster takes {needed} GB)", free / 1_000_000_000, folder.display())]
+    Space {
+        /// Where they would lie.
+        folder: PathBuf,
+        /// What is free there, in bytes.
+        free: u64,
+        /// What it takes, in GB.
+        needed: u64,
+    },
     /// The system lacks what gives containers a network.
     #[error("no network plugins in {} (Debian has them in containernetworking-plugins)", folder.display())]
     Plugins {
@@ -119,6 +129,11 @@ impl Tools {
             tools.program(program)?;
         }
         Ok(tools)
+    }
+
+    /// The folder of the programs.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.programs
     }
 
     /// The path of a program.

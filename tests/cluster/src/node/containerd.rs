@@ -40,7 +40,6 @@ ENTRYPOINT ["/pause"]
 pub(super) struct Containerd {
     _process: Process,
     ctr: PathBuf,
-    home: PathBuf,
 }
 
 /// Where runc is, if the plugins of its containers' network are there, too.
@@ -97,7 +96,6 @@ conf_dir = "{networks}"
     let process = Process::start(PROGRAM, &program, &arguments, site.folder.path()).await?;
     let containerd = Containerd {
         ctr,
-        home: site.folder.path().to_owned(),
         _process: process,
     };
     ready::until(&containerd._process, START, async || {
@@ -152,8 +150,7 @@ impl Containerd {
     /// Asks it something, about what Kubernetes uses.
     async fn ctr(&self, arguments: &[&str]) -> Result<(), Error> {
         let arguments = [&["--address", SOCKET, "--namespace", "k8s.io"], arguments].concat();
-        let none = Path::new("/dev/null");
-        command::run("ctr", &self.ctr, &arguments, "", none, &self.home)
+        command::run("ctr", &self.ctr, &arguments, "", &[])
             .await?
             .ok()?;
         Ok(())

@@ -23,7 +23,7 @@ pub(super) async fn start(site: &Site<'_>) -> Result<Process, Error> {
     let program = site.tools.program(PROGRAM)?;
     let group = site.sandbox.control_group();
     for hierarchy in hierarchies() {
-        let path = hierarchy.join(group.trim_start_matches('/'));
+        let path = hierarchy.join(&group);
         std::fs::create_dir_all(&path).map_err(Error::file("make the control group", path))?;
     }
     let settings = site.settings(
@@ -38,7 +38,7 @@ pub(super) async fn start(site: &Site<'_>) -> Result<Process, Error> {
             },
             "authorization": { "mode": "Webhook" },
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": group,
+            "cgroupRoot": format!("/{group}"),
             // Version 1 of control groups is what some machines have.
             "failCgroupV1": false,
             "failSwapOn": false,

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Result,
     load::Caller,
-    world::{OBJECTS, PICTURE_URL, Scene, World, figure},
+    world::{OBJECTS, PICTURE_URL, Scene, World, figure, with_weights, wrong_digest},
 };
 
 pub(crate) async fn the_three_line_example_answers(world: &World) -> Result {
@@ -66,13 +66,9 @@ pub(crate) async fn weights_are_checked(world: &World) -> Result {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let wrong = "0".repeat(digest.len());
-    let model = |digest: &str| {
-        let url = "http://models.example.com/detector.pt";
-        json!({ "model": { "digest": format!("sha256:{digest}"), "source": { "http": { "url": url } } } })
-    };
-    scene.service("right", &model(&digest)).await?;
-    scene.service("wrong", &model(&wrong)).await?;
+    let wrong = wrong_digest();
+    scene.service("right", &with_weights(&digest)).await?;
+    scene.service("wrong", &with_weights(&wrong)).await?;
 
     scene.answers("right").await?;
     let objects = scene.http("right")?.objects().await?;

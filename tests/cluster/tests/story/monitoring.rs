@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Result,
-    world::{SOON, Scene, World, figure},
+    world::{SOON, Scene, World, figure, with_weights, wrong_digest},
 };
 
 /// A Prometheus, made by the Prometheus Operator.
@@ -89,14 +89,12 @@ pub(crate) async fn an_alert_fires_and_clears(world: &World) -> Result {
     let scene = Scene::open(world, "alarmed").await?;
     let begin = Instant::now();
     // Nothing serves weights that are not what they have to be, so no pod answers.
-    let url = "http://models.example.com/detector.pt";
-    let wrong = format!("sha256:{}", "0".repeat(64));
-    let spec = json!({
-        "model": { "digest": wrong, "source": { "http": { "url": url } } },
+    let mut spec = json!({
         // It is there for minutes, beside those of other stories.
         "resources": { "requests": { "cpu": "100m", "memory": "128Mi" } },
         "observability": { "serviceMonitor": { "intervalSeconds": 2 } },
     });
+    spec["model"] = with_weights(&wrong_digest())["model"].take();
     scene.service("alarmed", &spec).await?;
     let group = "segmenter-alarmed-alarmed";
     let loaded = eventually("the alerts", SOON, async || {

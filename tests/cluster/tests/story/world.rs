@@ -170,6 +170,17 @@ fn world(picture: &[u8], weights: &[u8]) -> Router {
     Router::new().fallback(answer)
 }
 
+/// A service whose weights lie in [`world`], and have to have this SHA-256 in hexadecimal digits.
+pub(crate) fn with_weights(digest: &str) -> Value {
+    let url = "http://models.example.com/detector.pt";
+    json!({ "model": { "digest": format!("sha256:{digest}"), "source": { "http": { "url": url } } } })
+}
+
+/// A digest that nothing has.
+pub(crate) fn wrong_digest() -> String {
+    "0".repeat(64)
+}
+
 /// Says a figure, in the form that is easily found in the output.
 pub(crate) fn figure(what: impl fmt::Display) {
     println!("figure: {what}");

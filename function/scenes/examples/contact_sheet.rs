@@ -1,0 +1,92 @@
+//! Draws many scenes into one PNG, the outlines of their masks in the classes' colours.
+//!
+//! ```sh
+//! cargo run --release -p segmenter-scenes --example contact_sheet -- sheet.png [first seed] [held-out|demo] [plain]
+//! ```
+
+use std::{env, error::Error, fs::File, io::BufWriter, time::Instant};
+
+use segmenter_imaging::{Image, encode};
+use segmenter_scenes::{Class, Family, Scene, Settings, demo, scene};
+
+const COLUMNS: u32 = 4;
+const ROWS: u32 = 6;
+const SIZE: [u32; 2] = [416, 312];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let path = words
+        .first()
+        .ok_or("the path of the PNG to write is missing")?;
+    let first = words
+        .iter()
+        .find_map(|word| word.parse::<u64>().ok())
+        .unwrap_or(0);
+    let is = |name: &str| words.iter().any(|word| word == name);
+    let outlined = !is("plain");
+    if is("demo") {
+        let mut scene = demo([1280, 960]);
+        if outlined {
+            outline(&mut scene);
+        }
+        encode::png(&scene.image, BufWriter::new(File::create(path)?))?;
+        return Ok(());
+    }
+    let family = if is("held-out") {
+        Family::HeldOut
+    } else {
+        Family::Training
+    };
+    let [width, height] = SIZE;
+    let mut samples = vec![0; (COLUMNS * width * ROWS * height * 3) as usize];
+    let started = Instant::now();
+    let mut drawing = std::time::Duration::ZERO;
+    for index in 0..COLUMNS * ROWS {
+        let begun = Instant::now();
+        let mut scene = scene(first + u64::from(index), &Settings { size: SIZE, family });
+        drawing += begun.elapsed();
+        if outlined {
+            outline(&mut scene);
+        }
+        let (column, row) = (index % COLUMNS, index / COLUMNS);
+        for (y, line) in (0..).zip(scene.image.pixels().chunks_exact((width * 3) as usize)) {
+            let start = ((row * height + y) * COLUMNS + column) * width * 3;
+            samples[start as usize..][..line.len()].copy_from_slice(line);
+        }
+    }
+    println!(
+        "{:.1} ms a scene, {:.2} s in all",
+        drawing.as_secs_f64() * 1e3 / f64::from(COLUMNS * ROWS),
+        started.elapsed().as_secs_f64()
+    );
+    let sheet =
+        Image::new(COLUMNS * width, ROWS * height, samples).ok_or("a sheet without pixels")?;
+    encode::png(&sheet, BufWriter::new(File::create(path)?))?;
+    Ok(())
+}
+
+/// Colours the pixels inside of each mask's edge.
+fn outline(scene: &mut Scene) {
+    let (width, height) = (scene.image.width() as usize, scene.image.height() as usize);
+    for object in &scene.objects {
+        let colour = match object.class {
+            Class::StickyNote => [255, 0, 255],
+            Class::WowboardFront => [0, 255, 0],
+            Class::WowboardBack => [0, 80, 255],
+        };
+        let mask = object.mask.to_bitmap();
+        let inside = |x: usize, y: usize| x < width && y < height && mask[y * width + x];
+        for y in 0..height {
+            for x in 0..width {
+                let edge = !(inside(x.wrapping_sub(1), y)
+                    && inside(x + 1, y)
+                    && inside(x, y.wrapping_sub(1))
+                    && inside(x, y + 1));
+                if mask[y * width + x] && edge {
+                    let start = (y * width + x) * 3;
+                    scene.image.pixels_mut()[start..start + 3].copy_from_slice(&colour);
+                }
+            }
+        }
+    }
+}

@@ -64,17 +64,6 @@ impl Frame {
         }
     }
 
-    /// The wall beside, from the line at `x`; its `x` grows away from this plane.
-    pub(crate) fn side(&self, x: f32, side: f32) -> Self {
-        let unit = self.unit();
-        Self {
-            origin: self.point([x, 0.0], 0.0),
-            x: scale(self.normal, unit),
-            y: self.y,
-            normal: scale(self.x, -side / unit),
-        }
-    }
-
     /// The foot, and the height above the plane, of a point of the room, in the plane's units.
     pub(crate) fn local(&self, point: Vector) -> Vector {
         let from = along(point, self.origin, -1.0);
@@ -254,18 +243,43 @@ pub(crate) struct Sight {
 impl Homography {
     /// `None` beyond the horizon.
     pub(crate) fn sight(&self, [x, y]: Point) -> Option<Sight> {
-        let [u, v, w] = self.rows.map(|row| row[0] * x + row[1] * y + row[2]);
+        let [a, b, c] = self.rows;
+        let w = c[0] * x + c[1] * y + c[2];
         if w <= 0.0 {
             return None;
         }
-        let at = [u / w, v / w];
-        let [a, b, c] = self.rows;
-        let right = [(a[0] - at[0] * c[0]) / w, (b[0] - at[1] * c[0]) / w];
-        let down = [(a[1] - at[0] * c[1]) / w, (b[1] - at[1] * c[1]) / w];
-        let [right, down] = [right, down].map(|[x, y]| x * x + y * y);
-        // Between the longer and the shorter side, as far as a camera's own blur leaves it.
-        let footprint = (0.7 * right.max(down) + 0.3 * right.min(down)).sqrt();
+        let near = 1.0 / w;
+        let at = [
+            (a[0] * x + a[1] * y + a[2]) * near,
+            (b[0] * x + b[1] * y + b[2]) * near,
+        ];
+        let [right, down] = self.steps(at);
+        let footprint = (0.7 * right.max(down) + 0.3 * right.min(down)).sqrt() * near;
         Some(Sight { at, footprint })
+    }
+
+    /// The squares of how far the plane's point moves with a pixel to the right and with one down, by the depth.
+    fn steps(&self, at: Point) -> [f32; 2] {
+        let [a, b, c] = self.rows;
+        [0, 1].map(|axis| {
+            let (x, y) = (a[axis] - at[0] * c[axis], b[axis] - at[1] * c[axis]);
+            x * x + y * y
+        })
+    }
+
+    /// The plane's point at a pixel, and how far from it on the plane what so many pixels around shows may be;
+    /// `None` near the horizon.
+    pub(crate) fn reach(&self, pixel: Point, pixels: f32) -> Option<(Point, f32)> {
+        let [x, y] = pixel;
+        let c = self.rows[2];
+        let w = c[0] * x + c[1] * y + c[2];
+        let change = (c[0].abs() + c[1].abs()) * pixels;
+        if w <= 4.0 * change {
+            return None;
+        }
+        let Sight { at, .. } = self.sight(pixel)?;
+        let [right, down] = self.steps(at);
+        Some((at, (right + down).sqrt() * pixels / w))
     }
 }
 

@@ -5,7 +5,7 @@ mod soft;
 
 use crate::{
     layer::Paint,
-    maths::{Colour, Point, hsv, mix, turned},
+    maths::{Colour, Point, hsv, mix, polar},
     random::Random,
     scene::Family,
 };
@@ -186,7 +186,22 @@ fn direction(random: &mut Random) -> f32 {
     }
 }
 
-fn aligned(at: Point, turn: f32, size: f32) -> Point {
-    let [x, y] = turned(at, turn);
-    [x / size, y / size]
+/// A grid's axes and the length of its unit.
+#[derive(Clone, Copy)]
+struct Axes {
+    across: Point,
+}
+
+impl Axes {
+    fn new(turn: f32, size: f32) -> Self {
+        let [c, s] = polar(turn);
+        Self {
+            across: [c / size, s / size],
+        }
+    }
+
+    fn at(&self, [x, y]: Point) -> Point {
+        let [c, s] = self.across;
+        [x * c - y * s, x * s + y * c]
+    }
 }

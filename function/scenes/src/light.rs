@@ -2,7 +2,7 @@
 
 use crate::{
     camera::Frame,
-    maths::{Colour, Point, Vector, along, dot3, exp, lerp, mix, scale, times, turned, unit3},
+    maths::{Colour, Point, Vector, along, dot3, exp, lerp, mix, polar, scale, times, unit3},
     random::Random,
     scene::Family,
 };
@@ -32,7 +32,8 @@ struct Pool {
 struct Reflection {
     at: Point,
     half: Point,
-    turn: f32,
+    /// Its axes' cosine and sine.
+    axes: Point,
     blur: f32,
     strength: f32,
 }
@@ -99,7 +100,7 @@ impl Light {
                 } else {
                     [size * 0.2, size * 0.2]
                 },
-                turn: random.range(-0.4, 0.4),
+                axes: polar(random.range(-0.4, 0.4)),
                 blur: size
                     * if square {
                         random.log_range(0.1, 1.0)
@@ -125,7 +126,7 @@ impl Light {
             reflections: vec![Reflection {
                 at: [0.16, -0.02],
                 half: [0.01, 0.012],
-                turn: 0.3,
+                axes: polar(0.3),
                 blur: 0.09,
                 strength: 0.4,
             }],
@@ -155,7 +156,9 @@ impl Light {
     /// What lamps add to a mirror there.
     pub(crate) fn glare(&self, at: Point) -> f32 {
         let each = self.reflections.iter().map(|lamp| {
-            let [x, y] = turned([at[0] - lamp.at[0], at[1] - lamp.at[1]], lamp.turn);
+            let [x, y] = [at[0] - lamp.at[0], at[1] - lamp.at[1]];
+            let [c, s] = lamp.axes;
+            let [x, y] = [x * c - y * s, x * s + y * c];
             let far = crate::shapes::block([x, y], lamp.half, 0.3 * lamp.half[0].min(lamp.half[1]));
             let far = (far / lamp.blur).max(0.0);
             if far > 3.0 {

@@ -11,11 +11,6 @@ pub(crate) type Colour = [f32; 3];
 
 pub(crate) const TAU: f32 = std::f32::consts::TAU;
 
-/// A colour from its encoded samples. The transfer curve is a square, which is near sRGB's and cheap.
-pub(crate) fn rgb(red: f32, green: f32, blue: f32) -> Colour {
-    [red * red, green * green, blue * blue]
-}
-
 pub(crate) fn grey(level: f32) -> Colour {
     [level * level; 3]
 }

@@ -20,9 +20,22 @@ pub(crate) fn cell(x: i32, y: i32, seed: u32) -> f32 {
 pub(crate) fn value([x, y]: Point, seed: u32) -> f32 {
     let (left, top) = (floor(x), floor(y));
     let [s, t] = [x - left as f32, y - top as f32].map(|t| t * t * (3.0 - 2.0 * t));
-    let upper = cell(left, top, seed) * (1.0 - s) + cell(left + 1, top, seed) * s;
-    let lower = cell(left, top + 1, seed) * (1.0 - s) + cell(left + 1, top + 1, seed) * s;
-    upper + (lower - upper) * t
+    // As `hash` but for its last step, which textures do without.
+    let column = (left as u32).wrapping_mul(0x9e37_79b9);
+    let row = (top as u32).wrapping_mul(0x85eb_ca6b);
+    let corner = |column: u32, row: u32| {
+        let bits = column ^ row ^ seed;
+        let bits = (bits ^ (bits >> 15)).wrapping_mul(0x7feb_352d);
+        ((bits ^ (bits >> 14)) & 0x00ff_ffff) as i32 as f32
+    };
+    let next = [
+        column.wrapping_add(0x9e37_79b9),
+        row.wrapping_add(0x85eb_ca6b),
+    ];
+    let (a, b) = (corner(column, row), corner(next[0], row));
+    let (c, d) = (corner(column, next[1]), corner(next[0], next[1]));
+    let (upper, lower) = (a + (b - a) * s, c + (d - c) * s);
+    (upper + (lower - upper) * t) * (1.0 / (1u32 << 24) as f32)
 }
 
 /// Sums of ever finer noise, about 0, each half as strong as the last. What is finer than the pixel's footprint

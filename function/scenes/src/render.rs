@@ -43,8 +43,120 @@ struct Window {
     bottom: usize,
 }
 
+/// Pixels are painted in squares of this side, so that what a square does not show is left out as a whole.
+const TILE: usize = 16;
+
+/// How far a formula may be off when it tells the distance to an edge from the middle of a square.
+const DOUBT: f32 = 1.5;
+
+/// A layer as the camera sees it.
+struct Prepared<'a> {
+    layer: &'a Layer,
+    view: View,
+    window: Option<Window>,
+    shadow: Option<Cast>,
+    /// The light on it where it is flat.
+    flat: Colour,
+}
+
+/// How pixels see a layer.
+struct View {
+    homography: Homography,
+    /// The camera's foot and height.
+    eye: [f32; 3],
+}
+
+/// How a layer's shadow falls.
+struct Cast {
+    homography: Homography,
+    window: Window,
+    /// From the ground to what keeps its light.
+    offset: Point,
+    /// How far a unit of the layer's own height moves its shadow.
+    drift: Point,
+    blur: f32,
+    strength: f32,
+}
+
+/// What a square shows of a shape.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    None,
+    Some,
+    All,
+}
+
+/// A point of a layer that a pixel sees.
+struct Seen {
+    at: Point,
+    footprint: f32,
+    slope: Point,
+}
+
+/// Paints these layers, the first at the back.
+pub(crate) fn render(
+    size: [u32; 2],
+    layers: &[Layer],
+    camera: &Camera,
+    light: &Light,
+    owners: &[Owner],
+) -> Canvas {
+    let mut canvas = Canvas::new(size, owners.len());
+    let prepare = |layer| Prepared::new(layer, &canvas, camera, light);
+    let prepared: Vec<Prepared<'_>> = layers.iter().map(prepare).collect();
+    let is_object = |prepared: &Prepared<'_>| matches!(prepared.layer.role, Role::Object(_));
+    let first_object = prepared.iter().position(is_object).unwrap_or(layers.len());
+    let mut seen = Vec::new();
+    for top in (0..canvas.height).step_by(TILE) {
+        for left in (0..canvas.width).step_by(TILE) {
+            let tile = Window {
+                left,
+                top,
+                right: (left + TILE).min(canvas.width),
+                bottom: (top + TILE).min(canvas.height),
+            };
+            let middle = camera.straighten(tile.middle());
+            seen.clear();
+            seen.extend(prepared.iter().map(|prepared| prepared.part(tile, middle)));
+            let hides = |index: &usize| seen[*index] == Part::All && prepared[*index].is_opaque();
+            let back = (0..seen.len()).rev().find(hides).unwrap_or(0);
+            for (index, prepared) in prepared.iter().enumerate() {
+                if index >= back {
+                    if index > back {
+                        prepared.cast(&mut canvas, tile, middle, camera);
+                    }
+                    prepared.paint(&mut canvas, tile, seen[index], camera, light, owners);
+                } else if index >= first_object {
+                    prepared.own(&mut canvas, tile, seen[index], camera, owners);
+                }
+            }
+        }
+    }
+    canvas
+}
+
+impl Window {
+    fn middle(self) -> Point {
+        [
+            (self.left + self.right) as f32 * 0.5,
+            (self.top + self.bottom) as f32 * 0.5,
+        ]
+    }
+
+    /// What both cover.
+    fn and(self, other: Self) -> Option<Self> {
+        let window = Self {
+            left: self.left.max(other.left),
+            top: self.top.max(other.top),
+            right: self.right.min(other.right),
+            bottom: self.bottom.min(other.bottom),
+        };
+        (window.left < window.right && window.top < window.bottom).then_some(window)
+    }
+}
+
 impl Canvas {
-    pub(crate) fn new(size: [u32; 2], objects: usize) -> Self {
+    fn new(size: [u32; 2], objects: usize) -> Self {
         let [width, height] = size.map(|side| side as usize);
         Self {
             width,
@@ -53,54 +165,6 @@ impl Canvas {
             notes: vec![NOTHING; width * height],
             boards: vec![NOTHING; width * height],
             drawn: vec![0; objects],
-        }
-    }
-
-    pub(crate) fn paint(
-        &mut self,
-        layer: &Layer,
-        camera: &Camera,
-        light: &Light,
-        owners: &[Owner],
-    ) {
-        if let Some(shadow) = &layer.shadow {
-            self.cast(layer, shadow, camera, light);
-        }
-        let painter = Painter::new(layer, camera);
-        let height = layer.bend.map_or(0.0, |bend| bend.height());
-        let Some(window) = self.window(layer, &layer.frame, camera, [height, layer.soft]) else {
-            return;
-        };
-        let flat = light.on(&layer.frame, [0.0, 0.0, 1.0]);
-        for y in window.top..window.bottom {
-            for x in window.left..window.right {
-                let pixel = camera.straighten([x as f32 + 0.5, y as f32 + 0.5]);
-                let Some(seen) = painter.sight(pixel) else {
-                    continue;
-                };
-                let (cover, owned) = painter.cover(&seen, pixel);
-                if cover <= 0.0 {
-                    continue;
-                }
-                let index = y * self.width + x;
-                let mut colour = (layer.paint)(seen.at, seen.footprint);
-                if layer.role != Role::Veil {
-                    let shine = match painter.normal(&seen) {
-                        None => flat,
-                        Some([x, y]) => light.on(&layer.frame, [x, y, 1.0]),
-                    };
-                    colour = times(colour, shine);
-                    if layer.gloss > 0.0 {
-                        let glare = layer.gloss * light.glare(self.place(x, y));
-                        colour = colour.map(|channel| channel + glare);
-                    }
-                }
-                let pixel = &mut self.pixels[index];
-                *pixel = mix(*pixel, colour, cover * layer.opacity);
-                if owned {
-                    self.own(index, layer.role, owners);
-                }
-            }
         }
     }
 
@@ -128,45 +192,6 @@ impl Canvas {
                     self.drawn[id as usize] += 1;
                 }
                 *slot = id;
-            }
-        }
-    }
-
-    /// Darkens where the layer keeps the light from the ground below it.
-    fn cast(&mut self, layer: &Layer, shadow: &Shadow, camera: &Camera, light: &Light) {
-        let unit = layer.frame.unit();
-        let ground = layer.frame.lifted(-shadow.height * unit);
-        let [x, y, z] = ground.direction(light.sun);
-        if z <= 0.05 {
-            return;
-        }
-        let slant = [(x / z).clamp(-1.5, 1.5), (y / z).clamp(-1.5, 1.5)];
-        let drift = [-slant[0], -slant[1]];
-        let offset = [slant[0] * shadow.height, slant[1] * shadow.height];
-        let rise = layer.bend.map_or(0.0, |bend| bend.height());
-        let reach = (rise + shadow.height) * length(slant) + shadow.blur;
-        let Some(window) = self.window(layer, &ground, camera, [0.0, reach]) else {
-            return;
-        };
-        let homography = camera.homography(&ground);
-        let strength = shadow.strength.min(0.95);
-        for y in window.top..window.bottom {
-            for x in window.left..window.right {
-                let pixel = camera.straighten([x as f32 + 0.5, y as f32 + 0.5]);
-                let Some(sight) = homography.sight(pixel) else {
-                    continue;
-                };
-                let at = [sight.at[0] + offset[0], sight.at[1] + offset[1]];
-                let (at, slope) = match &layer.bend {
-                    Some(bend) => bend.unbend(at, drift),
-                    None => (at, [0.0; 2]),
-                };
-                let blur = (shadow.blur * (1.0 + 1.5 * length(slope))).max(sight.footprint);
-                let cover = smooth(0.5 - layer.shape.distance(at) / blur);
-                if cover > 0.0 {
-                    let pixel = &mut self.pixels[y * self.width + x];
-                    *pixel = scale(*pixel, 1.0 - strength * cover);
-                }
             }
         }
     }
@@ -207,7 +232,7 @@ impl Canvas {
             right: clip(around[2] + margin, self.width),
             bottom: clip(around[3] + margin, self.height),
         };
-        (window.left < window.right && window.top < window.bottom).then_some(window)
+        window.and(whole)
     }
 
     /// A pixel's place in picture heights from the middle.
@@ -220,32 +245,168 @@ impl Canvas {
     }
 }
 
-/// How pixels see a layer.
-struct Painter<'a> {
-    layer: &'a Layer,
-    homography: Homography,
-    /// How far a unit of height moves what is seen: `offset + gain * point`.
-    eye: [f32; 3],
+/// The middle of a pixel where a pinhole would have it.
+fn centre(camera: &Camera, x: usize, y: usize) -> Point {
+    camera.straighten([x as f32 + 0.5, y as f32 + 0.5])
 }
 
-/// A point of the layer that a pixel sees.
-struct Seen {
-    at: Point,
-    footprint: f32,
-    slope: Point,
-}
-
-impl<'a> Painter<'a> {
-    fn new(layer: &'a Layer, camera: &Camera) -> Self {
+impl<'a> Prepared<'a> {
+    fn new(layer: &'a Layer, canvas: &Canvas, camera: &Camera, light: &Light) -> Self {
+        let rise = layer.bend.map_or(0.0, |bend| bend.height());
         Self {
             layer,
-            homography: camera.homography(&layer.frame),
-            eye: layer.frame.local(camera.position),
+            view: View {
+                homography: camera.homography(&layer.frame),
+                eye: layer.frame.local(camera.position),
+            },
+            window: canvas.window(layer, &layer.frame, camera, [rise, layer.soft]),
+            shadow: layer
+                .shadow
+                .and_then(|shadow| Cast::new(layer, shadow, canvas, camera, light)),
+            flat: light.on(&layer.frame, [0.0, 0.0, 1.0]),
+        }
+    }
+
+    fn is_opaque(&self) -> bool {
+        self.layer.role != Role::Veil && self.layer.opacity >= 1.0
+    }
+
+    fn part(&self, tile: Window, middle: Point) -> Part {
+        if self.window.and_then(|window| window.and(tile)).is_none() {
+            return Part::None;
+        }
+        if self.layer.bend.is_some() {
+            return Part::Some;
+        }
+        let Some((at, reach)) = self.view.homography.reach(middle, TILE as f32 * 0.75) else {
+            return Part::Some;
+        };
+        let distance = self.layer.shape.distance(at);
+        let reach = reach * DOUBT;
+        if distance > reach + self.layer.soft {
+            Part::None
+        } else if distance < -reach - self.layer.soft {
+            Part::All
+        } else {
+            Part::Some
+        }
+    }
+
+    fn paint(
+        &self,
+        canvas: &mut Canvas,
+        tile: Window,
+        part: Part,
+        camera: &Camera,
+        light: &Light,
+        owners: &[Owner],
+    ) {
+        let Some(window) = self.window.and_then(|window| window.and(tile)) else {
+            return;
+        };
+        if part == Part::None {
+            return;
+        }
+        let layer = self.layer;
+        for y in window.top..window.bottom {
+            for x in window.left..window.right {
+                let pixel = centre(camera, x, y);
+                let Some(seen) = self.sight(pixel) else {
+                    continue;
+                };
+                let (cover, owned) = if part == Part::All {
+                    (1.0, true)
+                } else {
+                    self.cover(&seen, pixel)
+                };
+                if cover <= 0.0 {
+                    continue;
+                }
+                let index = y * canvas.width + x;
+                let mut colour = (layer.paint)(seen.at, seen.footprint);
+                if layer.role != Role::Veil {
+                    let shine = match self.normal(&seen, part) {
+                        None => self.flat,
+                        Some([x, y]) => light.on(&layer.frame, [x, y, 1.0]),
+                    };
+                    colour = times(colour, shine);
+                    if layer.gloss > 0.0 {
+                        let glare = layer.gloss * light.glare(canvas.place(x, y));
+                        colour = colour.map(|channel| channel + glare);
+                    }
+                }
+                let pixel = &mut canvas.pixels[index];
+                *pixel = mix(*pixel, colour, cover * layer.opacity);
+                if owned {
+                    canvas.own(index, layer.role, owners);
+                }
+            }
+        }
+    }
+
+    /// Whose its pixels are, where all else of it is hidden.
+    fn own(
+        &self,
+        canvas: &mut Canvas,
+        tile: Window,
+        part: Part,
+        camera: &Camera,
+        owners: &[Owner],
+    ) {
+        let Some(window) = self.window.and_then(|window| window.and(tile)) else {
+            return;
+        };
+        if part == Part::None || self.layer.role == Role::Veil {
+            return;
+        }
+        for y in window.top..window.bottom {
+            for x in window.left..window.right {
+                let seen = || self.sight(centre(camera, x, y));
+                let inside = |seen: Seen| self.layer.shape.distance(seen.at) <= 0.0;
+                if part == Part::All || seen().is_some_and(inside) {
+                    canvas.own(y * canvas.width + x, self.layer.role, owners);
+                }
+            }
+        }
+    }
+
+    /// Darkens where the layer keeps the light from the ground below it.
+    fn cast(&self, canvas: &mut Canvas, tile: Window, middle: Point, camera: &Camera) {
+        let Some(cast) = &self.shadow else { return };
+        let Some(window) = cast.window.and(tile) else {
+            return;
+        };
+        let layer = self.layer;
+        if layer.bend.is_none()
+            && let Some((at, reach)) = cast.homography.reach(middle, TILE as f32 * 0.75)
+        {
+            let at = [at[0] + cast.offset[0], at[1] + cast.offset[1]];
+            if layer.shape.distance(at) > reach * DOUBT + cast.blur {
+                return;
+            }
+        }
+        for y in window.top..window.bottom {
+            for x in window.left..window.right {
+                let Some(sight) = cast.homography.sight(centre(camera, x, y)) else {
+                    continue;
+                };
+                let at = [sight.at[0] + cast.offset[0], sight.at[1] + cast.offset[1]];
+                let (at, slope) = match &layer.bend {
+                    Some(bend) => bend.unbend(at, cast.drift),
+                    None => (at, [0.0; 2]),
+                };
+                let blur = (cast.blur * (1.0 + 1.5 * length(slope))).max(sight.footprint);
+                let cover = smooth(0.5 - layer.shape.distance(at) / blur);
+                if cover > 0.0 {
+                    let pixel = &mut canvas.pixels[y * canvas.width + x];
+                    *pixel = scale(*pixel, 1.0 - cast.strength * cover);
+                }
+            }
         }
     }
 
     fn sight(&self, pixel: Point) -> Option<Seen> {
-        let Sight { at, footprint } = self.homography.sight(pixel)?;
+        let Sight { at, footprint } = self.view.homography.sight(pixel)?;
         let Some(bend) = &self.layer.bend else {
             return Some(Seen {
                 at,
@@ -253,7 +414,7 @@ impl<'a> Painter<'a> {
                 slope: [0.0; 2],
             });
         };
-        let [x, y, height] = self.eye;
+        let [x, y, height] = self.view.eye;
         let drift = [(at[0] - x) / height, (at[1] - y) / height];
         let (at, slope) = bend.unbend(at, drift);
         Some(Seen {
@@ -284,9 +445,12 @@ impl<'a> Painter<'a> {
     }
 
     /// To where the surface turns, by its own plane; `None` where it is flat.
-    fn normal(&self, seen: &Seen) -> Option<Point> {
+    fn normal(&self, seen: &Seen, part: Part) -> Option<Point> {
         let relief = self.layer.relief;
         if relief > 0.0 {
+            if part == Part::All && self.layer.shape.distance(seen.at) < -relief {
+                return None;
+            }
             let distance = self.layer.shape.distance(seen.at);
             let depth = (-distance / relief).clamp(0.0, 1.0);
             if depth >= 1.0 {
@@ -304,5 +468,33 @@ impl<'a> Painter<'a> {
         }
         let [x, y] = seen.slope;
         (x != 0.0 || y != 0.0).then_some([-x, -y])
+    }
+}
+
+impl Cast {
+    fn new(
+        layer: &Layer,
+        shadow: Shadow,
+        canvas: &Canvas,
+        camera: &Camera,
+        light: &Light,
+    ) -> Option<Self> {
+        let unit = layer.frame.unit();
+        let ground = layer.frame.lifted(-shadow.height * unit);
+        let [x, y, z] = ground.direction(light.sun);
+        if z <= 0.05 {
+            return None;
+        }
+        let slant = [(x / z).clamp(-1.5, 1.5), (y / z).clamp(-1.5, 1.5)];
+        let rise = layer.bend.map_or(0.0, |bend| bend.height());
+        let reach = (rise + shadow.height) * length(slant) + shadow.blur;
+        Some(Self {
+            homography: camera.homography(&ground),
+            window: canvas.window(layer, &ground, camera, [0.0, reach])?,
+            offset: [slant[0] * shadow.height, slant[1] * shadow.height],
+            drift: [-slant[0], -slant[1]],
+            blur: shadow.blur,
+            strength: shadow.strength.min(0.95),
+        })
     }
 }

@@ -49,10 +49,26 @@ impl Shape {
     /// Limbs that flow into each other over the width `blend`.
     pub(crate) fn limbs(limbs: Vec<Limb>, blend: f32) -> Self {
         let ends: Vec<Point> = limbs.iter().flat_map(|limb| [limb.from, limb.to]).collect();
-        let thickest = limbs.iter().flat_map(|limb| limb.radii).fold(0.0, f32::max);
-        Self::new(around(&ends, thickest + blend), move |point| {
+        let thickest: f32 = limbs.iter().flat_map(|limb| limb.radii).fold(0.0, f32::max);
+        let bounds = around(&ends, thickest + blend);
+        let limbs: Vec<(Limb, Point, f32)> = limbs
+            .into_iter()
+            .map(|limb| {
+                let way = sub(limb.to, limb.from);
+                let middle = [limb.from[0] + 0.5 * way[0], limb.from[1] + 0.5 * way[1]];
+                let reach = 0.5 * length(way) + limb.radii[0].max(limb.radii[1]);
+                (limb, middle, reach)
+            })
+            .collect();
+        Self::new(bounds, move |point| {
             let mut distance = f32::MAX;
-            for limb in &limbs {
+            for (limb, middle, reach) in &limbs {
+                // Too far to matter: that is cheaper to see than how far.
+                let off = sub(point, *middle);
+                let least = distance + blend + reach;
+                if distance < f32::MAX && dot(off, off) > least * least && least > 0.0 {
+                    continue;
+                }
                 let other = limb.distance(point);
                 let h = (blend - (distance - other).abs()).max(0.0) / blend.max(1e-6);
                 distance = distance.min(other) - h * h * blend * 0.25;

@@ -8,7 +8,7 @@ use crate::{
     masks::Made,
     maths::{Point, length, sub},
     random::Random,
-    render::{Canvas, Owner},
+    render::{self, Canvas, Owner},
     scene::{Class, Family},
 };
 
@@ -106,10 +106,6 @@ impl Stage {
             is_note: made.class == Class::StickyNote,
         };
         let owners: Vec<Owner> = self.made.iter().map(owner).collect();
-        let mut canvas = Canvas::new(self.size, owners.len());
-        for layer in &self.layers {
-            canvas.paint(layer, &self.camera, &self.light, &owners);
-        }
-        canvas
+        render::render(self.size, &self.layers, &self.camera, &self.light, &owners)
     }
 }

@@ -1,6 +1,6 @@
 //! Walls, wood and stone.
 
-use super::{aligned, direction, loud};
+use super::{Axes, direction, loud};
 use crate::{
     layer::Paint,
     maths::{Colour, floor, fract, grey, hsv, mix, scale, sin, smooth, triangle},
@@ -100,8 +100,9 @@ pub(super) fn tiles(random: &mut Random, [base, near, other]: [Colour; 3]) -> Pa
     let chess = random.chance(0.2);
     let shade = grey(random.range(0.35, 0.9));
     let seed = random.seed();
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, size);
+        let [x, y] = axes.at(at);
         let (column, row) = (floor(x), floor(y));
         let [u, v] = [
             (x - column as f32 - 0.5).abs(),
@@ -158,8 +159,9 @@ pub(super) fn planks(random: &mut Random) -> Paint {
     let uneven = random.range(0.0, 0.35);
     let strength = random.range(0.3, 1.0);
     let seed = random.seed();
+    let axes = Axes::new(turn, wide);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, wide);
+        let [x, y] = axes.at(at);
         let row = floor(y);
         let x = x + long * cell(row, 3, seed);
         let column = floor(x / long);
@@ -191,8 +193,9 @@ pub(super) fn parquet(random: &mut Random) -> Paint {
     let seed = random.seed();
     let strength = random.range(0.3, 1.0);
     let uneven = random.range(0.1, 0.4);
+    let axes = Axes::new(turn, wide);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, wide);
+        let [x, y] = axes.at(at);
         // Blocks of 4 by 1: the diagonal tells whether one lies or stands here.
         let (i, j) = (floor(x), floor(y));
         let step = (i - j).rem_euclid(8);
@@ -248,8 +251,9 @@ pub(super) fn marble(random: &mut Random, [base, _, other]: [Colour; 3]) -> Pain
     let vein = mix(other, grey(random.range(0.2, 0.8)), 0.6);
     let seed = random.seed();
     let sharp = random.range(3.0, 9.0);
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, size);
+        let [x, y] = axes.at(at);
         let bow = fractal([x, y], footprint / size, 5, seed);
         let line = (x * 0.6 + bow * 2.4).abs();
         let veins = triangle(line * 1.3);

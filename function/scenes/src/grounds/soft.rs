@@ -1,6 +1,6 @@
 //! Cloth, carpets, papers and plants.
 
-use super::{aligned, direction, loud};
+use super::{Axes, direction, loud};
 use crate::{
     layer::Paint,
     maths::{Colour, TAU, cos, floor, fract, grey, hsv, length, mix, scale, sin, smooth, triangle},
@@ -34,9 +34,10 @@ fn cushions(
     let weave = random.range(0.05, 0.25);
     let seed = random.seed();
     let light = [random.range(-1.0, 1.0), random.range(-1.0, 0.2)];
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
         let bow = fractal([at[0] * 2.0, at[1] * 2.0], footprint * 2.0, 2, seed ^ 3) * 0.12;
-        let [x, y] = aligned([at[0], at[1] * narrow], turn, size);
+        let [x, y] = axes.at([at[0], at[1] * narrow]);
         let [x, y] = [x + bow, y - bow];
         let [u, v] = [fract(x) - 0.5, fract(y) - 0.5];
         let slope = light[0] * u + light[1] * v;
@@ -84,8 +85,9 @@ pub(super) fn woven(random: &mut Random, [base, near, _]: [Colour; 3]) -> Paint 
     let turn = direction(random);
     let depth = random.range(0.2, 0.6);
     let seed = random.seed();
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, size);
+        let [x, y] = axes.at(at);
         let fade = (1.6 - 2.0 * footprint / size).clamp(0.0, 1.0);
         let over = (floor(x) + floor(y)) & 1 == 0;
         let (along, across) = if over {
@@ -121,8 +123,9 @@ pub(super) fn stripes(random: &mut Random, [base, near, other]: [Colour; 3]) -> 
     ];
     let checked = random.chance(0.35);
     let seed = random.seed();
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, size);
+        let [x, y] = axes.at(at);
         let band = |t: f32| {
             let index = floor(t);
             let own = |index: i32| colours[(hash(index, 0, seed) & 3) as usize];
@@ -145,8 +148,9 @@ pub(super) fn waves(random: &mut Random, [base, near, _]: [Colour; 3]) -> Paint 
     let turn = direction(random);
     let (depth, wild) = (random.range(0.1, 0.6), random.pick(&[0.0, 0.3, 1.5]));
     let seed = random.seed();
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, size);
+        let [x, y] = axes.at(at);
         let bow = fractal([x * 0.5, y * 0.3], footprint / size, 2, seed) * wild;
         let fade = (1.5 - 2.0 * footprint / size).clamp(0.0, 1.0);
         let wave = (super::hard::ribs(x + bow) - 0.5) * fade;
@@ -190,8 +194,9 @@ pub(super) fn dots(random: &mut Random, [base, near, other]: [Colour; 3]) -> Pai
         other
     };
     let seed = random.seed();
+    let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
-        let [x, y] = aligned(at, turn, size);
+        let [x, y] = axes.at(at);
         let shift = if floor(y) & 1 == 0 { 0.5 } else { 0.0 };
         let [u, v] = [fract(x + shift) - 0.5, fract(y) - 0.5];
         let own = cell(floor(x + shift), floor(y), seed);

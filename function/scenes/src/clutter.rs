@@ -38,10 +38,10 @@ pub(crate) fn thing(stage: &mut Stage, ground: &Frame, at: Point, size: f32, rol
 
 /// Large things that boards and notes are put before.
 pub(crate) fn behind(stage: &mut Stage, room: Room) {
-    if !stage.random.chance(0.5) {
+    if !stage.random.chance(0.6) {
         return;
     }
-    for _ in 0..stage.random.count(1, 4) {
+    for _ in 0..stage.random.count(1, 6) {
         let place = stage.random.point([0.0, 0.0, 1.0, 1.0]);
         let Some(at) = in_view(stage, place) else {
             continue;

@@ -50,7 +50,11 @@ pub(crate) fn any(mut random: Random, family: Family, size: [u32; 2]) -> Stage {
     stage
 }
 
-/// A room about the main plane, with a camera that has so much of it in view.
+/// A room about the main plane, with a camera that has so much of it in view. Below `lowest` a wall may end.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the one place where all of it meets"
+)]
 fn enter(
     mut random: Random,
     family: Family,
@@ -59,11 +63,12 @@ fn enter(
     room: Room,
     height: f32,
     target: Point,
+    lowest: f32,
 ) -> Stage {
     let pose = pose(&mut random, room, height, target);
     let camera = Camera::new(size, &pose);
     let mut stage = Stage::new(random, family, size, camera, light);
-    rooms::build(&mut stage, room, &pose);
+    rooms::build(&mut stage, room, &pose, lowest);
     stage
 }
 

@@ -171,8 +171,8 @@ fn colours(random: &mut Random, use_: Use) -> [Colour; 3] {
 fn loud(random: &mut Random) -> Colour {
     hsv(
         random.unit(),
-        random.range(0.35, 0.95),
-        random.range(0.4, 1.0),
+        random.range(0.35, 0.8),
+        random.range(0.35, 0.9),
     )
 }
 

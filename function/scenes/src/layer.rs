@@ -23,6 +23,8 @@ pub(crate) struct Layer {
     /// How much of a lamp it mirrors.
     pub(crate) gloss: f32,
     pub(crate) opacity: f32,
+    /// How wide a point of it is at least, where it is out of focus.
+    pub(crate) blur: f32,
     /// How wide a soft edge is.
     pub(crate) soft: f32,
 }
@@ -60,6 +62,7 @@ impl Layer {
             relief: 0.0,
             gloss: 0.0,
             opacity: 1.0,
+            blur: 0.0,
             soft: 0.0,
         }
     }
@@ -89,6 +92,10 @@ impl Layer {
 
     pub(crate) fn opacity(self, opacity: f32) -> Self {
         Self { opacity, ..self }
+    }
+
+    pub(crate) fn blur(self, blur: f32) -> Self {
+        Self { blur, ..self }
     }
 
     pub(crate) fn soft(self, soft: f32) -> Self {

@@ -90,11 +90,11 @@ impl Light {
                 tint: mix(warm, cold, random.unit()),
             });
         }
-        for _ in 0..random.pick(&[0, 1, 1, 2, 3]) {
+        for _ in 0..random.pick(&[0, 1, 2, 2, 3]) {
             let square = (family == Family::HeldOut) == random.chance(0.7);
             let size = random.log_range(0.02, 0.2);
             light.reflections.push(Reflection {
-                at: [random.range(-0.7, 0.7), random.range(-0.5, 0.5)],
+                at: [random.bell() * 0.45, random.bell() * 0.35],
                 half: if square {
                     [size, size * random.log_range(0.5, 2.0)]
                 } else {
@@ -107,7 +107,7 @@ impl Light {
                     } else {
                         random.log_range(0.5, 2.0)
                     },
-                strength: random.log_range(0.15, 1.6),
+                strength: random.log_range(0.25, 2.0),
             });
         }
         light

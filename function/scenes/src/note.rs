@@ -198,7 +198,7 @@ fn random_bend(stage: &mut Stage, pack: &Pack, frame: &Frame) -> Option<Bend> {
     if !random.chance(0.35 + 0.6 * pack.curl) {
         return None;
     }
-    let curve = pack.curl * random.range(0.1, 0.75);
+    let curve = pack.curl * random.range(0.15, 1.0);
     // The glue is at the top: the lower edge rises, or a lower corner, or both sides a little.
     let (direction, start, both) = match random.count(0, 9) {
         0..5 => (

@@ -45,7 +45,7 @@ impl Photo {
             ],
         };
         Self {
-            exposure: random.log_range(0.8, 1.5) * if dim { 0.72 } else { 1.0 },
+            exposure: random.log_range(0.75, 1.35) * if dim { 0.75 } else { 1.0 },
             cast: cast.map(|channel| 1.0 + channel),
             vignette: random.range(0.0, 0.45),
             haze: if random.chance(0.25) {
@@ -77,7 +77,7 @@ impl Photo {
     /// A good camera held still.
     pub(crate) fn clean(seed: u32) -> Self {
         Self {
-            exposure: 1.06,
+            exposure: 1.1,
             cast: [1.0; 3],
             vignette: 0.18,
             haze: 0.004,
@@ -129,7 +129,8 @@ impl Photo {
     }
 
     fn expose(&self, canvas: &mut Canvas, light: &Light) {
-        let gain = self.cast.map(|channel| channel * self.exposure);
+        let metered = self.exposure * metered(canvas);
+        let gain = self.cast.map(|channel| channel * metered);
         let corner =
             length([canvas.width as f32, canvas.height as f32]) / (2.0 * canvas.height as f32);
         // The light is smooth, so that every few pixels are enough.
@@ -188,6 +189,20 @@ impl Photo {
             grain + part(coarse, 20) * self.blotches * 1.4 + part(bits, 20) * self.grain * 0.6,
         ]
     }
+}
+
+/// What a phone does about dark and bright pictures: most of what is needed for a middle grey, so that a board on
+/// dark cloth is too bright and one that fills the picture too grey.
+fn metered(canvas: &Canvas) -> f32 {
+    let samples = canvas.pixels.iter().step_by(canvas.pixels.len() / 4096 + 1);
+    let (sum, count) = samples.fold((0.0, 0.0), |(sum, count), pixel| {
+        (
+            sum + (0.3 * pixel[0] + 0.6 * pixel[1] + 0.1 * pixel[2]).min(1.0),
+            count + 1.0,
+        )
+    });
+    let wanted: f32 = 0.36 * count / (sum + 0.01 * count);
+    wanted.sqrt().clamp(0.65, 2.0)
 }
 
 /// As a file of this quality has it.

@@ -323,7 +323,7 @@ impl<'a> Prepared<'a> {
                     continue;
                 }
                 let index = y * canvas.width + x;
-                let mut colour = (layer.paint)(seen.at, seen.footprint);
+                let mut colour = (layer.paint)(seen.at, seen.footprint.max(layer.blur));
                 if layer.role != Role::Veil {
                     let shine = match self.normal(&seen, part) {
                         None => self.flat,
@@ -467,7 +467,8 @@ impl<'a> Prepared<'a> {
             return Some([grow[0] * steep, grow[1] * steep]);
         }
         let [x, y] = seen.slope;
-        (x != 0.0 || y != 0.0).then_some([-x, -y])
+        // Thin paper shows its bends more than a wall of that slope would.
+        (x != 0.0 || y != 0.0).then_some([-1.5 * x, -1.5 * y])
     }
 }
 

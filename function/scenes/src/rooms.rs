@@ -20,8 +20,8 @@ pub(crate) enum Room {
     Table,
 }
 
-/// The floor below a wall or around a table, the wall beside, and what is far away.
-pub(crate) fn build(stage: &mut Stage, room: Room, pose: &Pose) {
+/// The floor below a wall, but not above `lowest`, or around a table, and what is far away.
+pub(crate) fn build(stage: &mut Stage, room: Room, pose: &Pose, lowest: f32) {
     let family = stage.family;
     let open = pose.tilt > 0.45 && stage.random.chance(0.8);
     if open {
@@ -39,7 +39,7 @@ pub(crate) fn build(stage: &mut Stage, room: Room, pose: &Pose) {
             let shape = end.map_or_else(Shape::everywhere, |(at, side)| beyond(at, side));
             stage.add(Layer::new(Frame::MAIN, shape, Role::Cover, paint));
             if stage.random.chance(0.35) {
-                floor(stage, pose);
+                floor(stage, pose, lowest);
             }
         }
         Room::Table => {
@@ -99,9 +99,10 @@ fn wall_end(stage: &mut Stage, pose: &Pose) -> Option<(f32, f32)> {
 }
 
 /// The floor that a wall stands on, with a skirting.
-fn floor(stage: &mut Stage, pose: &Pose) {
+fn floor(stage: &mut Stage, pose: &Pose, lowest: f32) {
     let family = stage.family;
     let y = pose.target[1] + pose.height * stage.random.range(0.25, 0.9);
+    let y = y.max(lowest);
     let high = stage.random.range(0.05, 0.14);
     let colour = grey(stage.random.range(0.2, 0.95));
     let skirting = Frame::MAIN

@@ -59,7 +59,7 @@ impl Hand {
         Self {
             style,
             slant: random.bell() * 0.3,
-            jitter: random.range(0.1, 0.45),
+            jitter: random.range(0.3, 1.0),
             narrow: random.range(0.4, 0.75),
             weight: random.log_range(0.035, 0.13),
             capitals: random.chance(0.45),

@@ -26,11 +26,17 @@ pub(super) fn skin(random: &mut Random) -> Colour {
 /// An arm from the left to a hand about the origin, and where its sleeve ends.
 pub(super) fn arm(random: &mut Random) -> (Shape, f32) {
     let palm = random.range(0.13, 0.16);
+    let elbow = [-1.9, random.bell() * 0.4];
     let mut limbs = vec![
         Limb {
-            from: [-1.8, random.bell() * 0.4],
+            from: [-9.0, elbow[1] + random.bell() * 3.0],
+            to: elbow,
+            radii: [0.3, 0.22],
+        },
+        Limb {
+            from: elbow,
             to: [-0.2, 0.0],
-            radii: [0.2, 0.1],
+            radii: [0.21, 0.1],
         },
         Limb {
             from: [-0.12, 0.0],
@@ -87,6 +93,9 @@ pub(super) fn hand(stage: &mut Stage, room: Room) {
     let height = crate::maths::dot3(stage.camera.position, Frame::MAIN.normal)
         .abs()
         .max(0.1);
+    if height > 1.7 {
+        return;
+    }
     let size = (0.26 * stage.random.range(0.9, 1.15)).min(0.8 * height);
     let turn = match room {
         // From below or from a side.
@@ -216,12 +225,17 @@ pub(super) fn person(stage: &mut Stage) {
     let distance = crate::maths::dot3(stage.camera.position, stage.camera.position).sqrt();
     let facing = stage
         .camera
-        .facing(distance * stage.random.range(0.35, 0.75));
+        .facing(distance * stage.random.range(0.4, 0.85));
+    let unit = facing.unit();
+    if unit < 0.7 {
+        return;
+    }
     let at = [
-        stage.random.sign() * stage.random.range(0.25, 0.7),
-        stage.random.range(0.1, 0.6),
+        stage.random.sign() * stage.random.range(0.2, 0.8),
+        stage.random.range(0.0, 0.7),
     ];
-    let size = stage.random.range(0.9, 2.0);
+    // As tall as two boards and a bit.
+    let size = stage.random.range(2.0, 2.6) / unit;
     let (limbs, parts) = figure(&mut stage.random);
     let paint = clothes(&mut stage.random, parts);
     let frame = facing.at(at, stage.random.bell() * 0.1, size);

@@ -23,7 +23,8 @@ use crate::{
 pub(crate) fn backdrop(stage: &mut Stage) {
     let frame = stage.camera.facing(60.0);
     let paint = far(stage);
-    stage.add(Layer::new(frame, Shape::everywhere(), Role::Cover, paint));
+    let blur = stage.random.pick(&[0.0, 0.02, 0.06]);
+    stage.add(Layer::new(frame, Shape::everywhere(), Role::Cover, paint).blur(blur));
 }
 
 fn far(stage: &mut Stage) -> Paint {
@@ -51,12 +52,9 @@ pub(crate) fn stage(mut random: Random, family: Family, size: [u32; 2], light: L
     let camera = Camera::new(size, &pose);
     let mut stage = Stage::new(random, family, size, camera, light);
     let paint = far(&mut stage);
-    stage.add(Layer::new(
-        Frame::MAIN,
-        Shape::everywhere(),
-        Role::Cover,
-        paint,
-    ));
+    let blur = stage.random.pick(&[0.0, 0.0, 0.01, 0.03, 0.08]);
+    let layer = Layer::new(Frame::MAIN, Shape::everywhere(), Role::Cover, paint);
+    stage.add(layer.blur(blur));
     let level = stage.random.range(-0.1, 0.3);
     match stage.random.count(0, 4) {
         0 => street(&mut stage, level),

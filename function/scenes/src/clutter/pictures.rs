@@ -15,10 +15,11 @@ use crate::{
 };
 
 pub(super) fn any_colour(random: &mut Random) -> Colour {
+    let saturation = random.range(0.1, 0.85);
     hsv(
         random.unit(),
-        random.range(0.15, 0.95),
-        random.range(0.25, 1.0),
+        saturation,
+        random.range(0.2, 1.0 - 0.2 * saturation),
     )
 }
 
@@ -296,7 +297,7 @@ pub(super) fn rainbow(random: &mut Random, half: Point) -> Paint {
     let round = random.chance(0.6);
     let steps = random.pick(&[0.0, 6.0, 12.0]);
     let phase = random.unit();
-    let saturation = random.range(0.5, 1.0);
+    let saturation = random.range(0.4, 0.85);
     let direction = polar(random.range(0.0, TAU));
     let rings = random.chance(0.3);
     Box::new(move |at, _| {
@@ -313,7 +314,7 @@ pub(super) fn rainbow(random: &mut Random, half: Point) -> Paint {
         } else {
             t
         };
-        hsv(t, saturation, 0.95)
+        hsv(t, saturation, 0.9)
     })
 }
 

@@ -24,7 +24,7 @@ pub(super) fn notes(mut random: Random, family: Family, size: [u32; 2], light: L
     } else {
         Room::Table
     };
-    let mut stage = enter(random, family, size, light, room, height, [0.0, 0.0]);
+    let mut stage = enter(random, family, size, light, room, height, [0.0, 0.0], -9.0);
     clutter::behind(&mut stage, room);
     let ground = if stage.random.chance(0.5) {
         clutter::board_below(&mut stage, room, height)
@@ -90,7 +90,7 @@ pub(super) fn nothing(mut random: Random, family: Family, size: [u32; 2], light:
     } else {
         Room::Table
     };
-    let mut stage = enter(random, family, size, light, room, height, [0.0, 0.0]);
+    let mut stage = enter(random, family, size, light, room, height, [0.0, 0.0], -9.0);
     clutter::behind(&mut stage, room);
     if stage.random.chance(0.65) {
         clutter::board_below(&mut stage, room, height);

@@ -35,7 +35,7 @@ pub(super) fn stage(
     };
     let free = (0.62 - 0.35 * board).max(0.3);
     let target = [random.bell() * 0.5 * free, random.bell() * 0.5 * free];
-    let mut stage = enter(random, family, size, light, room, height, target);
+    let mut stage = enter(random, family, size, light, room, height, target, 0.52);
     clutter::behind(&mut stage, room);
 
     let mut boards = vec![put_board(&mut stage, &Frame::MAIN, front, room)];

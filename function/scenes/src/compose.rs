@@ -29,8 +29,8 @@ enum Subject {
 const SUBJECTS: [(Subject, f32); 4] = [
     (Subject::Front, 0.34),
     (Subject::Back, 0.24),
-    (Subject::Notes, 0.22),
-    (Subject::Nothing, 0.2),
+    (Subject::Notes, 0.25),
+    (Subject::Nothing, 0.17),
 ];
 
 /// The heights of notes, as shares of the picture's.

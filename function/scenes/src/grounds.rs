@@ -205,3 +205,26 @@ impl Axes {
         [x * c - y * s, x * s + y * c]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_stand_on_different_grounds() {
+        let all = |family| {
+            let uses = [Use::Wall, Use::Table, Use::Cloth];
+            let each = uses.map(|use_| kinds(family, use_));
+            each.concat()
+                .iter()
+                .map(|kind| kind.0)
+                .collect::<Vec<Kind>>()
+        };
+        let training = all(Family::Training);
+        assert!(
+            all(Family::HeldOut)
+                .iter()
+                .all(|kind| !training.contains(kind))
+        );
+    }
+}

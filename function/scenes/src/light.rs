@@ -38,18 +38,26 @@ struct Reflection {
     strength: f32,
 }
 
+/// A family's warm and cold light.
+fn tints(family: Family) -> (Colour, Colour) {
+    match family {
+        Family::Training => ([1.0, 0.86, 0.66], [0.84, 0.93, 1.0]),
+        Family::HeldOut => ([1.0, 0.8, 0.72], [0.88, 1.0, 0.97]),
+    }
+}
+
+/// How much of a family's light comes from one direction: little where a sky is about, much from a lamp.
+fn hardness(family: Family) -> &'static [f32] {
+    match family {
+        Family::Training => &[0.15, 0.3, 0.45, 0.7],
+        Family::HeldOut => &[0.22, 0.38, 0.57],
+    }
+}
+
 impl Light {
     pub(crate) fn random(random: &mut Random, family: Family) -> Self {
-        // Rooms in daylight come with a strong sky and lamps with a strong key; the families take other mixtures
-        // of colour and hardness.
-        let (warm, cold) = match family {
-            Family::Training => ([1.0, 0.86, 0.66], [0.84, 0.93, 1.0]),
-            Family::HeldOut => ([1.0, 0.8, 0.72], [0.88, 1.0, 0.97]),
-        };
-        let hard = match family {
-            Family::Training => random.pick(&[0.15, 0.3, 0.45, 0.7]),
-            Family::HeldOut => random.pick(&[0.22, 0.38, 0.57]),
-        };
+        let (warm, cold) = tints(family);
+        let hard = random.pick(hardness(family));
         let sun = unit3([
             random.range(-1.0, 1.0),
             random.range(-1.3, 0.5),
@@ -168,5 +176,21 @@ impl Light {
             }
         });
         each.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_lit_differently() {
+        let training = hardness(Family::Training);
+        assert!(
+            hardness(Family::HeldOut)
+                .iter()
+                .all(|hard| !training.contains(hard))
+        );
+        assert_ne!(tints(Family::Training), tints(Family::HeldOut));
     }
 }

@@ -167,7 +167,7 @@ impl Photo {
             let light = (channel + self.haze).max(0.0);
             let light = if light > 0.7 {
                 let over = light - 0.7;
-                0.7 + over / (1.0 + over * 2.2)
+                0.7 + 0.31 * over / (over + 0.42)
             } else {
                 light
             };
@@ -202,7 +202,7 @@ fn metered(canvas: &Canvas) -> f32 {
         )
     });
     let wanted: f32 = 0.36 * count / (sum + 0.01 * count);
-    wanted.sqrt().clamp(0.65, 2.0)
+    wanted.sqrt().clamp(0.65, 1.7)
 }
 
 /// As a file of this quality has it.

@@ -499,3 +499,108 @@ impl Cast {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{bend::Bend, camera::Pose, layer::plain, shapes::Shape};
+
+    /// A red board on a green ground, on it a bent blue note and half of another one, before which a grey disk is.
+    fn scene() -> (Canvas, Vec<Colour>) {
+        let pose = Pose {
+            target: [0.0, 0.0],
+            height: 1.3,
+            tilt: 0.6,
+            azimuth: 0.5,
+            roll: 0.2,
+            lens: 0.8,
+            distortion: 0.04,
+        };
+        let size = [240, 200];
+        let camera = Camera::new(size, &pose);
+        let colours = vec![
+            [0.0, 0.6, 0.0],
+            [0.6, 0.0, 0.0],
+            [0.0, 0.0, 0.6],
+            [0.3, 0.3, 0.3],
+        ];
+        let block = || Shape::block([0.5, 0.5], 0.0);
+        let main = Frame::MAIN;
+        let note = |at, turn| main.lifted(0.01).at(at, turn, 0.3);
+        let layers = [
+            Layer::new(main, Shape::everywhere(), Role::Cover, plain(colours[0])),
+            Layer::new(
+                main,
+                Shape::block([0.45, 0.5], 0.05),
+                Role::Object(0),
+                plain(colours[1]),
+            ),
+            Layer::new(
+                note([-0.1, -0.1], 0.4),
+                block(),
+                Role::Object(1),
+                plain(colours[2]),
+            )
+            .bend(Some(Bend::new(1.2, -0.2, 0.3, false)))
+            .shadow(0.02, 0.05, 0.5),
+            Layer::new(
+                note([0.45, 0.2], 0.1),
+                block(),
+                Role::Object(2),
+                plain(colours[2]),
+            ),
+            Layer::new(
+                note([0.4, 0.25], 0.0),
+                Shape::ellipse([0.3, 0.3]),
+                Role::Cover,
+                plain(colours[3]),
+            ),
+        ];
+        let board = Owner {
+            on: None,
+            is_note: false,
+        };
+        let note = Owner {
+            on: Some(0),
+            is_note: true,
+        };
+        let owners = [board, note, note];
+        (
+            render(size, &layers, &camera, &Light::calm(), &owners),
+            colours,
+        )
+    }
+
+    #[test]
+    fn masks_are_what_is_drawn() {
+        let (canvas, colours) = scene();
+        let mut seen = [0; 4];
+        for (index, pixel) in canvas.pixels.iter().enumerate() {
+            let likeness = |colour: &Colour| {
+                let [a, b] =
+                    [*pixel, *colour].map(|c| (c[0] * c[0] + c[1] * c[1] + c[2] * c[2]).sqrt());
+                (pixel[0] * colour[0] + pixel[1] * colour[1] + pixel[2] * colour[2]) / (a * b)
+            };
+            let Some(drawn) = colours.iter().position(|colour| likeness(colour) > 0.9999) else {
+                // Of two colours: an edge.
+                continue;
+            };
+            seen[drawn] += 1;
+            let (note, board) = (canvas.notes[index], canvas.boards[index]);
+            match drawn {
+                0 | 3 => assert_eq!((note, board), (NOTHING, NOTHING)),
+                1 => assert_eq!((note, board), (NOTHING, 0)),
+                _ => assert!(note == 1 && board == 0 || note == 2, "{note} {board}"),
+            }
+        }
+        assert!(seen.iter().all(|count| *count > 300), "{seen:?}");
+    }
+
+    #[test]
+    fn what_is_hidden_was_counted() {
+        let (canvas, _) = scene();
+        let visible = |id: u16| canvas.notes.iter().filter(|note| **note == id).count();
+        assert_eq!(canvas.drawn[1] as usize, visible(1));
+        assert!(canvas.drawn[2] as usize > visible(2) + 100);
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) struct Hand {
     pub(crate) colour: Colour,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// Letters one by one.
     Print,
@@ -34,14 +34,17 @@ enum Style {
     Joined,
 }
 
+/// A family's ways to write.
+fn styles(family: Family) -> &'static [Style] {
+    match family {
+        Family::Training => &[Style::Print, Style::Print, Style::Print, Style::Scrawl],
+        Family::HeldOut => &[Style::Loops, Style::Joined],
+    }
+}
+
 impl Hand {
     pub(crate) fn random(random: &mut Random, family: Family) -> Self {
-        let style = match family {
-            Family::Training => {
-                random.pick(&[Style::Print, Style::Print, Style::Print, Style::Scrawl])
-            }
-            Family::HeldOut => random.pick(&[Style::Loops, Style::Joined]),
-        };
+        let style = random.pick(styles(family));
         let colour = match random.count(0, 9) {
             0..6 => grey(random.range(0.05, 0.3)),
             6..8 => hsv(
@@ -365,5 +368,20 @@ impl Hand {
                 self.lines(random, [-w, -h, w, -0.3 * h], 1, to);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_write_differently() {
+        let training = styles(Family::Training);
+        assert!(
+            styles(Family::HeldOut)
+                .iter()
+                .all(|style| !training.contains(style))
+        );
     }
 }

@@ -98,7 +98,7 @@ fn random(random: &mut Random, family: Family, detail: f32) -> Board {
             half,
             random.range(0.0, 0.04),
             random.range(0.2, 1.0),
-            whiteboard(random, half, detail),
+            whiteboard(random, family, half, detail),
         ),
         3 => board(half, 0.0, 0.0, cork(random)),
         4 => board(half, 0.0, 0.05, calendar(random, half)),
@@ -129,7 +129,7 @@ fn random(random: &mut Random, family: Family, detail: f32) -> Board {
     }
 }
 
-fn whiteboard(random: &mut Random, half: Point, detail: f32) -> Paint {
+fn whiteboard(random: &mut Random, family: Family, half: Point, detail: f32) -> Paint {
     let white = grey(random.range(0.85, 1.0));
     let mut strokes = Vec::new();
     let colours = [
@@ -141,7 +141,7 @@ fn whiteboard(random: &mut Random, half: Point, detail: f32) -> Paint {
     for _ in 0..random.count(0, 6) {
         let at = random.point([-half[0] * 0.8, -half[1] * 0.8, half[0] * 0.7, half[1] * 0.7]);
         let start = strokes.len();
-        let mut hand = Hand::random(random, Family::Training).fat(0.06);
+        let mut hand = Hand::random(random, family).fat(0.06);
         hand.colour = random.pick(&colours);
         if random.chance(0.5) {
             let radius = random.range(0.04, 0.12);

@@ -64,7 +64,7 @@ impl Bend {
         let sideways = drift[1] * c - drift[0] * s;
         let k = self.curve;
         let mut t = way.min(1.5);
-        for _ in 0..4 {
+        for _ in 0..3 {
             let height = k * t * t;
             let value = t - height * k * t * (2.0 / 3.0) + height * across - way;
             let slope = 1.0 - 2.0 * k * k * t * t + 2.0 * k * t * across;

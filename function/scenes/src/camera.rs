@@ -94,8 +94,8 @@ pub(crate) struct Camera {
     forward: Vector,
     focal: f32,
     centre: Point,
-    /// How far the corners are off, as a share of their distance from the centre.
-    distortion: f32,
+    /// How far what is one pixel from the centre is off, as a share of that; it grows with the square.
+    bend: f32,
 }
 
 /// How a camera is held.
@@ -111,6 +111,7 @@ pub(crate) struct Pose {
     pub(crate) roll: f32,
     /// The focal length by the picture's longer side: 0.55 for a wide angle, 1.2 for a portrait.
     pub(crate) lens: f32,
+    /// How far the corners are off, as a share of their distance from the centre.
     pub(crate) distortion: f32,
 }
 
@@ -135,7 +136,7 @@ impl Camera {
             forward,
             focal,
             centre: [width / 2.0, height / 2.0],
-            distortion: pose.distortion,
+            bend: pose.distortion * 4.0 / (width * width + height * height),
         }
     }
 
@@ -168,14 +169,13 @@ impl Camera {
     }
 
     fn bend(&self, [x, y]: Point) -> f32 {
-        let corner = self.centre[0] * self.centre[0] + self.centre[1] * self.centre[1];
-        self.distortion * ((x * x + y * y) / corner).min(2.0)
+        ((x * x + y * y) * self.bend).clamp(-0.2, 0.2)
     }
 
     /// How many pixels the distortion moves anything at most, and some more.
     pub(crate) fn margin(&self) -> f32 {
         let [x, y] = self.centre;
-        2.0 + 0.5 * self.distortion.abs() * (x + y)
+        2.0 + 0.5 * self.bend.abs() * (x * x + y * y) * (x + y)
     }
 
     /// The plane that faces the camera at this distance: things that stand free. Its unit is the

@@ -53,6 +53,7 @@ pub(crate) fn smooth(t: f32) -> f32 {
 }
 
 /// The whole number below, without the call that older processors need.
+#[inline]
 pub(crate) fn floor(x: f32) -> i32 {
     let whole = x as i32;
     whole - i32::from(whole as f32 > x)

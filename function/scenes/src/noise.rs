@@ -17,9 +17,11 @@ pub(crate) fn cell(x: i32, y: i32, seed: u32) -> f32 {
 }
 
 /// Smooth between the corners of a grid of squares of side 1, 0 to 1.
+#[inline]
 pub(crate) fn value([x, y]: Point, seed: u32) -> f32 {
     let (left, top) = (floor(x), floor(y));
-    let [s, t] = [x - left as f32, y - top as f32].map(|t| t * t * (3.0 - 2.0 * t));
+    let (s, t) = (x - left as f32, y - top as f32);
+    let (s, t) = (s * s * (3.0 - 2.0 * s), t * t * (3.0 - 2.0 * t));
     // As `hash` but for its last step, which textures do without.
     let column = (left as u32).wrapping_mul(0x9e37_79b9);
     let row = (top as u32).wrapping_mul(0x85eb_ca6b);

@@ -77,7 +77,7 @@ impl Pack {
             tall: if random.chance(0.85) {
                 random.range(0.95, 1.05)
             } else {
-                random.range(0.72, 1.3)
+                random.range(0.8, 1.22)
             },
             rounded: if random.chance(0.1) {
                 random.range(0.02, 0.08)
@@ -294,9 +294,8 @@ fn paper(stage: &mut Stage, pack: &Pack, colour: Colour, half: Point, detail: f3
     };
     let fade = [random.bell() * 0.1, random.bell() * 0.1];
     let crease = (random.chance(0.1)).then(|| (random.range(-0.3, 0.3), random.range(-0.6, 0.6)));
-    Box::new(move |at, footprint| {
-        let mut light =
-            1.0 + mottle * noise::fractal([at[0] * 5.0, at[1] * 5.0], footprint * 5.0, 3, seed);
+    Box::new(move |at: Point, footprint| {
+        let mut light = 1.0 + mottle * (noise::value([at[0] * 6.0, at[1] * 6.0], seed) - 0.5);
         light += fade[0] * at[0] + fade[1] * at[1];
         if at[1] < -0.5 * half[1] {
             light -= strip;

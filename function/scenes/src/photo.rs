@@ -34,7 +34,7 @@ pub(crate) struct Photo {
 
 impl Photo {
     pub(crate) fn random(random: &mut Random, family: Family) -> Self {
-        let soft = random.chance(0.3);
+        let soft = random.chance(0.22);
         let dim = random.chance(0.25);
         let cast = match family {
             Family::Training => [random.bell() * 0.12, 0.0, random.bell() * 0.16],
@@ -59,7 +59,7 @@ impl Photo {
                 random.range(0.0004, 0.0018)
             },
             shake: if random.chance(0.15) {
-                let way = random.log_range(0.003, 0.02);
+                let way = random.log_range(0.002, 0.014);
                 polar(random.range(0.0, 6.3)).map(|part| part * way)
             } else {
                 [0.0; 2]
@@ -67,7 +67,7 @@ impl Photo {
             contrast: random.range(0.0, 0.55),
             saturation: random.range(0.72, 1.2),
             sharpening: if soft { 0.0 } else { random.range(0.0, 0.7) },
-            grain: random.log_range(0.003, 0.02) * if dim { 1.8 } else { 1.0 },
+            grain: random.log_range(0.002, 0.014) * if dim { 1.8 } else { 1.0 },
             blotches: random.log_range(0.001, 0.01) * if dim { 2.0 } else { 1.0 },
             quality: random.chance(0.5).then(|| random.count(40, 95) as u8),
             seed: random.seed(),

@@ -100,7 +100,7 @@ fn paint(stage: &mut Stage, half: Point) -> Paint {
         }
         colour = ink.over(at, footprint, colour);
         colour = slot.over(at, footprint, colour);
-        let stain = noise::fractal([at[0] * 3.0, at[1] * 3.0], footprint * 3.0, 3, seed);
+        let stain = noise::fractal([at[0] * 3.0, at[1] * 3.0], footprint * 3.0, 2, seed);
         scale(colour, 1.0 + worn * stain)
     })
 }

@@ -90,7 +90,7 @@ fn paint(stage: &mut Stage, half: Point) -> Paint {
         colour = lettering.over(at, footprint, colour);
         colour = slot.over(at, footprint, colour);
         if worn > 0.02 {
-            let stain = noise::fractal([at[0] * 4.0, at[1] * 4.0], footprint * 4.0, 4, seed);
+            let stain = noise::fractal([at[0] * 4.0, at[1] * 4.0], footprint * 4.0, 2, seed);
             colour = scale(colour, 1.0 + worn * stain);
         }
         colour

@@ -42,7 +42,12 @@ fn lay(stage: &mut Stage, frame: &Frame, shape: Shape, role: Role, paint: Paint,
 
 /// A sheet of paper, never square: square coloured paper is a note to anybody who looks.
 fn sheet(stage: &mut Stage, frame: &Frame, role: Role) {
-    let aspect = stage.random.range(1.38, 1.5);
+    let blank = stage.random.chance(0.2);
+    let aspect = if blank {
+        stage.random.range(1.7, 2.6)
+    } else {
+        stage.random.range(1.38, 1.5)
+    };
     let half = if stage.random.chance(0.7) {
         [0.5 / aspect, 0.5]
     } else {
@@ -50,10 +55,13 @@ fn sheet(stage: &mut Stage, frame: &Frame, role: Role) {
     };
     let detail = stage.pixels(frame);
     let family = stage.family;
-    let paint = match stage.random.count(0, 5) {
-        0..3 => pictures::page(&mut stage.random, half, detail),
-        3 => plain(any_colour(&mut stage.random)),
-        _ => pictures::any(&mut stage.random, family, half, detail),
+    let random = &mut stage.random;
+    let paint = if blank {
+        plain(any_colour(random))
+    } else if random.chance(0.6) {
+        pictures::page(random, half, detail)
+    } else {
+        pictures::any(random, family, half, detail)
     };
     let bend = stage.random.chance(0.3).then(|| {
         let bend = Bend::new(

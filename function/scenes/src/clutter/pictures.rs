@@ -5,8 +5,8 @@ use crate::{
     ink::{Ink, Stroke},
     layer::Paint,
     maths::{
-        Colour, Point, TAU, cos, dot, floor, grey, hsv, length, mix, polar, scale, sin, smooth,
-        turns,
+        Colour, Point, TAU, along, cos, dot, floor, grey, hsv, length, mix, polar, scale, sin,
+        smooth, turns,
     },
     noise::{self, cell, fractal},
     random::Random,
@@ -25,7 +25,7 @@ pub(super) fn any_colour(random: &mut Random) -> Colour {
 
 /// Paper, mostly white.
 pub(super) fn paper(random: &mut Random) -> Colour {
-    if random.chance(0.6) {
+    if random.chance(0.75) {
         grey(random.range(0.82, 1.0))
     } else {
         hsv(
@@ -147,34 +147,34 @@ pub(super) fn landscape(random: &mut Random) -> Paint {
     );
     let seed = random.seed();
     Box::new(move |[x, y], footprint| {
-        let cloud = fractal([x * 3.0, y * 8.0], footprint * 6.0, 4, seed);
-        let mut colour = mix(
-            mix(sky[0], sky[1], (y + 0.5).clamp(0.0, 1.0)),
-            [0.95; 3],
-            (cloud * 2.0 - 0.1).clamp(0.0, 0.85),
-        );
-        let off = length([x - sun.0[0], y - sun.0[1]]) - sun.1;
-        colour = mix(
-            colour,
-            [1.0, 0.9, 0.6],
-            (0.5 - off / footprint.max(0.01)).clamp(0.0, 1.0),
-        );
-        for (index, (hill, level)) in (0..).zip(hills.iter().zip(levels)) {
-            let top = level
-                + bumps
-                    * fractal(
-                        [x * 2.5 + 7.0 * index as f32, 0.3],
-                        footprint,
-                        4,
-                        seed ^ index,
-                    );
+        let mut colour = [0.0; 3];
+        // From the nearest hill to the sky, as long as something is left to see.
+        let mut left = 1.0;
+        for index in (0..3).rev() {
+            let (hill, level) = (hills[index as usize], levels[index as usize]);
+            if y < level - 0.55 * bumps {
+                continue;
+            }
+            let at = [x * 2.5 + 7.0 * index as f32, 0.3];
+            let top = level + bumps * fractal(at, footprint, 3, seed ^ index);
             let cover = ((y - top) / footprint + 0.5).clamp(0.0, 1.0);
             if cover > 0.0 {
                 let rough = fractal([x * 12.0, y * 20.0], footprint * 20.0, 3, seed ^ 77);
-                colour = mix(colour, scale(*hill, (0.9 + 0.7 * rough).max(0.05)), cover);
+                let hill = scale(hill, (0.9 + 0.7 * rough).max(0.05));
+                colour = along(colour, hill, left * cover);
+                left *= 1.0 - cover;
+                if left <= 0.0 {
+                    return colour;
+                }
             }
         }
-        colour
+        let cloud = fractal([x * 3.0, y * 8.0], footprint * 6.0, 4, seed);
+        let blue = mix(sky[0], sky[1], (y + 0.5).clamp(0.0, 1.0));
+        let mut above = mix(blue, [0.95; 3], (cloud * 2.0 - 0.1).clamp(0.0, 0.85));
+        let off = length([x - sun.0[0], y - sun.0[1]]) - sun.1;
+        let disk = (0.5 - off / footprint.max(0.01)).clamp(0.0, 1.0);
+        above = mix(above, [1.0, 0.9, 0.6], disk);
+        along(colour, above, left)
     })
 }
 

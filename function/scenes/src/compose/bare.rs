@@ -99,10 +99,10 @@ pub(super) fn nothing(mut random: Random, family: Family, size: [u32; 2], light:
     for _ in 0..stage.random.count(1, 3) {
         clutter::strew(&mut stage, room, side);
     }
-    if stage.random.chance(0.3) {
-        if let Some(at) = in_view(&stage, [0.5, 0.5]) {
-            clutter::heap(&mut stage, at, side);
-        }
+    if stage.random.chance(0.3)
+        && let Some(at) = in_view(&stage, [0.5, 0.5])
+    {
+        clutter::heap(&mut stage, at, side);
     }
     clutter::before(&mut stage, room);
     stage

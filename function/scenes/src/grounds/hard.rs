@@ -19,8 +19,8 @@ pub(super) fn plaster(random: &mut Random, [base, near, _]: [Colour; 3]) -> Pain
     let (rough, stains) = (random.log_range(0.01, 0.12), random.range(0.0, 0.2));
     let seed = random.seed();
     Box::new(move |[x, y], footprint| {
-        let fine = fractal([x / size, y / size], footprint / size, 4, seed);
-        let wide = fractal([x * 0.8, y * 0.8], footprint, 3, seed ^ 7);
+        let fine = fractal([x / size, y / size], footprint / size, 3, seed);
+        let wide = fractal([x * 0.8, y * 0.8], footprint, 2, seed ^ 7);
         scale(
             mix(base, near, (0.5 + wide) * stains * 2.0),
             1.0 + rough * fine,
@@ -229,7 +229,7 @@ pub(super) fn concrete(random: &mut Random, [base, _, _]: [Colour; 3]) -> Paint 
     let panel = random.range(0.8, 2.5);
     let pores = random.range(0.0, 0.12);
     Box::new(move |[x, y], footprint| {
-        let cloud = fractal([x * 2.5, y * 2.5], footprint * 2.5, 5, seed);
+        let cloud = fractal([x * 2.5, y * 2.5], footprint * 2.5, 4, seed);
         let mut light = 1.0 + 0.28 * cloud;
         if pores > 0.02 && footprint < 0.02 {
             let (near, _, bits) = strewn([x * 14.0, y * 14.0], seed);
@@ -254,7 +254,7 @@ pub(super) fn marble(random: &mut Random, [base, _, other]: [Colour; 3]) -> Pain
     let axes = Axes::new(turn, size);
     Box::new(move |at, footprint| {
         let [x, y] = axes.at(at);
-        let bow = fractal([x, y], footprint / size, 5, seed);
+        let bow = fractal([x, y], footprint / size, 4, seed);
         let line = (x * 0.6 + bow * 2.4).abs();
         let veins = triangle(line * 1.3);
         let strength = (1.0 - sharp * veins.min(1.0 - veins)).max(0.0);

@@ -64,7 +64,7 @@ pub(super) fn carpet(random: &mut Random, [base, near, other]: [Colour; 3]) -> P
     let seed = random.seed();
     Box::new(move |[x, y], footprint| {
         let pile = fractal([x / size, y / size], footprint / size, 3, seed);
-        let worn = fractal([x * 3.0, y * 3.0], footprint * 3.0, 3, seed ^ 9);
+        let worn = fractal([x * 3.0, y * 3.0], footprint * 3.0, 2, seed ^ 9);
         let fleck = fractal(
             [x / size / 3.0, y / size / 3.0],
             footprint / size / 3.0,
@@ -206,7 +206,7 @@ pub(super) fn dots(random: &mut Random, [base, near, other]: [Colour; 3]) -> Pai
             0.0
         };
         let off = (length([u, v]) - radius * (1.0 + flower)) * size;
-        let paper = fractal([at[0] * 2.0, at[1] * 2.0], footprint * 2.0, 4, seed);
+        let paper = fractal([at[0] * 2.0, at[1] * 2.0], footprint * 2.0, 2, seed);
         let cover = (0.5 - off / footprint).clamp(0.0, 1.0);
         scale(
             mix(base, mix(dot, near, own * 0.5), cover),
@@ -260,7 +260,7 @@ pub(super) fn grass(random: &mut Random) -> Paint {
     ];
     let seed = random.seed();
     Box::new(move |[x, y], footprint| {
-        let clump = fractal([x * 5.0, y * 5.0], footprint * 5.0, 3, seed);
+        let clump = fractal([x * 5.0, y * 5.0], footprint * 5.0, 2, seed);
         let blade = fractal(
             [(x + 0.2 * clump * size) / size, y / size / 4.0],
             footprint / size,

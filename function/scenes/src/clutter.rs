@@ -12,9 +12,9 @@ use crate::{
     camera::Frame,
     compose::in_view,
     layer::{Layer, Role, plain},
-    maths::{Point, TAU},
+    maths::{Point, TAU, polar, scale},
     rooms::Room,
-    shapes::Shape,
+    shapes::{Limb, Shape},
     stage::Stage,
 };
 
@@ -138,6 +138,9 @@ pub(crate) fn before(stage: &mut Stage, room: Room) {
     if stage.random.chance(0.14) {
         body::hand(stage, room);
     }
+    if stage.random.chance(0.08) {
+        near(stage);
+    }
     if room == Room::Wall && stage.random.chance(0.06) {
         body::person(stage);
     }
@@ -151,6 +154,36 @@ pub(crate) fn before(stage: &mut Stage, room: Room) {
             solid::put(stage, &frame, Role::Cover);
         }
     }
+}
+
+/// Something far out of focus that reaches into the picture from a side: a shoulder, a chair, a plant.
+fn near(stage: &mut Stage) {
+    let facing = stage.camera.facing(0.05);
+    let wide = stage.size[0] as f32 / stage.size[1] as f32;
+    let out = stage.random.range(0.42, 0.6);
+    let [x, y] = polar(stage.random.range(0.0, TAU));
+    let frame = facing.at([x * out * wide, y * out], stage.random.range(0.0, TAU), 1.0);
+    let radii = [stage.random.range(0.08, 0.3), stage.random.range(0.08, 0.3)];
+    let shape = match stage.random.count(0, 2) {
+        0 => Shape::ellipse(radii),
+        1 => Shape::block(radii, 0.05),
+        _ => {
+            let from = [-0.5, stage.random.bell() * 0.3];
+            let to = [0.5, stage.random.bell() * 0.3];
+            let radii = [0.05, stage.random.range(0.02, 0.12)];
+            Shape::limbs(vec![Limb { from, to, radii }], 0.01)
+        }
+    };
+    let colour = scale(
+        pictures::any_colour(&mut stage.random),
+        stage.random.range(0.2, 1.0),
+    );
+    let soft = stage.random.log_range(0.02, 0.12);
+    stage.add(
+        Layer::new(frame, shape, Role::Cover, plain(colour))
+            .soft(soft)
+            .relief(0.12),
+    );
 }
 
 /// Shadows of what is not in the picture.

@@ -5,7 +5,7 @@ use crate::{
     camera::Frame,
     ink::{Ink, Stroke},
     layer::{Layer, Paint, Role},
-    maths::{Colour, Point, TAU, fract, grey, hsv, mix, scale},
+    maths::{Colour, Point, TAU, dot, fract, grey, hsv, mix, polar, scale, smooth},
     noise,
     random::Random,
     scene::{Class, Family},
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Pack {
     colours: Vec<Colour>,
     hands: Vec<Hand>,
+    /// What is written; if nothing is said, anything.
+    texts: Vec<&'static str>,
     /// How many carry no writing.
     blank: f32,
     marks: bool,
@@ -71,6 +73,7 @@ impl Pack {
             hands: (0..random.count(1, 3))
                 .map(|_| Hand::random(random, family))
                 .collect(),
+            texts: Vec::new(),
             blank: random.pick(&[0.05, 0.25, 0.6, 1.0]),
             marks: random.chance(0.4),
             curl: random.pick(&[0.1, 0.4, 0.7, 1.0]),
@@ -87,7 +90,7 @@ impl Pack {
         }
     }
 
-    /// Neon papers with little on them.
+    /// Neon papers and a fat pen.
     pub(crate) fn neon(random: &mut Random) -> Self {
         Self {
             colours: [
@@ -99,17 +102,27 @@ impl Pack {
             ]
             .map(|(hue, saturation)| hsv(hue, saturation, 0.99))
             .to_vec(),
-            blank: 0.1,
+            texts: Vec::new(),
+            blank: 0.0,
             marks: false,
-            curl: 0.5,
+            curl: 0.6,
             tall: 1.0,
             rounded: 0.004,
-            hands: vec![Hand::print(random, grey(0.15)).fat(0.07)],
+            hands: vec![Hand::marker(random)],
         }
     }
 
     pub(crate) fn tall(&self) -> f32 {
         self.tall
+    }
+
+    /// A note of the colour of this number, with this text.
+    pub(crate) fn saying(&self, colour: usize, text: &'static str) -> Self {
+        Self {
+            texts: vec![text],
+            colours: vec![self.colours[colour % self.colours.len()]],
+            ..self.clone()
+        }
     }
 
     /// Only these colours of it from now on: a row or a column is often of one.
@@ -257,7 +270,10 @@ fn paper(stage: &mut Stage, pack: &Pack, colour: Colour, half: Point, detail: f3
         let hand = random.pick(&pack.hands);
         let margin = random.range(0.72, 0.9);
         let turn = random.bell() * 0.08;
-        if detail < 14.0 {
+        if let Some(text) = pack.texts.first() {
+            let room = [half[0] * 0.8, half[1] * 0.72];
+            hand.sign(random, room, text, &mut strokes);
+        } else if detail < 14.0 {
             for line in 0..random.count(1, 3) {
                 let y = (line as f32 - 1.0) * 0.22;
                 let width = random.range(0.1, 0.38);
@@ -292,13 +308,28 @@ fn paper(stage: &mut Stage, pack: &Pack, colour: Colour, half: Point, detail: f3
     } else {
         0.0
     };
-    let fade = [random.bell() * 0.1, random.bell() * 0.1];
+    let fade = [random.bell() * 0.16, random.bell() * 0.16];
     let crease = (random.chance(0.1)).then(|| (random.range(-0.3, 0.3), random.range(-0.6, 0.6)));
+    // A note half in the shadow, or folded: a line beyond which there is less light.
+    let shaded = (pack.texts.is_empty() && random.chance(0.12)).then(|| {
+        let across = polar(random.range(0.0, TAU));
+        let offset = random.range(-0.25, 0.25);
+        (
+            across,
+            offset,
+            random.range(0.2, 0.55),
+            random.log_range(0.02, 0.4),
+        )
+    });
     Box::new(move |at: Point, footprint| {
         let mut light = 1.0 + mottle * (noise::value([at[0] * 6.0, at[1] * 6.0], seed) - 0.5);
         light += fade[0] * at[0] + fade[1] * at[1];
         if at[1] < -0.5 * half[1] {
             light -= strip;
+        }
+        if let Some((across, offset, dark, soft)) = shaded {
+            let beyond = (dot(at, across) - offset) / soft.max(footprint);
+            light *= 1.0 - dark * smooth(0.5 + beyond);
         }
         if let Some((offset, lean)) = crease {
             let d = at[1] - offset - lean * at[0];

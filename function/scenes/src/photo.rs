@@ -77,7 +77,7 @@ impl Photo {
     /// A good camera held still.
     pub(crate) fn clean(seed: u32) -> Self {
         Self {
-            exposure: 1.1,
+            exposure: 1.25,
             cast: [1.0; 3],
             vignette: 0.18,
             haze: 0.004,

@@ -143,9 +143,9 @@ fn wall_behind(stage: &mut Stage, pose: &Pose) {
 /// A wall of this colour with nothing else.
 pub(crate) fn plain_wall(colour: Colour) -> crate::layer::Paint {
     Box::new(move |[x, y], footprint| {
-        let fine = noise::fractal([x * 40.0, y * 40.0], footprint * 40.0, 3, 5);
+        let fine = noise::fractal([x * 90.0, y * 90.0], footprint * 90.0, 3, 5);
         let wide = noise::fractal([x, y], footprint, 3, 6);
-        scale(colour, 1.0 + 0.05 * fine + 0.06 * wide)
+        scale(colour, 1.0 + 0.05 * fine + 0.05 * wide)
     })
 }
 

@@ -83,11 +83,23 @@ impl Hand {
         }
     }
 
+    /// Neat capitals of a fat pen.
+    pub(crate) fn marker(random: &mut Random) -> Self {
+        Self {
+            jitter: 0.35,
+            slant: 0.06,
+            narrow: 0.56,
+            capitals: true,
+            ..Self::print(random, grey(0.13)).fat(0.065)
+        }
+    }
+
     pub(crate) fn fat(self, weight: f32) -> Self {
         Self { weight, ..self }
     }
 
-    /// A word's letters from the left end of its top line; answers how wide it is.
+    /// A word of so many letters, of a language that nobody speaks, from the left end of its top line; answers how
+    /// wide it is.
     pub(crate) fn word(
         &self,
         random: &mut Random,
@@ -96,6 +108,25 @@ impl Hand {
         letters: usize,
         to: &mut Vec<Stroke>,
     ) -> f32 {
+        let word: Vec<char> = (0..letters)
+            .map(|letter| {
+                let capital = self.capitals || letter == 0 && random.chance(0.4);
+                self.letter(random, capital)
+            })
+            .collect();
+        self.write(random, at, height, &word, to)
+    }
+
+    /// These letters from the left end of their top line; answers how wide they are.
+    pub(crate) fn write(
+        &self,
+        random: &mut Random,
+        at: Point,
+        height: f32,
+        word: &[char],
+        to: &mut Vec<Stroke>,
+    ) -> f32 {
+        let letters = word.len();
         let step = height * (self.narrow + 0.22);
         let mut pen = |from: Point, to_: Point| {
             let place = |[x, y]: Point| {
@@ -113,9 +144,7 @@ impl Hand {
         };
         match self.style {
             Style::Print => {
-                for letter in 0..letters {
-                    let capital = self.capitals || letter == 0 && random.chance(0.4);
-                    let glyph = self.letter(random, capital);
+                for (letter, &glyph) in word.iter().enumerate() {
                     let rise = random.bell() * self.jitter * 0.15;
                     let x = letter as f32 * step / height;
                     for line in letters::lines(glyph) {
@@ -315,6 +344,26 @@ impl Hand {
                     to,
                 );
             }
+        }
+    }
+
+    /// One word to a line, as large as fits.
+    pub(crate) fn sign(
+        &self,
+        random: &mut Random,
+        [w, h]: Point,
+        text: &str,
+        to: &mut Vec<Stroke>,
+    ) {
+        let words: Vec<Vec<char>> = text.split(' ').map(|word| word.chars().collect()).collect();
+        let longest = words.iter().map(Vec::len).max().unwrap_or(1) as f32;
+        let pitch = 2.0 * h / words.len() as f32;
+        let step = self.narrow + 0.22;
+        let high = (2.0 * w / (longest * step)).min(0.62 * pitch);
+        for (line, word) in words.iter().enumerate() {
+            let x = -0.5 * high * (step * word.len() as f32 - 0.22);
+            let y = -h + (line as f32 + 0.5) * pitch - 0.5 * high;
+            self.write(random, [x, y], high, word, to);
         }
     }
 

@@ -93,7 +93,8 @@ fn random(random: &mut Random, family: Family, detail: f32) -> Board {
         gloss,
         paint,
     };
-    match random.count(0, 17) {
+    match random.count(0, 18) {
+        18 => board(half, 0.0, 0.05, pictures::shelf(random, half)),
         0..3 => board(
             half,
             random.range(0.0, 0.04),

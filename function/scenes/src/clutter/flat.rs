@@ -244,7 +244,11 @@ fn screen(stage: &mut Stage, frame: &Frame, role: Role) {
     let on = stage.random.chance(0.7);
     let family = stage.family;
     let detail = stage.pixels(frame);
-    let shown = pictures::any(&mut stage.random, family, half, detail);
+    let shown = if stage.random.chance(0.35) {
+        pictures::icons(&mut stage.random, half)
+    } else {
+        pictures::any(&mut stage.random, family, half, detail)
+    };
     let light = stage.random.range(0.7, 1.5);
     let rim = stage.random.range(0.01, 0.04);
     let body = grey(stage.random.pick(&[0.06, 0.1, 0.5, 0.85]));

@@ -30,7 +30,9 @@ pub(crate) fn backdrop(stage: &mut Stage) {
 fn far(stage: &mut Stage) -> Paint {
     let family = stage.family;
     let random = &mut stage.random;
-    match random.count(0, 4) {
+    match random.count(0, 6) {
+        5 => pictures::shelf(random, [1.0, 0.6]),
+        6 => pictures::patchwork(random),
         0 | 1 => pictures::landscape(random),
         2 => pictures::blobs(random),
         3 => grounds::random(random, family, Use::Cloth),

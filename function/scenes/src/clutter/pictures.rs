@@ -38,7 +38,10 @@ pub(super) fn paper(random: &mut Random) -> Colour {
 
 /// Any picture of these half sides.
 pub(super) fn any(random: &mut Random, family: Family, half: Point, detail: f32) -> Paint {
-    match random.count(0, 8) {
+    match random.count(0, 11) {
+        9 => icons(random, half),
+        10 => shelf(random, half),
+        11 => patchwork(random),
         0 => landscape(random),
         1 => portrait(random, half),
         2 | 3 => page(random, half, detail),
@@ -297,7 +300,7 @@ pub(super) fn rainbow(random: &mut Random, half: Point) -> Paint {
     let round = random.chance(0.6);
     let steps = random.pick(&[0.0, 6.0, 12.0]);
     let phase = random.unit();
-    let saturation = random.range(0.4, 0.85);
+    let saturation = random.range(0.3, 0.75);
     let direction = polar(random.range(0.0, TAU));
     let rings = random.chance(0.3);
     Box::new(move |at, _| {
@@ -356,5 +359,103 @@ pub(super) fn clock(random: &mut Random) -> Paint {
             footprint,
             mix(rim, face, (0.5 - off / footprint).clamp(0.0, 1.0)),
         )
+    })
+}
+
+/// Round squares in a grid, as a telephone shows its programs, over a picture or a colour.
+pub(super) fn icons(random: &mut Random, half: Point) -> Paint {
+    let below = if random.chance(0.5) {
+        blobs(random)
+    } else {
+        crate::layer::plain(any_colour(random))
+    };
+    let colours: [Colour; 8] = std::array::from_fn(|_| any_colour(random));
+    let columns = random.count(3, 6) as f32;
+    let (inner, round) = (random.range(0.28, 0.42), random.range(0.02, 0.14));
+    let missing = random.range(0.0, 0.4);
+    let seed = random.seed();
+    Box::new(move |at, footprint| {
+        let pitch = 2.0 * half[0] / columns;
+        let [x, y] = [(at[0] + half[0]) / pitch, (at[1] + half[1]) / (pitch * 1.2)];
+        let (column, row) = (floor(x), floor(y));
+        let place = [x - column as f32 - 0.5, (y - row as f32 - 0.5) * 1.2];
+        let off = crate::shapes::block(place, [inner, inner], round) * pitch;
+        let glyph = (length(place) - inner * cell(column, row, seed ^ 3) * 0.8).abs() * pitch;
+        let colour = colours[(noise::hash(column, row, seed) & 7) as usize];
+        let icon = mix(
+            colour,
+            [0.9; 3],
+            (0.5 + (0.04 * pitch - glyph) / footprint).clamp(0.0, 1.0),
+        );
+        let there = cell(column, row, seed ^ 9) > missing;
+        let cover = if there {
+            (0.5 - off / footprint).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        mix(below(at, footprint), icon, cover)
+    })
+}
+
+/// Rows of books, back by back.
+pub(super) fn shelf(random: &mut Random, half: Point) -> Paint {
+    let rows = random.count(1, 4) as f32;
+    let wood = hsv(
+        random.range(0.05, 0.1),
+        random.range(0.0, 0.6),
+        random.range(0.15, 0.8),
+    );
+    let thin = random.log_range(0.015, 0.07);
+    let colours: [Colour; 8] = std::array::from_fn(|_| any_colour(random));
+    let seed = random.seed();
+    Box::new(move |[x, y], footprint| {
+        let v = (y / half[1] * 0.5 + 0.5) * rows;
+        let row = floor(v);
+        let v = v - row as f32;
+        let cover = |distance: f32| (0.5 - distance / footprint).clamp(0.0, 1.0);
+        let high = 2.0 * half[1] / rows;
+        // Each place may be cut in two, so that not all backs are equally wide.
+        let slot = floor(x / thin);
+        let within = x / thin - slot as f32;
+        let cut = 0.3 + 0.4 * cell(slot, row, seed ^ 5);
+        let (book, edge) = if within < cut {
+            (2 * slot, within.min(cut - within))
+        } else {
+            (2 * slot + 1, (within - cut).min(1.0 - within))
+        };
+        let top = 0.12 + 0.3 * cell(book, row, seed);
+        let colour = colours[(noise::hash(book, row, seed ^ 1) & 7) as usize];
+        let band = (v - 0.3 - 0.4 * cell(book, row, seed ^ 2)).abs() < 0.05;
+        let back = if band {
+            mix(colour, [0.8; 3], 0.6)
+        } else {
+            colour
+        };
+        let round = scale(back, 0.5 + 0.6 * smooth(edge * 5.0));
+        let behind = scale(wood, 0.3);
+        let colour = mix(behind, round, cover((top - v) * high));
+        mix(colour, wood, cover((0.93 - v) * high))
+    })
+}
+
+/// Squares of cloth or glass, each of its own colour.
+pub(super) fn patchwork(random: &mut Random) -> Paint {
+    let size = random.log_range(0.06, 0.3);
+    let [c, s] = polar(random.range(0.0, TAU));
+    let colours: [Colour; 8] = std::array::from_fn(|_| any_colour(random));
+    let seam = (random.range(0.0, 0.05), scale([1.0; 3], random.unit()));
+    let seed = random.seed();
+    Box::new(move |[x, y], footprint| {
+        let [u, v] = [(x * c - y * s) / size, (x * s + y * c) / size];
+        let (column, row) = (floor(u), floor(v));
+        let [du, dv] = [
+            (u - column as f32 - 0.5).abs(),
+            (v - row as f32 - 0.5).abs(),
+        ];
+        let colour = colours[(noise::hash(column, row, seed) & 7) as usize];
+        let thread = fractal([x * 30.0, y * 30.0], footprint * 30.0, 2, seed);
+        let off = (du.max(dv) - 0.5 + seam.0) * size;
+        let cover = (0.5 + off / footprint).clamp(0.0, 1.0) * (seam.0 * 40.0).min(1.0);
+        scale(mix(colour, seam.1, cover), 1.0 + 0.2 * thread)
     })
 }

@@ -39,13 +39,16 @@ pub(super) fn stage(
     clutter::behind(&mut stage, room);
 
     let mut boards = vec![put_board(&mut stage, &Frame::MAIN, front, room)];
-    if stage.random.chance(0.2) {
-        // Beside the first, mostly of the same side.
-        let way = stage.random.sign() * stage.random.range(1.0, 1.25);
-        let at = if stage.random.chance(0.75) {
-            [way, stage.random.bell() * 0.3]
+    // Others beside the first, mostly in a row.
+    let more = [0, 1, 2, 3][stage.random.weighted(&[0.78, 0.15, 0.04, 0.03])];
+    let way = stage.random.sign() * stage.random.range(1.0, 1.25);
+    let row = stage.random.chance(0.75);
+    for index in 1..=more {
+        let along = way * index as f32;
+        let at = if row {
+            [along, stage.random.bell() * 0.3]
         } else {
-            [stage.random.bell() * 0.3, way * 1.05]
+            [stage.random.bell() * 0.3, along * 1.05]
         };
         let turn = stage.random.bell() * 0.1;
         let grow = stage.random.range(0.9, 1.1);
@@ -134,7 +137,7 @@ fn notes_on(stage: &mut Stage, placed: &Placed, pack: &Pack, side: f32, count: u
 /// A front on a wall with notes in three rows and some strewn.
 pub(crate) fn demo(size: [u32; 2]) -> Stage {
     let [width, height] = size.map(|side| side as f32);
-    let random = Random::new(20);
+    let random = Random::new(24);
     let pose = Pose {
         target: [0.02, 0.0],
         height: 1.22f32.max(1.2 * height / width),
@@ -149,25 +152,26 @@ pub(crate) fn demo(size: [u32; 2]) -> Stage {
     rooms::plain(&mut stage, hsv(0.11, 0.07, 0.86));
     let placed = board::front::put(&mut stage, &Frame::MAIN);
     let pack = Pack::neon(&mut stage.random);
-    let places: [(Point, f32); 9] = [
-        ([-0.28, -0.2], -0.05),
-        ([-0.1, -0.22], 0.04),
-        ([0.12, -0.2], -0.02),
-        ([0.28, -0.12], 0.1),
-        ([-0.24, 0.02], 0.06),
-        ([0.02, 0.03], -0.06),
-        ([-0.3, 0.24], 0.03),
-        ([-0.1, 0.26], -0.08),
-        ([-0.02, 0.34], 0.12),
+    let places: [(Point, f32, &'static str); 9] = [
+        ([-0.29, -0.2], -0.06, "ASK USERS"),
+        ([-0.1, -0.22], 0.04, "IDEA!"),
+        ([0.1, -0.2], -0.02, "DRAW IT"),
+        ([0.29, -0.16], 0.09, "TEST EARLY"),
+        ([-0.25, 0.02], 0.06, "SMALL STEPS"),
+        ([0.02, 0.03], -0.05, "WOW"),
+        ([-0.31, 0.25], 0.03, "WHY?"),
+        ([-0.1, 0.25], -0.08, "SHIP"),
+        ([-0.01, 0.35], 0.13, "LEARN"),
     ];
-    for (at, turn) in places {
+    for (index, (at, turn, text)) in places.into_iter().enumerate() {
+        let note = pack.saying(index, text);
         note::put(
             &mut stage,
-            &pack,
+            &note,
             &placed.frame,
             at,
             turn,
-            0.15,
+            0.155,
             Some(placed.id),
         );
     }

@@ -1,7 +1,7 @@
 //! Draws many scenes into one PNG, the outlines of their masks in the classes' colours.
 //!
 //! ```sh
-//! cargo run --release -p segmenter-scenes --example contact_sheet -- sheet.png [first seed] [held-out|demo] [plain] [empty|fronts|backs|bare]
+//! cargo run --release -p segmenter-scenes --example contact_sheet -- sheet.png [first seed] [held-out|demo] [plain] [portrait] [empty|fronts|backs|bare]
 //! ```
 
 use std::{env, error::Error, fs::File, io::BufWriter, time::Instant};
@@ -11,7 +11,6 @@ use segmenter_scenes::{Class, Family, Scene, Settings, demo, scene};
 
 const COLUMNS: u32 = 4;
 const ROWS: u32 = 6;
-const SIZE: [u32; 2] = [416, 312];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -37,7 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         Family::Training
     };
-    let [width, height] = SIZE;
+    let [width, height] = if is("portrait") {
+        [312, 416]
+    } else {
+        [416, 312]
+    };
     let mut samples = vec![0; (COLUMNS * width * ROWS * height * 3) as usize];
     let started = Instant::now();
     let mut drawing = std::time::Duration::ZERO;
@@ -46,7 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for index in 0..COLUMNS * ROWS {
         let mut scene = loop {
             let begun = Instant::now();
-            let settings = Settings { size: SIZE, family };
+            let size = [width, height];
+            let settings = Settings { size, family };
             let scene = scene(seed, &settings);
             drawing += begun.elapsed();
             (seed, drawn) = (seed + 1, drawn + 1);

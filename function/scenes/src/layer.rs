@@ -25,6 +25,8 @@ pub(crate) struct Layer {
     pub(crate) opacity: f32,
     /// How wide a point of it is at least, where it is out of focus.
     pub(crate) blur: f32,
+    /// Whether its paint has edges that do not ask how wide a pixel is, so that several points of one are looked at.
+    pub(crate) rough: bool,
     /// How wide a soft edge is.
     pub(crate) soft: f32,
 }
@@ -63,6 +65,7 @@ impl Layer {
             gloss: 0.0,
             opacity: 1.0,
             blur: 0.0,
+            rough: false,
             soft: 0.0,
         }
     }
@@ -96,6 +99,13 @@ impl Layer {
 
     pub(crate) fn blur(self, blur: f32) -> Self {
         Self { blur, ..self }
+    }
+
+    pub(crate) fn rough(self) -> Self {
+        Self {
+            rough: true,
+            ..self
+        }
     }
 
     pub(crate) fn soft(self, soft: f32) -> Self {

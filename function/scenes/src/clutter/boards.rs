@@ -20,6 +20,8 @@ struct Board {
     round: f32,
     gloss: f32,
     paint: Paint,
+    /// Whether the paint's edges do not mind the pixels' width.
+    rough: bool,
 }
 
 /// Puts a board of about this frame's unit and answers the frame of its face.
@@ -68,15 +70,15 @@ pub(super) fn put(stage: &mut Stage, frame: &Frame) -> Frame {
             paint,
         ));
     }
-    stage.add(
-        Layer::new(
-            face,
-            shape(board.half, board.round),
-            Role::Cover,
-            board.paint,
-        )
-        .gloss(board.gloss),
-    );
+    let mut layer = Layer::new(
+        face,
+        shape(board.half, board.round),
+        Role::Cover,
+        board.paint,
+    )
+    .gloss(board.gloss);
+    layer.rough = board.rough;
+    stage.add(layer);
     face
 }
 
@@ -92,6 +94,11 @@ fn random(random: &mut Random, family: Family, detail: f32) -> Board {
         round,
         gloss,
         paint,
+        rough: false,
+    };
+    let rough = |board: Board| Board {
+        rough: true,
+        ..board
     };
     match random.count(0, 18) {
         18 => board(half, 0.0, 0.05, pictures::shelf(random, half)),
@@ -102,9 +109,9 @@ fn random(random: &mut Random, family: Family, detail: f32) -> Board {
             whiteboard(random, family, half, detail),
         ),
         3 => board(half, 0.0, 0.0, cork(random)),
-        4 => board(half, 0.0, 0.05, calendar(random, half)),
-        5 => board([0.45, 0.45], 0.0, 0.2, chess(random)),
-        6 => board([0.48, 0.48], 1.0, 0.05, darts(random)),
+        4 => rough(board(half, 0.0, 0.05, calendar(random, half))),
+        5 => rough(board([0.45, 0.45], 0.0, 0.2, chess(random))),
+        6 => rough(board([0.48, 0.48], 1.0, 0.05, darts(random))),
         7 => board([0.48, 0.48], 1.0, 0.4, pictures::clock(random)),
         8 => {
             let round = if random.chance(0.5) { 1.0 } else { 0.03 };
@@ -115,18 +122,23 @@ fn random(random: &mut Random, family: Family, detail: f32) -> Board {
                 pictures::rainbow(random, half),
             )
         }
-        9 => board(half, 0.0, 0.05, table(random, half, detail)),
-        10 => board([0.47, 0.47], 0.02, 0.1, game(random)),
+        9 => rough(board(half, 0.0, 0.05, table(random, half, detail))),
+        10 => rough(board([0.47, 0.47], 0.02, 0.1, game(random))),
         11 => board(
             [0.36, 0.5],
             0.0,
             0.02,
             pictures::page(random, [0.36, 0.5], detail),
         ),
-        12 => board(half, 0.02, 0.3, kanban(random, half)),
+        12 => rough(board(half, 0.02, 0.3, kanban(random, half))),
         13 => board([0.24, 0.5], 0.0, 0.1, door(random)),
         14 | 15 => board(half, 0.0, 0.5, window(random)),
-        _ => board(half, 0.0, 0.15, pictures::any(random, family, half, detail)),
+        _ => rough(board(
+            half,
+            0.0,
+            0.15,
+            pictures::any(random, family, half, detail),
+        )),
     }
 }
 

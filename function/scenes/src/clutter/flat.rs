@@ -37,7 +37,11 @@ fn lay(stage: &mut Stage, frame: &Frame, shape: Shape, role: Role, paint: Paint,
     let lift = 0.01 + thick;
     let unit = frame.unit();
     let layer = Layer::new(frame.lifted(lift * unit), shape, role, paint);
-    stage.add(layer.shadow(lift, 0.015 + 2.0 * lift * soft, strength));
+    stage.add(
+        layer
+            .rough()
+            .shadow(lift, 0.015 + 2.0 * lift * soft, strength),
+    );
 }
 
 /// A sheet of paper, never square: square coloured paper is a note to anybody who looks.
@@ -262,7 +266,9 @@ fn screen(stage: &mut Stage, frame: &Frame, role: Role) {
         }
     });
     let shape = Shape::block(half, stage.random.range(0.01, 0.08));
-    let layer = Layer::new(frame.lifted(0.03 * frame.unit()), shape, role, paint).gloss(0.5);
+    let layer = Layer::new(frame.lifted(0.03 * frame.unit()), shape, role, paint)
+        .gloss(0.5)
+        .rough();
     let strength = stage.light.shadow;
     stage.add(layer.shadow(0.03, 0.06, strength));
 }

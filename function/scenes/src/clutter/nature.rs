@@ -30,7 +30,8 @@ pub(crate) fn backdrop(stage: &mut Stage) {
 fn far(stage: &mut Stage) -> Paint {
     let family = stage.family;
     let random = &mut stage.random;
-    match random.count(0, 6) {
+    match random.count(0, 8) {
+        7 | 8 => pictures::pieces(random),
         5 => pictures::shelf(random, [1.0, 0.6]),
         6 => pictures::patchwork(random),
         0 | 1 => pictures::landscape(random),
@@ -71,7 +72,7 @@ pub(crate) fn stage(mut random: Random, family: Family, size: [u32; 2], light: L
 fn put(stage: &mut Stage, at: Point, size: f32, shape: Shape, paint: Paint) -> Frame {
     let lean = stage.random.bell() * 0.05;
     let frame = Frame::MAIN.at(at, lean, size);
-    stage.add(Layer::new(frame, shape, Role::Cover, paint));
+    stage.add(Layer::new(frame, shape, Role::Cover, paint).rough());
     frame
 }
 

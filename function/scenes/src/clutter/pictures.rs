@@ -5,8 +5,8 @@ use crate::{
     ink::{Ink, Stroke},
     layer::Paint,
     maths::{
-        Colour, Point, TAU, along, cos, dot, floor, grey, hsv, length, mix, polar, scale, sin,
-        smooth, turns,
+        Colour, Point, TAU, along, cos, dot, floor, fract, grey, hsv, length, mix, polar, scale,
+        sin, smooth, turns,
     },
     noise::{self, cell, fractal},
     random::Random,
@@ -457,5 +457,55 @@ pub(super) fn patchwork(random: &mut Random) -> Paint {
         let off = (du.max(dv) - 0.5 + seam.0) * size;
         let cover = (0.5 + off / footprint).clamp(0.0, 1.0) * (seam.0 * 40.0).min(1.0);
         scale(mix(colour, seam.1, cover), 1.0 + 0.2 * thread)
+    })
+}
+
+/// Pieces of all sizes over each other, as much in the world is: what is near hides what is far.
+pub(super) fn pieces(random: &mut Random) -> Paint {
+    let colours: [Colour; 8] = std::array::from_fn(|_| {
+        let calm = random.chance(0.6);
+        let colour = any_colour(random);
+        let level = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2];
+        mix(colour, [level; 3], if calm { 0.7 } else { 0.0 })
+    });
+    let size = random.log_range(0.4, 1.2);
+    let corners = random.pick(&[0.0, 0.0, 3.0, 5.0, 7.0]);
+    let lit = [random.range(-1.0, 1.0), random.range(-1.0, 0.3)];
+    let seed = random.seed();
+    Box::new(move |[x, y], footprint| {
+        let rough = fractal([x * 9.0, y * 9.0], footprint * 9.0, 3, seed ^ 21);
+        let mut seen = [0.0; 3];
+        // What the nearer pieces leave to see.
+        let mut left = 1.0;
+        for level in 0..5u32 {
+            let unit = size * [0.08, 0.15, 0.28, 0.55, 1.0][level as usize];
+            let at = [x / unit + 0.15 * rough, y / unit];
+            let (near, next, bits) = noise::strewn(at, seed ^ level);
+            let own = ((bits >> 3) & 255) as f32 / 255.0;
+            if level < 4 && own > 0.55 {
+                continue;
+            }
+            let radius = if level == 4 { 9.0 } else { 0.25 + 0.35 * own };
+            let wave = if corners > 0.0 {
+                0.12 * cos(corners * 6.0 * (at[0] + at[1] * own))
+            } else {
+                0.0
+            };
+            let inside = (radius - near - wave).min(if level == 4 { 9.0 } else { next - near });
+            let cover = (0.5 + inside * unit / footprint).clamp(0.0, 1.0);
+            if cover <= 0.0 {
+                continue;
+            }
+            let colour = colours[((bits >> 11) & 7) as usize];
+            let turn = lit[0] * (fract(own * 17.0) - 0.5) + lit[1] * (fract(own * 29.0) - 0.5);
+            let round = if level == 4 { 0.0 } else { near / radius };
+            let light = 1.0 + 0.8 * rough + 0.5 * turn - 0.4 * round * round;
+            seen = along(seen, scale(colour, light.max(0.05)), left * cover);
+            left *= 1.0 - cover;
+            if left <= 0.01 {
+                break;
+            }
+        }
+        seen
     })
 }

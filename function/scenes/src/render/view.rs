@@ -133,7 +133,7 @@ impl<'a> Prepared<'a> {
                     continue;
                 }
                 let index = y * canvas.width + x;
-                let mut colour = (layer.paint)(seen.at, seen.footprint.max(layer.blur));
+                let mut colour = self.colour(&seen, pixel);
                 if layer.role != Role::Veil {
                     let shine = match self.normal(&seen, part) {
                         None => self.flat,
@@ -152,6 +152,28 @@ impl<'a> Prepared<'a> {
                 }
             }
         }
+    }
+
+    fn colour(&self, seen: &Seen, pixel: Point) -> Colour {
+        let layer = self.layer;
+        let footprint = seen.footprint.max(layer.blur);
+        if !layer.rough {
+            return (layer.paint)(seen.at, footprint);
+        }
+        let sample = |x: f32, y: f32| {
+            let near = self.sight([pixel[0] + x, pixel[1] + y]);
+            (layer.paint)(near.map_or(seen.at, |near| near.at), footprint)
+        };
+        let (a, b) = (sample(-0.375, -0.125), sample(0.375, 0.125));
+        let two = mix(a, b, 0.5);
+        if (0..3).all(|channel| (a[channel] - b[channel]).abs() < 0.04) {
+            return two;
+        }
+        mix(
+            two,
+            mix(sample(0.125, -0.375), sample(-0.125, 0.375), 0.5),
+            0.5,
+        )
     }
 
     /// Whose its pixels are, where all else of it is hidden.

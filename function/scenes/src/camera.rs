@@ -267,6 +267,32 @@ impl Homography {
         })
     }
 
+    /// Only the point that a pixel sees.
+    pub(crate) fn point(&self, [x, y]: Point) -> Option<Point> {
+        let [a, b, c] = self.rows;
+        let w = c[0] * x + c[1] * y + c[2];
+        if w <= 0.0 {
+            return None;
+        }
+        let near = 1.0 / w;
+        Some([
+            (a[0] * x + a[1] * y + a[2]) * near,
+            (b[0] * x + b[1] * y + b[2]) * near,
+        ])
+    }
+
+    /// How wide a pixel is all over so many pixels around this one; `None` where that is not all the same.
+    pub(crate) fn footprint(&self, pixel: Point, pixels: f32) -> Option<f32> {
+        let [x, y] = pixel;
+        let c = self.rows[2];
+        let w = c[0] * x + c[1] * y + c[2];
+        let change = (c[0].abs() + c[1].abs()) * pixels;
+        if w <= 25.0 * change {
+            return None;
+        }
+        self.sight(pixel).map(|sight| sight.footprint)
+    }
+
     /// The plane's point at a pixel, and how far from it on the plane what so many pixels around shows may be;
     /// `None` near the horizon.
     pub(crate) fn reach(&self, pixel: Point, pixels: f32) -> Option<(Point, f32)> {

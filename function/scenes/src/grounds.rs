@@ -52,7 +52,7 @@ pub(crate) fn kinds(family: Family, use_: Use) -> &'static [(Kind, f32)] {
             (Kind::Planks, 0.8),
             (Kind::Concrete, 1.2),
             (Kind::Stripes, 0.8),
-            (Kind::Patches, 0.5),
+            (Kind::Patches, 0.25),
         ],
         (Family::Training, Use::Table) => &[
             (Kind::Planks, 3.0),
@@ -65,7 +65,7 @@ pub(crate) fn kinds(family: Family, use_: Use) -> &'static [(Kind, f32)] {
             (Kind::Diamonds, 3.0),
             (Kind::Carpet, 1.5),
             (Kind::Stripes, 1.0),
-            (Kind::Patches, 1.0),
+            (Kind::Patches, 0.5),
             (Kind::Leaves, 1.0),
             (Kind::Bokeh, 0.5),
         ],

@@ -165,6 +165,10 @@ impl Light {
     pub(crate) fn glare(&self, at: Point) -> f32 {
         let each = self.reflections.iter().map(|lamp| {
             let [x, y] = [at[0] - lamp.at[0], at[1] - lamp.at[1]];
+            let reach = lamp.half[0] + lamp.half[1] + 3.0 * lamp.blur;
+            if x * x + y * y > reach * reach {
+                return 0.0;
+            }
             let [c, s] = lamp.axes;
             let [x, y] = [x * c - y * s, x * s + y * c];
             let far = crate::shapes::block([x, y], lamp.half, 0.3 * lamp.half[0].min(lamp.half[1]));

@@ -3,7 +3,7 @@
 use crate::maths::{Point, floor};
 
 /// All 32 bits depend on all of the input.
-pub(crate) fn hash(x: i32, y: i32, seed: u32) -> u32 {
+pub(crate) const fn hash(x: i32, y: i32, seed: u32) -> u32 {
     let mut bits =
         (x as u32).wrapping_mul(0x9e37_79b9) ^ (y as u32).wrapping_mul(0x85eb_ca6b) ^ seed;
     bits = (bits ^ (bits >> 16)).wrapping_mul(0x7feb_352d);
@@ -16,28 +16,36 @@ pub(crate) fn cell(x: i32, y: i32, seed: u32) -> f32 {
     (hash(x, y, seed) >> 8) as f32 / (1u32 << 24) as f32
 }
 
-/// Smooth between the corners of a grid of squares of side 1, 0 to 1.
+/// The corners' values: hashing each anew would cost most of a scene's time.
+static VALUES: [f32; SIDE * SIDE] = values();
+const SIDE: usize = 64;
+
+const fn values() -> [f32; SIDE * SIDE] {
+    let mut values = [0.0; SIDE * SIDE];
+    let mut index = 0;
+    while index < values.len() {
+        values[index] = (hash(index as i32, 71, 0x51ed) >> 8) as f32 / (1u32 << 24) as f32;
+        index += 1;
+    }
+    values
+}
+
+/// Smooth between the corners of a grid of squares of side 1, 0 to 1. It is the same again after 64 squares, and
+/// elsewhere for every seed.
 #[inline]
 pub(crate) fn value([x, y]: Point, seed: u32) -> f32 {
     let (left, top) = (floor(x), floor(y));
     let (s, t) = (x - left as f32, y - top as f32);
     let (s, t) = (s * s * (3.0 - 2.0 * s), t * t * (3.0 - 2.0 * t));
-    // As `hash` but for its last step, which textures do without.
-    let column = (left as u32).wrapping_mul(0x9e37_79b9);
-    let row = (top as u32).wrapping_mul(0x85eb_ca6b);
-    let corner = |column: u32, row: u32| {
-        let bits = column ^ row ^ seed;
-        let bits = (bits ^ (bits >> 15)).wrapping_mul(0x7feb_352d);
-        ((bits ^ (bits >> 14)) & 0x00ff_ffff) as i32 as f32
-    };
-    let next = [
-        column.wrapping_add(0x9e37_79b9),
-        row.wrapping_add(0x85eb_ca6b),
-    ];
-    let (a, b) = (corner(column, row), corner(next[0], row));
-    let (c, d) = (corner(column, next[1]), corner(next[0], next[1]));
+    let seed = seed.wrapping_mul(0x9e37_79b9);
+    let left = (left as u32).wrapping_add(seed >> 26) as usize;
+    let top = (top as u32).wrapping_add((seed >> 20) & 63) as usize;
+    let corner = |column: usize, row: usize| VALUES[(row % SIDE) * SIDE + column % SIDE];
+    let (a, b) = (corner(left, top), corner(left.wrapping_add(1), top));
+    let below = top.wrapping_add(1);
+    let (c, d) = (corner(left, below), corner(left.wrapping_add(1), below));
     let (upper, lower) = (a + (b - a) * s, c + (d - c) * s);
-    (upper + (lower - upper) * t) * (1.0 / (1u32 << 24) as f32)
+    upper + (lower - upper) * t
 }
 
 /// Sums of ever finer noise, about 0, each half as strong as the last. What is finer than the pixel's footprint

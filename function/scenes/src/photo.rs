@@ -69,7 +69,7 @@ impl Photo {
             sharpening: if soft { 0.0 } else { random.range(0.0, 0.7) },
             grain: random.log_range(0.002, 0.014) * if dim { 1.8 } else { 1.0 },
             blotches: random.log_range(0.001, 0.01) * if dim { 2.0 } else { 1.0 },
-            quality: random.chance(0.5).then(|| random.count(40, 95) as u8),
+            quality: random.chance(0.4).then(|| random.count(40, 95) as u8),
             seed: random.seed(),
         }
     }

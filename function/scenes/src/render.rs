@@ -74,7 +74,11 @@ pub(crate) fn render(
             };
             let middle = camera.straighten(tile.middle());
             seen.clear();
-            seen.extend(prepared.iter().map(|prepared| prepared.part(tile, middle)));
+            seen.extend(
+                prepared
+                    .iter()
+                    .map(|prepared| prepared.part(tile, middle, camera)),
+            );
             let hides = |index: &usize| seen[*index] == Part::All && prepared[*index].is_opaque();
             let back = (0..seen.len()).rev().find(hides).unwrap_or(0);
             for (index, prepared) in prepared.iter().enumerate() {

@@ -51,26 +51,19 @@ impl Shape {
         let ends: Vec<Point> = limbs.iter().flat_map(|limb| [limb.from, limb.to]).collect();
         let thickest: f32 = limbs.iter().flat_map(|limb| limb.radii).fold(0.0, f32::max);
         let bounds = around(&ends, thickest + blend);
-        let limbs: Vec<(Limb, Point, f32)> = limbs
-            .into_iter()
-            .map(|limb| {
-                let way = sub(limb.to, limb.from);
-                let middle = [limb.from[0] + 0.5 * way[0], limb.from[1] + 0.5 * way[1]];
-                let reach = 0.5 * length(way) + limb.radii[0].max(limb.radii[1]);
-                (limb, middle, reach)
-            })
-            .collect();
+        let bones: Vec<Bone> = limbs.into_iter().map(Bone::new).collect();
+        let soft = 1.0 / blend.max(1e-6);
         Self::new(bounds, move |point| {
             let mut distance = f32::MAX;
-            for (limb, middle, reach) in &limbs {
+            for bone in &bones {
                 // Too far to matter: that is cheaper to see than how far.
-                let off = sub(point, *middle);
-                let least = distance + blend + reach;
-                if distance < f32::MAX && dot(off, off) > least * least && least > 0.0 {
+                let off = sub(point, bone.middle);
+                let least = distance + blend + bone.reach;
+                if distance < f32::MAX && least > 0.0 && dot(off, off) > least * least {
                     continue;
                 }
-                let other = limb.distance(point);
-                let h = (blend - (distance - other).abs()).max(0.0) / blend.max(1e-6);
+                let other = bone.distance(point);
+                let h = (blend - (distance - other).abs()).max(0.0) * soft;
                 distance = distance.min(other) - h * h * blend * 0.25;
             }
             distance
@@ -94,10 +87,35 @@ pub(crate) struct Limb {
     pub(crate) radii: [f32; 2],
 }
 
-impl Limb {
-    pub(crate) fn distance(&self, point: Point) -> f32 {
-        let (t, distance) = to_segment(point, self.from, self.to);
-        distance - self.radii[0] - (self.radii[1] - self.radii[0]) * t
+/// A limb and what is the same for all points.
+struct Bone {
+    limb: Limb,
+    way: Point,
+    /// The inverse of its length's square.
+    inverse: f32,
+    middle: Point,
+    /// How far it reaches from its middle.
+    reach: f32,
+}
+
+impl Bone {
+    fn new(limb: Limb) -> Self {
+        let way = sub(limb.to, limb.from);
+        Self {
+            way,
+            inverse: 1.0 / dot(way, way).max(1e-12),
+            middle: [limb.from[0] + 0.5 * way[0], limb.from[1] + 0.5 * way[1]],
+            reach: 0.5 * length(way) + limb.radii[0].max(limb.radii[1]),
+            limb,
+        }
+    }
+
+    fn distance(&self, point: Point) -> f32 {
+        let at = sub(point, self.limb.from);
+        let t = (dot(at, self.way) * self.inverse).clamp(0.0, 1.0);
+        let off = [at[0] - self.way[0] * t, at[1] - self.way[1] * t];
+        let [near, far] = self.limb.radii;
+        length(off) - near - (far - near) * t
     }
 }
 

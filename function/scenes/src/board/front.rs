@@ -232,6 +232,9 @@ impl Disk {
             let mut face = self.colour;
             for (place, half, round, strength) in &self.marks {
                 let [x, y] = sub(at, *place);
+                if x.abs().max(y.abs()) > half + footprint {
+                    continue;
+                }
                 let distance = if *round {
                     length([x, y]) - half
                 } else {

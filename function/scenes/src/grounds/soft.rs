@@ -161,7 +161,7 @@ pub(super) fn waves(random: &mut Random, [base, near, _]: [Colour; 3]) -> Paint 
 /// Flat pieces of any colours, as in camouflage, mosaics and posters.
 pub(super) fn patches(random: &mut Random, [base, near, other]: [Colour; 3]) -> Paint {
     let size = random.log_range(0.05, 0.5);
-    let colours = if random.chance(0.5) {
+    let colours = if random.chance(0.7) {
         [base, near, other, grey(random.unit())]
     } else {
         std::array::from_fn(|_| loud(random))

@@ -81,12 +81,12 @@ impl<'a> Prepared<'a> {
         self.layer.role != Role::Veil && self.layer.opacity >= 1.0
     }
 
-    pub(super) fn part(&self, tile: Window, middle: Point) -> Part {
+    pub(super) fn part(&self, tile: Window, middle: Point, camera: &Camera) -> Part {
         if self.window.and_then(|window| window.and(tile)).is_none() {
             return Part::None;
         }
         if self.layer.bend.is_some() {
-            return Part::Some;
+            return self.bent_part(tile, camera);
         }
         let Some((at, reach)) = self.view.homography.reach(middle, TILE as f32 * 0.75) else {
             return Part::Some;
@@ -96,6 +96,22 @@ impl<'a> Prepared<'a> {
         if distance > reach + self.layer.soft {
             Part::None
         } else if distance < -reach - self.layer.soft {
+            Part::All
+        } else {
+            Part::Some
+        }
+    }
+
+    /// Paper is convex: it covers a square if it covers the corners.
+    fn bent_part(&self, tile: Window, camera: &Camera) -> Part {
+        let [left, right] = [tile.left, tile.right].map(|x| x as f32);
+        let [top, bottom] = [tile.top, tile.bottom].map(|y| y as f32);
+        let corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
+        let inside = |corner| {
+            let seen = self.sight(camera.straighten(corner));
+            seen.is_some_and(|seen| self.layer.shape.distance(seen.at) < -3.0 * seen.footprint)
+        };
+        if self.layer.soft == 0.0 && corners.into_iter().all(inside) {
             Part::All
         } else {
             Part::Some
@@ -118,10 +134,14 @@ impl<'a> Prepared<'a> {
             return;
         }
         let layer = self.layer;
+        let footprint = self
+            .view
+            .homography
+            .footprint(camera.straighten(tile.middle()), TILE as f32 * 0.5);
         for y in window.top..window.bottom {
             for x in window.left..window.right {
                 let pixel = centre(camera, x, y);
-                let Some(seen) = self.sight(pixel) else {
+                let Some(seen) = self.sight_of(pixel, footprint) else {
                     continue;
                 };
                 let (cover, owned) = if part == Part::All {
@@ -161,7 +181,7 @@ impl<'a> Prepared<'a> {
             return (layer.paint)(seen.at, footprint);
         }
         let sample = |x: f32, y: f32| {
-            let near = self.sight([pixel[0] + x, pixel[1] + y]);
+            let near = self.sight_of([pixel[0] + x, pixel[1] + y], Some(footprint));
             (layer.paint)(near.map_or(seen.at, |near| near.at), footprint)
         };
         let (a, b) = (sample(-0.375, -0.125), sample(0.375, 0.125));
@@ -238,7 +258,18 @@ impl<'a> Prepared<'a> {
     }
 
     fn sight(&self, pixel: Point) -> Option<Seen> {
-        let Sight { at, footprint } = self.view.homography.sight(pixel)?;
+        self.sight_of(pixel, None)
+    }
+
+    /// What a pixel sees, whose width is known or is not.
+    fn sight_of(&self, pixel: Point, footprint: Option<f32>) -> Option<Seen> {
+        let (at, footprint) = match footprint {
+            Some(footprint) => (self.view.homography.point(pixel)?, footprint),
+            None => {
+                let Sight { at, footprint } = self.view.homography.sight(pixel)?;
+                (at, footprint)
+            }
+        };
         let Some(bend) = &self.layer.bend else {
             return Some(Seen {
                 at,
@@ -268,7 +299,9 @@ impl<'a> Prepared<'a> {
             return (f32::from(u8::from(owned)), owned);
         }
         // How fast the distance grows across the picture tells how much of the pixel lies on either side.
-        let step = |x: f32, y: f32| match self.sight([pixel[0] + x, pixel[1] + y]) {
+        let step = |x: f32, y: f32| match self
+            .sight_of([pixel[0] + x, pixel[1] + y], Some(seen.footprint))
+        {
             Some(next) => self.layer.shape.distance(next.at) - distance,
             None => seen.footprint,
         };

@@ -4,7 +4,7 @@
 //! ones are poorer than what is drawn here in every respect but truth: so places, lights, cameras and papers vary
 //! more than any room does, and much else that is coloured, square or round is about and is nothing to find.
 //!
-//! [`scene`] is a function of a seed and [`Settings`], bit for bit the same on every machine.
+//! [`scene()`] is a function of a seed and [`Settings`], bit for bit the same on every machine.
 //!
 //! # What is in them
 //! | scenes | share | notes |

@@ -52,9 +52,11 @@ pub(crate) fn smooth(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// The whole number below, without the call that older processors need.
+/// The whole number below, without the call that older processors need. What is near a horizon is as far away as one
+/// likes: that ends before sums and products of such numbers do not fit.
 #[inline]
 pub(crate) fn floor(x: f32) -> i32 {
+    let x = x.clamp(-4e7, 4e7);
     let whole = x as i32;
     whole - i32::from(whole as f32 > x)
 }

@@ -57,7 +57,9 @@ pub(super) fn any(random: &mut Random, family: Family, half: Point, detail: f32)
 pub(super) fn page(random: &mut Random, half: Point, detail: f32) -> Paint {
     let colour = paper(random);
     let ink = grey(random.range(0.05, 0.4));
-    let lines = ((detail * 2.0 * half[1] / 8.0) as usize).clamp(2, random.count(4, 14));
+    let most = random.count(4, if detail > 150.0 { 36 } else { 14 });
+    let lines = ((detail * 2.0 * half[1] / 8.0) as usize).clamp(2, most);
+    let weight = random.range(0.14, 0.3);
     let mut strokes = Vec::new();
     let [w, h] = half.map(|side| side * 0.82);
     if detail > 60.0 && random.chance(0.6) {
@@ -71,7 +73,7 @@ pub(super) fn page(random: &mut Random, half: Point, detail: f32) -> Paint {
             } else {
                 1.0
             };
-            let radius = 0.28 * h / lines as f32;
+            let radius = weight * h / lines as f32;
             strokes.push(Stroke {
                 from: [-w, y],
                 to: [w * end, y],

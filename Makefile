@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-arm test-sanitized tools image cluster cluster-test node promtool chromium generate lint fmt quality bench clean
+.PHONY: help run train test test-arm test-sanitized tools image cluster cluster-test node promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -11,10 +11,11 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/segmenter
 PYTHON ?= python3
 
 # Cargo builds a dependency with the features that all packages of one command ask for. What the operator
-# asks for would have the networks' dependencies built anew, so the two never share a command; `cargo run`
-# shares with the first.
-FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster
+# asks for would have the networks' dependencies built anew, and so would what differentiates them, so the three never
+# share a command; `cargo run` shares with the first.
+FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster --exclude segmenter-training
 OPERATOR := --package segmenter-operator --package segmenter-cluster
+TRAINING := --package segmenter-training
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BUILT := $(TARGET)/release
 IMAGES := $(TARGET)/images
@@ -26,6 +27,10 @@ help: ## List what there is to make
 run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed on
 	cargo run --release --locked -- serve $(FLAGS)
 
+# Can be left at any time: the same command goes on.
+train: ## Train the network that is built in, for hours; FLAGS="--steps 2000" and the like are passed on
+	cargo run --release --locked $(TRAINING) -- train --out $(TARGET)/training $(FLAGS)
+
 # The tests of the function start the binary that the first build leaves in the target directory.
 # Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
 # A cluster's node needs root, namespaces and images; these are packed without the minutes of optimization that
@@ -33,6 +38,7 @@ run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed
 test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run every test, counting those that had to be skipped
 	cargo build --release --locked $(FUNCTION) --all-targets
 	cargo build --release --locked $(OPERATOR) --all-targets
+	cargo build --release --locked $(TRAINING) --all-targets
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
 	export PATH="$$PATH:$(CACHE)/prometheus/usr/bin"; \
@@ -44,6 +50,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	run() { cargo test --release --locked --no-fail-fast "$$@" -- --show-output 2>&1 | tee -a "$$log"; }; \
 	run $(FUNCTION) || passed=false; \
 	run $(OPERATOR) || passed=false; \
+	run $(TRAINING) || passed=false; \
 	if [ "$$(id -u)" = 0 ] && unshare --net --mount --pid --mount-proc --fork true \
 	    && KUBEBUILDER_ASSETS=$${given:-$$(tests/cluster/tools/build cluster)} \
 	    && CARGO_PROFILE_DIST_LTO=false CARGO_PROFILE_DIST_CODEGEN_UNITS=16 $(MAKE) --no-print-directory image; \
@@ -151,6 +158,7 @@ lint: ## Check formatting and what clippy and rustdoc know, warnings being error
 	cargo clippy --release --locked $(FUNCTION) --all-targets -- -D warnings
 	cargo clippy --release --locked $(OPERATOR) --all-targets -- -D warnings
 	cargo clippy --release --locked $(OPERATOR) --test story -- -D warnings
+	cargo clippy --release --locked $(TRAINING) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 fmt: ## Format the code

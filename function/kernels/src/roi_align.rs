@@ -84,6 +84,21 @@ impl RoiAlign {
         pooled
     }
 
+    /// How much every pixel along an axis of a map with `length` pixels, `1 / scale` of the picture's each, counts in
+    /// each bin of a region from `start` to `end` in the picture: `[size, length]`. The region is the product of its
+    /// rows' weights, the map, and its columns' weights.
+    pub fn weights(&self, [start, end]: [f32; 2], length: usize, scale: f32) -> Vec<f32> {
+        let half = if self.aligned { 0.5 } else { 0.0 };
+        let bins = self.bins(start * scale - half, end * scale - half, length, 1);
+        let mut weights = vec![0.0; self.size * length];
+        for (row, pixels) in weights.chunks_exact_mut(length).zip(bins.iter()) {
+            for pixel in pixels {
+                row[pixel.offset] = pixel.weight / bins.samples as f32;
+            }
+        }
+        weights
+    }
+
     fn region<'a>(&self, roi: &Roi<'a>) -> Region<'a> {
         let [_, _, height, width] = roi.map.shape();
         let half = if self.aligned { 0.5 } else { 0.0 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, TensorData, activation, module, ops::ConvOptions},
+    tensor::{Tensor, activation, module, ops::ConvOptions},
 };
 use segmenter_kernels as kernels;
 use segmenter_kernels::quantized::Quantization;
@@ -14,6 +14,7 @@ use super::{
     Device, Precision,
     map::{Map, Values},
     nearest,
+    parameter::parameter,
     quantized::{self, Quantized},
 };
 use crate::weights::{WeightError, Weights};
@@ -87,8 +88,9 @@ pub(super) fn activate<const D: usize>(activation: Activation, x: Tensor<D>) -> 
 
 impl Conv2d {
     /// From values, to be calculated in floats: `weight` in the order of [`Geometry::weight_shape`], `bias` one
-    /// an output channel.
+    /// an output channel. burn knows them as `{name}.weight` and `{name}.bias`.
     pub fn new(
+        name: &str,
         weight: Vec<f32>,
         bias: Vec<f32>,
         geometry: Geometry,
@@ -96,12 +98,15 @@ impl Conv2d {
         device: &Device,
     ) -> Self {
         let method = match device {
-            Device::Burn(device) => Method::Burn(Parameters {
-                weight: Param::from_data(TensorData::new(weight, geometry.weight_shape()), device),
-                bias: Param::from_data(TensorData::new(bias, [geometry.outputs]), device),
-                geometry,
-                activation,
-            }),
+            Device::Burn(device) => {
+                let shape = geometry.weight_shape();
+                Method::Burn(Parameters {
+                    weight: parameter(&format!("{name}.weight"), weight, shape, device),
+                    bias: parameter(&format!("{name}.bias"), bias, [geometry.outputs], device),
+                    geometry,
+                    activation,
+                })
+            }
             Device::Kernels(context, _) => {
                 let conv = kernels::Conv::new(context.isa, geometry, &weight, &bias, activation);
                 Method::Kernels(Packed {
@@ -173,7 +178,7 @@ impl Conv2d {
         }
         let weight = weights.take(&weight_name, weight)?;
         let bias = take_bias(weights)?.unwrap_or_else(|| vec![0.0; geometry.outputs]);
-        Ok(Self::new(weight, bias, geometry, activation, device))
+        Ok(Self::new(name, weight, bias, geometry, activation, device))
     }
 
     /// Makes it one that is run [with a residual](Self::forward_with_residual): in integers, takes what the
@@ -209,7 +214,7 @@ impl Conv2d {
             kernel.iter_mut().for_each(|value| *value *= scale);
             bias[output] -= mean[output] * scale;
         }
-        Ok(Self::new(weight, bias, geometry, activation, device))
+        Ok(Self::new(conv, weight, bias, geometry, activation, device))
     }
 
     /// `activation(conv(x) + bias)`: `[batch, inputs, h, w]` to `[batch, outputs, h', w']`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, TensorData, module, ops::ConvTransposeOptions},
+    tensor::{Tensor, module, ops::ConvTransposeOptions},
 };
 use segmenter_kernels as kernels;
 
@@ -12,6 +12,7 @@ use super::{
     Activation, Device,
     conv::activate,
     map::{Map, Values},
+    parameter::parameter,
 };
 use crate::weights::{WeightError, Weights};
 
@@ -60,8 +61,8 @@ impl ConvTranspose2d {
         let bias = weights.take(&format!("{name}.bias"), &[outputs])?;
         let method = match device {
             Device::Burn(device) => Method::Burn(Parameters {
-                weight: Param::from_data(TensorData::new(weight, shape), device),
-                bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+                weight: parameter(&format!("{name}.weight"), weight, shape, device),
+                bias: parameter(&format!("{name}.bias"), bias, [outputs], device),
                 activation,
             }),
             Device::Kernels(context, _) => {

@@ -2,13 +2,14 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Tensor, TensorData, module},
+    tensor::{Tensor, module},
 };
 
 use super::{
     Activation, Conv2d, Device, Geometry,
     conv::{Tensors, activate},
     map::{Map, Values},
+    parameter::parameter,
 };
 use crate::weights::{WeightError, Weights};
 
@@ -71,11 +72,13 @@ impl Linear {
                     .map(|i| weight[i % outputs * inputs + i / outputs])
                     .collect::<Vec<f32>>();
                 Method::Burn(Parameters {
-                    weight: Param::from_data(
-                        TensorData::new(transposed, [inputs, outputs]),
+                    weight: parameter(
+                        &format!("{name}.weight"),
+                        transposed,
+                        [inputs, outputs],
                         device,
                     ),
-                    bias: Param::from_data(TensorData::new(bias, [outputs]), device),
+                    bias: parameter(&format!("{name}.bias"), bias, [outputs], device),
                     activation,
                 })
             }

@@ -65,6 +65,19 @@ impl Map {
         })
     }
 
+    /// burn's own, `[batch, channels, height, width]`, for a network on [`Device::Burn`] of its device.
+    pub fn from_tensor(tensor: Tensor<4>) -> Self {
+        Self(Values::Burn(tensor))
+    }
+
+    /// burn's own, with all that it was computed from; `None` of a device that is not burn's.
+    pub fn into_tensor(self) -> Option<Tensor<4>> {
+        match self.0 {
+            Values::Burn(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
     /// Its values in row-major order. Waits for the device.
     #[expect(
         clippy::expect_used,

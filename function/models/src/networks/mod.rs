@@ -1,5 +1,6 @@
 //! The networks, one file each.
 
+pub mod centermask;
 pub mod deeplab;
 pub mod deeplab_mobilenet_v2;
 mod fbnet;

@@ -17,6 +17,7 @@ pub(crate) mod seeded;
 mod state_dict;
 mod tflite;
 mod torchscript;
+mod trained;
 mod views;
 
 use std::{
@@ -30,6 +31,8 @@ use std::{
 use segmenter_kernels::quantized::Quantization;
 
 use crate::{blocks::Precision, catalogue::WeightsFormat, onnx::OnnxError};
+
+pub use trained::{Storage, Trained};
 
 /// The tensors a network is built from, taken out one by one by name.
 pub struct Weights {

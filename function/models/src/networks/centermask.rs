@@ -1,0 +1,543 @@
+//! A small CenterMask: objects from the points in their middles, outlines from regions around them.
+//!
+//! Lee and Park, "CenterMask: Real-Time Anchor-Free Instance Segmentation", 2020: the detector of Tian et al.,
+//! "FCOS", 2019, and a mask head on the regions that it finds. Its scores are those of Li et al., "Generalized Focal
+//! Loss", 2020: how well the box of a point fits, so that none has to be multiplied with a centerness. It is made to
+//! be trained here (`training/`): residual blocks (He et al., 2016) without norms, whose second convolution begins at
+//! zero, so that what is trained is what ships.
+//!
+//! Every kernel has as many pixels before a cell as behind it, so that the cell `x` of a map with a stride of `s` is
+//! about the pixels `s * x..s * (x + 1)`, nothing further to one side: small outlines are found on large cells.
+
+use burn::module::Module;
+use segmenter_imaging::{
+    Picture,
+    decode::DecodeError,
+    normalise::Normalisation,
+    resample::{Filter, resize},
+};
+
+use crate::{
+    blocks::{
+        Activation, Conv2d, ConvTranspose2d, Device, FeatureMap, Geometry, Map, RoiAlign, nearest,
+        roi_align, sigmoid,
+    },
+    detection::{Found, InputSize, batched_nms, clip, is_at_least, output, pad, prediction},
+    model::{Input, Model, Output},
+    prediction::{Prediction, Selection},
+    weights::{WeightError, Weights},
+};
+
+/// As large as objects of 3 % of a picture's height still have ten pixels.
+const SIZE: InputSize = InputSize {
+    shorter: 384,
+    longer: 4 * 384,
+};
+
+/// Pixels of the input to one of each map that objects are found on.
+pub const STRIDES: [usize; 3] = [8, 16, 32];
+
+/// The longer sides of the objects that each of these maps finds, in pixels, up to the next one's.
+pub const SIDES: [f32; 3] = [0.0, 64.0, 160.0];
+
+/// Sides of inputs are multiples of the coarsest stride.
+pub const MULTIPLE: usize = STRIDES[STRIDES.len() - 1];
+
+/// Pixels of the input to one of the map that outlines are found on.
+pub const MASK_STRIDE: usize = 4;
+
+/// Regions of that map, as the mask head takes them.
+pub const MASK_POOL: RoiAlign = RoiAlign {
+    size: 14,
+    sampling: None,
+    aligned: true,
+};
+
+/// Side of the masks in pixels.
+pub const MASK_SIDE: usize = 2 * MASK_POOL.size;
+
+/// Channels of the map that outlines are found on.
+pub const MASK_CHANNELS: usize = 32;
+
+/// Channels behind each stage of the backbone, at strides of 4, 8, 16 and 32, and how many residual blocks each has.
+const STAGES: [(usize, usize); 4] = [(32, 1), (64, 2), (96, 2), (128, 2)];
+
+/// Channels of the maps that objects are found on.
+const CHANNELS: usize = 64;
+
+/// Convolutions before scores and distances, the same for every map.
+const TOWER: usize = 2;
+
+/// Only scores above this are looked at; a caller's threshold has no effect below.
+const SCORE_FLOOR: f32 = 0.05;
+
+/// Points of a picture whose boxes are looked at, those with the best scores.
+const CANDIDATES: usize = 1000;
+
+/// Detections that a better one of the same class covers by more than this are dropped.
+const NMS_THRESHOLD: f32 = 0.6;
+
+/// As many are answered at most, whatever the caller allows.
+const MAX_DETECTIONS: usize = 200;
+
+/// How many findings go through the mask head together.
+const MASK_BATCH: usize = 16;
+
+/// The network with its pre- and post-processing.
+#[derive(Debug)]
+pub struct CenterMask {
+    network: Network,
+    classes: usize,
+    device: Device,
+}
+
+impl CenterMask {
+    /// Takes the tensors that [`Network::load`] does.
+    ///
+    /// # Errors
+    /// Where one is missing or has another shape.
+    pub fn load(
+        weights: &mut Weights,
+        classes: usize,
+        device: &Device,
+    ) -> Result<Self, WeightError> {
+        Ok(Self {
+            network: Network::load(weights, classes, device)?,
+            classes,
+            device: device.clone(),
+        })
+    }
+
+    /// Of a network that is there already, such as one that is being trained.
+    pub fn new(network: Network, classes: usize, device: &Device) -> Self {
+        Self {
+            network,
+            classes,
+            device: device.clone(),
+        }
+    }
+
+    /// What becomes of a picture that has the size of an input already.
+    pub const NORMALISATION: Normalisation = Normalisation::IMAGENET;
+
+    fn detect(&self, input: Input, selection: &Selection) -> Output {
+        let [_, height, width] = input.shape;
+        let input = pad(&input, MULTIPLE, &self.device);
+        let [_, padded_height, padded_width] = input.shape;
+        let size = [1, padded_height, padded_width];
+        let x = Map::from_pixels(input.pixels, size, &self.device);
+
+        let Features { levels, masks } = self.network.features(x);
+        let mut candidates = Vec::new();
+        for (level, stride) in levels.into_iter().zip(STRIDES) {
+            let (scores, distances) = self.network.detect(level);
+            let [_, _, rows, columns] = scores.dims();
+            let points = Points {
+                stride,
+                size: [rows, columns],
+                logits: &scores.to_host(),
+                distances: &distances.to_host(),
+            };
+            points.candidates(self.classes, selection, &mut candidates);
+        }
+        let found = best(candidates, [width as f32, height as f32], selection);
+        let masks = selection
+            .masks
+            .then(|| (self.outline(masks, &found), MASK_SIDE));
+        output(&found, masks)
+    }
+
+    /// Mask probabilities, `[found, MASK_SIDE, MASK_SIDE]`.
+    fn outline(&self, masks: Map, found: &[Found]) -> Vec<f32> {
+        let features = FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &self.device);
+        let batches = found.chunks(MASK_BATCH).flat_map(|found| {
+            let rois: Vec<_> = found.iter().map(|f| (&features, f.bbox)).collect();
+            let pooled = roi_align(&MASK_POOL, &rois, MASK_CHANNELS, &self.device);
+            let mut logits = self.network.outline(pooled).to_host();
+            logits.iter_mut().for_each(|x| *x = sigmoid(*x));
+            logits
+        });
+        batches.collect()
+    }
+}
+
+impl Model for CenterMask {
+    fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
+        let [width, height] = SIZE.resized([picture.width(), picture.height()]);
+        let resized = resize(picture, width, height, Filter::Bilinear)?;
+        let size = [height as usize, width as usize];
+        let mut pixels = self.device.pixels(size);
+        Self::NORMALISATION.normalise(&resized, &mut pixels);
+        Ok(Input::new(pixels, size))
+    }
+
+    fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
+        batch
+            .into_iter()
+            .map(|(input, selection)| self.detect(input, selection))
+            .collect()
+    }
+
+    fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
+        let input = SIZE.resized(picture_size);
+        let scale =
+            std::array::from_fn(|axis| input[axis] as f32 / picture_size[axis].max(1) as f32);
+        prediction(output, picture_size, scale)
+    }
+
+    /// Of a picture of 4:3.
+    fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
+        let [width, height] = SIZE.resized([640, 480]);
+        vec![[3, height as usize, width as usize]]
+    }
+}
+
+/// What the network says about the points of one map.
+struct Points<'a> {
+    /// Distance between points in pixels; the first is half of it from the edge.
+    stride: usize,
+    /// `[height, width]`.
+    size: [usize; 2],
+    /// `[classes, height, width]`.
+    logits: &'a [f32],
+    /// To the left, upper, right and lower side of the object's box, as logarithms of strides:
+    /// `[4, height, width]`.
+    distances: &'a [f32],
+}
+
+impl Points<'_> {
+    /// Adds what is wanted of these points.
+    fn candidates(&self, classes: usize, selection: &Selection, candidates: &mut Vec<Found>) {
+        let [rows, columns] = self.size;
+        let places = rows * columns;
+        let floor = selection.threshold.max(SCORE_FLOOR);
+        let wanted = (0..classes).filter(|&class| selection.wants(class as u32));
+        for class in wanted {
+            let logits = &self.logits[class * places..][..places];
+            for (place, &logit) in logits.iter().enumerate() {
+                let score = sigmoid(logit);
+                if score >= floor {
+                    candidates.push(Found {
+                        class: class as u32,
+                        score,
+                        bbox: self.bbox(place),
+                    });
+                }
+            }
+        }
+    }
+
+    fn bbox(&self, place: usize) -> [f32; 4] {
+        let [rows, columns] = self.size;
+        let stride = self.stride as f32;
+        let [x, y] = point([place % columns, place / columns], self.stride);
+        let distance = |side: usize| {
+            let logarithm = self.distances[side * rows * columns + place];
+            logarithm.min(MAX_LOG_DISTANCE).exp() * stride
+        };
+        [
+            x - distance(0),
+            y - distance(1),
+            x + distance(2),
+            y + distance(3),
+        ]
+    }
+}
+
+/// The greatest logarithm of a distance that is decoded: no box is more than a thousand strides wide.
+pub const MAX_LOG_DISTANCE: f32 = 6.0;
+
+/// Where the point `[column, row]` of a map with this stride is, in pixels: `[x, y]`.
+pub fn point(place: [usize; 2], stride: usize) -> [f32; 2] {
+    place.map(|at| (at as f32 + 0.5) * stride as f32)
+}
+
+/// The best of all candidates on a picture of `[width, height]`, best first.
+fn best(mut candidates: Vec<Found>, picture: [f32; 2], selection: &Selection) -> Vec<Found> {
+    let by_score = |a: &Found, b: &Found| b.score.total_cmp(&a.score);
+    if candidates.len() > CANDIDATES {
+        candidates.select_nth_unstable_by(CANDIDATES, by_score);
+        candidates.truncate(CANDIDATES);
+    }
+    for candidate in &mut candidates {
+        candidate.bbox = clip(candidate.bbox, picture);
+    }
+    // A point in the padding may have a box beside the picture.
+    candidates.retain(|candidate| is_at_least(candidate.bbox, 1.0));
+    let boxes: Vec<_> = candidates.iter().map(|f| f.bbox).collect();
+    let scores: Vec<_> = candidates.iter().map(|f| f.score).collect();
+    let classes: Vec<_> = candidates.iter().map(|f| f.class).collect();
+    let mut kept = batched_nms(&boxes, &scores, &classes, NMS_THRESHOLD);
+    kept.truncate(MAX_DETECTIONS.min(selection.max_detections));
+    kept.into_iter().map(|i| candidates[i]).collect()
+}
+
+/// What the backbone makes of a picture.
+pub struct Features {
+    /// `[batch, 64, h / s, w / s]` for every `s` of [`STRIDES`].
+    pub levels: [Map; 3],
+    /// `[batch, MASK_CHANNELS, h / 4, w / 4]`.
+    pub masks: Map,
+}
+
+/// All that has weights.
+#[derive(Module, Debug)]
+pub struct Network {
+    stem: Conv2d,
+    stages: Vec<Stage>,
+    /// From the backbone's second stage on, to [`CHANNELS`].
+    laterals: Vec<Conv2d>,
+    smooth: Conv2d,
+    mask_lateral: Conv2d,
+    mask_top: Conv2d,
+    mask_smooth: Conv2d,
+    tower: Vec<Conv2d>,
+    scores: Conv2d,
+    distances: Conv2d,
+    outline: Vec<Conv2d>,
+    outline_doubled: ConvTranspose2d,
+    outline_logits: Conv2d,
+}
+
+#[derive(Module, Debug)]
+struct Stage {
+    /// Halves the sides; the first stage has none.
+    down: Option<Conv2d>,
+    blocks: Vec<Residual>,
+}
+
+/// Two convolutions, and the input added between the second and its activation.
+#[derive(Module, Debug)]
+struct Residual {
+    first: Conv2d,
+    second: Conv2d,
+}
+
+impl Network {
+    /// Takes its tensors, `{name}.weight` and `{name}.bias` for each layer. Those that begin at zero where the network
+    /// is to be trained are `*.second`.
+    ///
+    /// # Errors
+    /// Where one is missing or has another shape.
+    pub fn load(
+        weights: &mut Weights,
+        classes: usize,
+        device: &Device,
+    ) -> Result<Self, WeightError> {
+        let [(first_channels, _), ..] = STAGES;
+        let mut conv = |name: &str, geometry: Geometry, activation: Activation| {
+            Conv2d::load(weights, name, geometry, activation, device)
+        };
+        let stem = Geometry::new(3, first_channels, 6).stride(4).padding(1, 1);
+        let stem = conv("stem", stem, Activation::Relu)?;
+        let mut stages = Vec::new();
+        let mut inputs = first_channels;
+        for (i, (channels, blocks)) in STAGES.into_iter().enumerate() {
+            let down = (i > 0)
+                .then(|| {
+                    let down = Geometry::new(inputs, channels, 4).stride(2).padding(1, 1);
+                    conv(&format!("stages.{i}.down"), down, Activation::Relu)
+                })
+                .transpose()?;
+            let blocks = (0..blocks)
+                .map(|block| {
+                    let name = format!("stages.{i}.blocks.{block}");
+                    let geometry = Geometry::new(channels, channels, 3);
+                    Ok(Residual {
+                        first: conv(&format!("{name}.first"), geometry, Activation::Relu)?,
+                        second: conv(&format!("{name}.second"), geometry, Activation::Relu)?,
+                    })
+                })
+                .collect::<Result<_, WeightError>>()?;
+            stages.push(Stage { down, blocks });
+            inputs = channels;
+        }
+        let laterals = STAGES[1..].iter().enumerate();
+        let laterals = laterals
+            .map(|(i, &(channels, _))| {
+                let geometry = Geometry::new(channels, CHANNELS, 1);
+                conv(&format!("laterals.{i}"), geometry, Activation::Identity)
+            })
+            .collect::<Result<_, _>>()?;
+        let wide = Geometry::new(CHANNELS, CHANNELS, 3);
+        let narrow = Geometry::new(MASK_CHANNELS, MASK_CHANNELS, 3);
+        let smooth = conv("smooth", wide, Activation::Relu)?;
+        let mask_lateral = Geometry::new(first_channels, MASK_CHANNELS, 1);
+        let mask_lateral = conv("mask_lateral", mask_lateral, Activation::Identity)?;
+        let mask_top = Geometry::new(CHANNELS, MASK_CHANNELS, 1);
+        let mask_top = conv("mask_top", mask_top, Activation::Identity)?;
+        let mask_smooth = conv("mask_smooth", narrow, Activation::Relu)?;
+        let tower = (0..TOWER)
+            .map(|i| conv(&format!("tower.{i}"), wide, Activation::Relu))
+            .collect::<Result<_, _>>()?;
+        let scores = Geometry::new(CHANNELS, classes, 3);
+        let scores = conv("scores", scores, Activation::Identity)?;
+        let distances = Geometry::new(CHANNELS, 4, 3);
+        let distances = conv("distances", distances, Activation::Identity)?;
+        let outline = (0..3)
+            .map(|i| conv(&format!("outline.{i}"), narrow, Activation::Relu))
+            .collect::<Result<_, _>>()?;
+        let outline_logits = Geometry::new(MASK_CHANNELS, 1, 1);
+        let outline_logits = conv("outline_logits", outline_logits, Activation::Identity)?;
+        Ok(Self {
+            stem,
+            stages,
+            laterals,
+            smooth,
+            mask_lateral,
+            mask_top,
+            mask_smooth,
+            tower,
+            scores,
+            distances,
+            outline,
+            outline_doubled: ConvTranspose2d::load(
+                weights,
+                "outline_doubled",
+                [MASK_CHANNELS; 2],
+                Activation::Relu,
+                device,
+            )?,
+            outline_logits,
+        })
+    }
+
+    /// Of pictures `[batch, 3, h, w]`, whose sides are multiples of [`MULTIPLE`].
+    pub fn features(&self, x: Map) -> Features {
+        let mut x = self.stem.forward(x);
+        let mut maps = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            if let Some(down) = &stage.down {
+                x = down.forward(x);
+            }
+            for block in &stage.blocks {
+                let residual = x.clone();
+                x = block
+                    .second
+                    .forward_with_residual(block.first.forward(x), residual);
+            }
+            maps.push(x.clone());
+        }
+        let [fine, middle, coarse, coarsest] = [0, 1, 2, 3].map(|i| maps[i].clone());
+        let lateral = |i: usize, x: Map| self.laterals[i].forward(x);
+        let coarsest = lateral(2, coarsest);
+        let coarse = beneath(coarsest.clone(), lateral(1, coarse));
+        let middle = self
+            .smooth
+            .forward(beneath(coarse.clone(), lateral(0, middle)));
+        let top = self.mask_top.forward(middle.clone());
+        let masks = beneath(top, self.mask_lateral.forward(fine));
+        Features {
+            levels: [middle, coarse, coarsest],
+            masks: self.mask_smooth.forward(masks),
+        }
+    }
+
+    /// Of one of the levels: score logits `[batch, classes, h, w]`, and logarithms of the distances from each point to
+    /// the left, upper, right and lower side of its object's box, in strides, `[batch, 4, h, w]`.
+    pub fn detect(&self, level: Map) -> (Map, Map) {
+        let x = self.tower.iter().fold(level, |x, layer| layer.forward(x));
+        (self.scores.forward(x.clone()), self.distances.forward(x))
+    }
+
+    /// Regions `[rois, MASK_CHANNELS, 14, 14]` to mask logits `[rois, 1, MASK_SIDE, MASK_SIDE]`.
+    pub fn outline(&self, rois: Map) -> Map {
+        let x = self.outline.iter().fold(rois, |x, layer| layer.forward(x));
+        self.outline_logits.forward(self.outline_doubled.forward(x))
+    }
+}
+
+/// A map and the coarser one above it.
+fn beneath(above: Map, x: Map) -> Map {
+    let [_, _, height, width] = x.dims();
+    nearest(above, [height, width]).add(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use segmenter_imaging::Image;
+
+    use super::*;
+    use crate::weights::seeded;
+
+    const EVERYTHING: Selection = Selection {
+        threshold: 0.0,
+        max_detections: 100,
+        classes: None,
+        masks: true,
+        map_size: None,
+        scores: false,
+    };
+
+    fn model(device: &Device) -> CenterMask {
+        CenterMask::load(&mut seeded::weights(), 3, device).unwrap()
+    }
+
+    #[test]
+    fn every_device_answers_the_same() {
+        let planes = seeded::picture([64, 96]);
+        let expected = {
+            let device = Device::stock();
+            let model = model(&device);
+            let x = Map::from_host(&planes, [1, 3, 64, 96], &device);
+            let features = model.network.features(x);
+            let (scores, distances) = model.network.detect(features.levels[0].clone());
+            [features.masks, scores, distances].map(|map| (map.dims(), map.to_host()))
+        };
+        for device in seeded::devices() {
+            let model = model(&device);
+            let x = Map::from_host(&planes, [1, 3, 64, 96], &device);
+            let features = model.network.features(x);
+            let (scores, distances) = model.network.detect(features.levels[0].clone());
+            for (map, (dims, values)) in [features.masks, scores, distances]
+                .into_iter()
+                .zip(&expected)
+            {
+                assert_eq!(map.dims(), *dims);
+                let largest = values.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+                for (a, b) in map.to_host().iter().zip(values) {
+                    assert!((a - b).abs() <= 1e-4 * largest, "{a} instead of {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_are_around_their_points() {
+        let points = Points {
+            stride: 8,
+            size: [1, 2],
+            logits: &[-9.0, 2.0],
+            distances: &[0.0, 0.0, 0.0, 2_f32.ln(), 0.0, 0.0, 0.0, 0.0],
+        };
+        let mut found = Vec::new();
+        points.candidates(1, &EVERYTHING, &mut found);
+        assert_eq!(found.len(), 1);
+        let [x0, y0, x1, y1] = found[0].bbox;
+        assert_eq!([x0, x1, y1], [4.0, 20.0, 12.0]);
+        assert!((y0 - (4.0 - 16.0)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn pictures_of_any_shape_are_answered_within_themselves() {
+        let device = Device::kernels(crate::Isa::best());
+        let model = model(&device);
+        for [width, height] in [[1, 1], [700, 3], [3, 700], [640, 480]] {
+            let picture =
+                Image::new(width, height, vec![90; (width * height * 3) as usize]).unwrap();
+            let input = model.preprocess((&picture).into(), &EVERYTHING).unwrap();
+            let outputs = model.forward(vec![(input, &EVERYTHING)]);
+            for output in outputs {
+                let prediction = model.postprocess(output, [width, height], &EVERYTHING);
+                let crate::Outcome::Detections(found) = prediction.outcome else {
+                    panic!("no detections");
+                };
+                for found in found {
+                    let [x0, y0, x1, y1] = found.bbox;
+                    assert!(x0 >= 0.0 && y0 >= 0.0);
+                    assert!(x1 <= width as f32 && y1 <= height as f32);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! Pictures of one's own, annotated in COCO's format.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, ensure};
+use hotcoco::COCO;
+use rayon::prelude::*;
+use segmenter_imaging::{
+    Image,
+    decode::{Options, decode},
+    encode,
+    resample::{Filter, resize},
+    rle::Rle,
+};
+
+use crate::{
+    example::{Example, Object},
+    random::Random,
+    source::Source,
+};
+
+/// Annotated pictures of a folder.
+pub struct Pictures {
+    classes: Vec<String>,
+    pictures: Vec<Picture>,
+    /// Whether each comes cut, mirrored and coloured in another way each time.
+    varied: bool,
+    seed: u64,
+}
+
+/// A picture as it is kept: no larger than what it takes, so that many fit.
+struct Picture {
+    jpeg: Vec<u8>,
+    objects: Vec<(usize, Rle)>,
+}
+
+/// The longer side of a kept picture at most, in pixels: twice that of an input, so that a part of it is still sharp.
+const LONGER: u32 = 1024;
+
+const QUALITY: u8 = 95;
+
+/// Of an object that a cut leaves less of, or of so few pixels, nothing is expected.
+const LEAST_PART: f64 = 0.15;
+const LEAST_PIXELS: u64 = 16;
+
+impl Pictures {
+    /// Reads `annotations`, a file in COCO's format, and the pictures that it names, in `folder`.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, a picture has another size than the file says, or there is nothing to find.
+    pub fn read(annotations: &Path, folder: &Path, seed: u64) -> anyhow::Result<Self> {
+        let name = annotations.display();
+        let coco = COCO::new(annotations).with_context(|| format!("cannot read {name}"))?;
+        let mut categories: Vec<_> = coco.dataset.categories.iter().collect();
+        categories.sort_by_key(|category| category.id);
+        let classes: Vec<_> = categories.iter().map(|one| one.name.clone()).collect();
+        ensure!(!classes.is_empty(), "{name} names no categories");
+        let ids: BTreeMap<u64, usize> = (0..)
+            .zip(&categories)
+            .map(|(index, category)| (category.id, index))
+            .collect();
+        let pictures = coco.dataset.images.par_iter().map(|image| {
+            let path = folder.join(&image.file_name);
+            let mut objects = Vec::new();
+            for &id in coco.get_ann_ids_for_img(image.id) {
+                let Some(annotation) = coco.get_ann(id).filter(|one| !one.iscrowd) else {
+                    continue;
+                };
+                let class = ids
+                    .get(&annotation.category_id)
+                    .with_context(|| format!("annotation {id} is of no category of the file"))?;
+                let mask = coco.ann_to_rle(annotation).with_context(|| {
+                    format!("annotation {id} has no segmentation that can be read")
+                })?;
+                let mask = Rle::from_counts(mask.h, mask.w, mask.counts)
+                    .with_context(|| format!("the segmentation of annotation {id} is damaged"))?;
+                objects.push((*class, mask));
+            }
+            Picture::read(&path, [image.width, image.height], objects)
+        });
+        let pictures = pictures.collect::<anyhow::Result<Vec<_>>>()?;
+        let objects: usize = pictures.iter().map(|picture| picture.objects.len()).sum();
+        ensure!(objects > 0, "{name} has no objects to learn from");
+        Ok(Self {
+            classes,
+            pictures,
+            varied: true,
+            seed,
+        })
+    }
+
+    /// The same pictures whole, to measure on.
+    #[must_use]
+    pub fn as_they_are(self) -> Self {
+        Self {
+            varied: false,
+            ..self
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.pictures.len()
+    }
+}
+
+impl Picture {
+    fn read(path: &PathBuf, size: [u32; 2], objects: Vec<(usize, Rle)>) -> anyhow::Result<Self> {
+        let name = path.display();
+        let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        let image =
+            decode(&bytes, &Options::default()).with_context(|| format!("cannot decode {name}"))?;
+        let found = [image.width(), image.height()];
+        ensure!(
+            found == size,
+            "{name} is {}x{} pixels, and annotated as {}x{}",
+            found[0],
+            found[1],
+            size[0],
+            size[1]
+        );
+        let longer = found[0].max(found[1]);
+        if longer <= LONGER {
+            let jpeg = jpeg(&image)?;
+            return Ok(Self { jpeg, objects });
+        }
+        let [width, height] = found.map(|side| {
+            let side = f64::from(side) * f64::from(LONGER) / f64::from(longer);
+            (side.round() as u32).max(1)
+        });
+        let small = resize(&image, width, height, Filter::Bilinear)?;
+        let whole = Cut {
+            x: 0,
+            y: 0,
+            size: found,
+            mirrored: false,
+        };
+        let objects = objects.into_iter();
+        Ok(Self {
+            jpeg: jpeg(&small)?,
+            objects: objects
+                .filter_map(|(class, mask)| Some((class, whole.mask(&mask, [width, height])?)))
+                .collect(),
+        })
+    }
+}
+
+fn jpeg(image: &Image) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    encode::jpeg(image, QUALITY, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A part of a picture, which is resized to an example.
+struct Cut {
+    x: u32,
+    y: u32,
+    size: [u32; 2],
+    mirrored: bool,
+}
+
+/// How much of a picture a cut shows at the least, along each axis.
+const CLOSEST: f32 = 0.45;
+
+impl Cut {
+    fn random([width, height]: [u32; 2], random: &mut Random) -> Self {
+        // Not quite in the picture's shape either.
+        let part = CLOSEST + (1.0 - CLOSEST) * random.uniform();
+        let mut side = |length: u32| {
+            let part = (part * (0.8 + 0.4 * random.uniform())).min(1.0);
+            let cut = ((length as f32 * part) as u32).clamp(1, length);
+            let start = random.below((length - cut) as usize + 1) as u32;
+            (start, cut)
+        };
+        let ((x, wide), (y, high)) = (side(width), side(height));
+        Self {
+            x,
+            y,
+            size: [wide, high],
+            mirrored: random.uniform() < 0.5,
+        }
+    }
+
+    /// This part of a mask at another size; `None` where too little of it is left.
+    fn mask(&self, mask: &Rle, [width, height]: [u32; 2]) -> Option<Rle> {
+        let bitmap = mask.to_bitmap();
+        let at = |index: u32, length: u32, from: u32, cut: u32| {
+            from + ((f64::from(index) + 0.5) * f64::from(cut) / f64::from(length)) as u32
+        };
+        let mut part = Vec::with_capacity((width * height) as usize);
+        for row in 0..height {
+            let y = at(row, height, self.y, self.size[1]);
+            for column in 0..width {
+                let column = if self.mirrored {
+                    width - 1 - column
+                } else {
+                    column
+                };
+                let x = at(column, width, self.x, self.size[0]);
+                part.push(bitmap[(y * mask.width() + x) as usize]);
+            }
+        }
+        let part = Rle::from_bitmap(height, width, &part)?;
+        let scale = f64::from(width * height) / f64::from(self.size[0] * self.size[1]);
+        let whole = mask.area() as f64 * scale;
+        let left = part.area();
+        (left >= LEAST_PIXELS && left as f64 >= whole * LEAST_PART).then_some(part)
+    }
+
+    fn image(&self, image: &Image, [width, height]: [u32; 2]) -> Option<Image> {
+        let [wide, high] = self.size;
+        let part = image.crop(self.x..self.x + wide, self.y..self.y + high)?;
+        let mut part = resize(&part, width, height, Filter::Bilinear).ok()?;
+        if self.mirrored {
+            for row in part.pixels_mut().chunks_exact_mut(width as usize * 3) {
+                row.as_chunks_mut::<3>().0.reverse();
+            }
+        }
+        Some(part)
+    }
+}
+
+/// Other light: each channel by a factor of its own, and all with another contrast.
+fn relight(image: &mut Image, random: &mut Random) {
+    let exposure = 0.7 + 0.6 * random.uniform();
+    let gains: [f32; 3] = std::array::from_fn(|_| exposure * (0.88 + 0.24 * random.uniform()));
+    let gamma = 0.75 + 0.5 * random.uniform();
+    let tables = gains.map(|gain| {
+        let value = |sample: u8| {
+            let value = (f32::from(sample) / 255.0).powf(gamma) * gain;
+            (value * 255.0).round().clamp(0.0, 255.0) as u8
+        };
+        std::array::from_fn::<u8, 256, _>(|sample| value(sample as u8))
+    });
+    for pixel in image.pixels_mut().as_chunks_mut::<3>().0 {
+        for (sample, table) in pixel.iter_mut().zip(&tables) {
+            *sample = table[usize::from(*sample)];
+        }
+    }
+}
+
+impl Source for Pictures {
+    fn classes(&self) -> Vec<String> {
+        self.classes.clone()
+    }
+
+    fn example(&self, number: u64, size: [u32; 2]) -> anyhow::Result<Example> {
+        let mut random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let index = if self.varied {
+            random.below(self.pictures.len())
+        } else {
+            number as usize % self.pictures.len().max(1)
+        };
+        let picture = self.pictures.get(index).context("no pictures")?;
+        let image = decode(&picture.jpeg, &Options::default())?;
+        let whole = [image.width(), image.height()];
+        let (cut, size) = if self.varied {
+            (Cut::random(whole, &mut random), size)
+        } else {
+            let cut = Cut {
+                x: 0,
+                y: 0,
+                size: whole,
+                mirrored: false,
+            };
+            (cut, whole)
+        };
+        let mut image = cut.image(&image, size).context("a cut without pixels")?;
+        if self.varied {
+            relight(&mut image, &mut random);
+        }
+        let objects = picture.objects.iter().filter_map(|(class, mask)| {
+            let mask = cut.mask(mask, size)?;
+            Object::new(*class, mask)
+        });
+        Ok(Example {
+            image,
+            objects: objects.collect(),
+        })
+    }
+}
+
+/// Writes examples as pictures `000000.jpg` and on in `folder`, and `instances.json` beside them.
+///
+/// # Errors
+/// Where they cannot be written.
+pub fn write(
+    folder: &Path,
+    classes: &[String],
+    examples: impl Iterator<Item = anyhow::Result<Example>>,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (mut images, mut annotations) = (Vec::new(), Vec::new());
+    for (index, example) in examples.enumerate() {
+        let Example { image, objects } = example?;
+        let name = format!("{index:06}.jpg");
+        let path = folder.join(&name);
+        fs::write(&path, jpeg(&image)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        images.push(serde_json::json!({
+            "id": index + 1,
+            "file_name": name,
+            "width": image.width(),
+            "height": image.height(),
+        }));
+        for Object { class, bbox, mask } in objects {
+            let [x0, y0, x1, y1] = bbox;
+            annotations.push(serde_json::json!({
+                "id": annotations.len() + 1,
+                "image_id": index + 1,
+                "category_id": class + 1,
+                "iscrowd": 0,
+                "area": mask.area(),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "segmentation": {
+                    "size": [mask.height(), mask.width()],
+                    "counts": mask.to_coco_string(),
+                },
+            }));
+        }
+    }
+    let categories = classes.iter().enumerate();
+    let categories: Vec<_> = categories
+        .map(|(index, name)| serde_json::json!({ "id": index + 1, "name": name }))
+        .collect();
+    let file = serde_json::json!({
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    });
+    let path = folder.join("instances.json");
+    fs::write(&path, serde_json::to_vec(&file)?)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A red square at the upper left of a grey picture.
+    fn example() -> Example {
+        let (width, height) = (64, 48);
+        let inside = |x: u32, y: u32| x < 16 && (8..24).contains(&y);
+        let pixels = (0..width * height).flat_map(|i| {
+            if inside(i % width, i / width) {
+                [220, 20, 20]
+            } else {
+                [128; 3]
+            }
+        });
+        let image = Image::new(width, height, pixels.collect()).unwrap();
+        let mask: Vec<_> = (0..width * height)
+            .map(|i| inside(i % width, i / width))
+            .collect();
+        let mask = Rle::from_bitmap(height, width, &mask).unwrap();
+        Example {
+            image,
+            objects: vec![Object::new(0, mask).unwrap()],
+        }
+    }
+
+    fn written(folder: &Path) -> Pictures {
+        let classes = ["square".to_owned()];
+        write(folder, &classes, [Ok(example())].into_iter()).unwrap();
+        Pictures::read(&folder.join("instances.json"), folder, 3).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = written(folder.path()).as_they_are();
+        assert_eq!(pictures.classes(), ["square"]);
+        let read = pictures.example(0, [1, 1]).unwrap();
+        assert_eq!(read.objects[0].mask, example().objects[0].mask);
+        assert_eq!(read.objects[0].bbox, [0.0, 8.0, 16.0, 24.0]);
+    }
+
+    #[test]
+    fn masks_stay_on_their_objects_however_a_picture_is_varied() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = written(folder.path());
+        let mut seen = 0;
+        for number in 0..40 {
+            let example = pictures.example(number, [96, 64]).unwrap();
+            assert_eq!([example.image.width(), example.image.height()], [96, 64]);
+            let Some(object) = example.objects.first() else {
+                continue;
+            };
+            seen += 1;
+            let mask = object.mask.to_bitmap();
+            let pixels = example.image.pixels().as_chunks::<3>().0;
+            let red = |[r, g, _]: &[u8; 3]| f32::from(*r) > 2.0 * f32::from(*g);
+            let right = pixels
+                .iter()
+                .zip(&mask)
+                .filter(|(pixel, inside)| red(pixel) == **inside);
+            let share = right.count() as f32 / mask.len() as f32;
+            assert!(share > 0.97, "{share} of example {number}");
+        }
+        assert!(seen > 10, "only {seen} of 40 show it");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path());
+        let path = folder.path().join("instances.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let read = |text: String| {
+            fs::write(&path, text).unwrap();
+            let error = Pictures::read(&path, folder.path(), 0).err().unwrap();
+            format!("{error:#}")
+        };
+        let error = read(text.replace("\"width\":64", "\"width\":63"));
+        assert!(
+            error.contains("is 64x48 pixels, and annotated as 63x48"),
+            "{error}"
+        );
+        let error = read(text.replace("000000.jpg", "gone.jpg"));
+        assert!(
+            error.contains("cannot read") && error.contains("gone.jpg"),
+            "{error}"
+        );
+        let error = read("{}".to_owned());
+        assert!(error.contains("names no categories"), "{error}");
+    }
+}

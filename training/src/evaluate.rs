@@ -1,0 +1,172 @@
+//! How good a network is, as COCO measures it.
+
+use anyhow::Context as _;
+use hotcoco::{Annotation, COCO, COCOeval, Dataset, IouType, Segmentation};
+use rayon::prelude::*;
+use segmenter_models::{
+    Detection, Device, Isa, Model, Outcome, Selection, networks::centermask::CenterMask,
+    on_this_thread,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    example::Example,
+    parameters::{self, Tensors},
+    source::Source,
+};
+
+/// How good it is at one class.
+#[derive(Clone, Debug, Serialize)]
+pub struct Quality {
+    /// The class.
+    pub class: String,
+    /// How many objects there are.
+    pub objects: usize,
+    /// Average precision of the masks at intersections over unions of 0.50 to 0.95.
+    pub ap: f64,
+    /// The same at 0.50.
+    pub ap50: f64,
+    /// The same at 0.75.
+    pub ap75: f64,
+}
+
+/// Everything that it finds.
+pub const EVERYTHING: Selection = Selection {
+    threshold: 0.05,
+    max_detections: 200,
+    classes: None,
+    masks: true,
+    map_size: None,
+    scores: false,
+};
+
+/// A network on the processor's kernels, as it is served.
+///
+/// # Errors
+/// Where tensors are missing.
+pub fn model(tensors: &Tensors, classes: usize) -> anyhow::Result<CenterMask> {
+    let device = Device::kernels(Isa::best());
+    let network = parameters::network(tensors, classes, &device)?;
+    Ok(CenterMask::new(network, classes, &device))
+}
+
+/// What it finds in a picture, the best first.
+///
+/// # Errors
+/// Where it finds no objects at all, but classes of points.
+pub fn detect(model: &CenterMask, example: &Example) -> anyhow::Result<Vec<Detection>> {
+    let image = &example.image;
+    let input = model.preprocess(image.into(), &EVERYTHING)?;
+    let output = model.forward(vec![(input, &EVERYTHING)]).pop();
+    let output = output.context("no output")?;
+    let size = [image.width(), image.height()];
+    match model.postprocess(output, size, &EVERYTHING).outcome {
+        Outcome::Detections(found) => Ok(found),
+        Outcome::ClassMap(_) => anyhow::bail!("not an instance detector"),
+    }
+}
+
+/// An example and what was found in it.
+pub type Judged = (Example, Vec<Detection>);
+
+/// Runs it on examples, `count` of them, `size` large.
+///
+/// # Errors
+/// As [`detect`].
+pub fn run(
+    model: &CenterMask,
+    source: &dyn Source,
+    count: u64,
+    size: [u32; 2],
+) -> anyhow::Result<Vec<Judged>> {
+    (0..count)
+        .into_par_iter()
+        .map(|number| {
+            let example = source.example(number, size)?;
+            let found = on_this_thread(|| detect(model, &example))?;
+            Ok((example, found))
+        })
+        .collect()
+}
+
+/// How good that is, class by class.
+///
+/// # Errors
+/// Where hotcoco refuses it.
+pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Quality>> {
+    let quality = |(class, name): (usize, &String)| {
+        let mut annotations = Vec::new();
+        let mut results = Vec::new();
+        for (image, (example, found)) in (1_u64..).zip(judged) {
+            for object in example
+                .objects
+                .iter()
+                .filter(|object| object.class == class)
+            {
+                let [x0, y0, x1, y1] = object.bbox;
+                annotations.push(json!({
+                    "id": annotations.len() + 1,
+                    "image_id": image,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "area": object.mask.area(),
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "segmentation": {
+                        "size": [object.mask.height(), object.mask.width()],
+                        "counts": object.mask.to_coco_string(),
+                    },
+                }));
+            }
+            for detection in found.iter().filter(|found| found.class as usize == class) {
+                let Some(mask) = &detection.mask else {
+                    continue;
+                };
+                results.push(Annotation {
+                    image_id: image,
+                    category_id: 1,
+                    score: Some(detection.score.into()),
+                    segmentation: Some(Segmentation::CompressedRle {
+                        size: [mask.height(), mask.width()],
+                        counts: mask.to_coco_string(),
+                    }),
+                    ..Annotation::default()
+                });
+            }
+        }
+        let images: Vec<_> = (1_u64..)
+            .zip(judged)
+            .map(|(id, (example, _))| {
+                let image = &example.image;
+                json!({ "id": id, "file_name": "", "width": image.width(), "height": image.height() })
+            })
+            .collect();
+        let objects = annotations.len();
+        let dataset: Dataset = serde_json::from_value(json!({
+            "images": images,
+            "annotations": annotations,
+            "categories": [{ "id": 1, "name": name }],
+        }))?;
+        let truth = COCO::from_dataset(dataset);
+        let [ap, ap50, ap75] = if results.is_empty() {
+            [0.0; 3]
+        } else {
+            let results = truth.load_res_anns(results)?;
+            let mut evaluation = COCOeval::new(truth, results, IouType::Segm);
+            evaluation.params.max_dets = vec![1, 10, 200];
+            evaluation.evaluate()?;
+            evaluation.accumulate();
+            evaluation.summarize_lines();
+            let stats = evaluation.stats().context("no summary")?;
+            [stats[0], stats[1], stats[2]]
+        };
+        Ok(Quality {
+            class: name.clone(),
+            objects,
+            ap,
+            ap50,
+            ap75,
+        })
+    };
+    classes.iter().enumerate().map(quality).collect()
+}

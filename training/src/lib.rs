@@ -1,0 +1,21 @@
+//! Trains the network that segmenter has built in, [`segmenter_models::networks::centermask`], on the network's own
+//! definition: burn differentiates what is served.
+//!
+//! ```text
+//! Source ──example──> Example ──targets──> Batch ──losses──> gradients ──optimizer──> Network
+//! ```
+//!
+//! [`source`] gives examples without an end, drawn or from a folder. [`targets`] says what the network should answer for
+//! one, [`losses`] how far it is from that, [`train`] goes there step by step, and [`evaluate`] measures it as COCO does.
+
+pub mod coco;
+pub mod evaluate;
+pub mod example;
+pub mod losses;
+pub mod parameters;
+pub mod random;
+pub mod regions;
+pub mod sheet;
+pub mod source;
+pub mod targets;
+pub mod train;

@@ -1,0 +1,87 @@
+//! How far answers are from the truth.
+
+use burn::tensor::{Tensor, activation::sigmoid};
+
+/// Binary cross-entropy of logits, value by value: `max(x, 0) - x * y + ln(1 + exp(-|x|))`.
+pub fn cross_entropy<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<D> {
+    let magnitude = logits.clone().abs().neg().exp().log1p();
+    logits.clone().clamp_min(0.0) - logits * targets + magnitude
+}
+
+/// The quality focal loss of score logits, value by value: cross-entropy times the square of how wrong the score is, so
+/// that the many points that are plainly background count for nothing (Li et al., "Generalized Focal Loss", 2020,
+/// equation 2, with beta 2). A target is 0 where nothing is to be found, else how well the box there fits.
+pub fn quality_focal<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<D> {
+    let wrong = (sigmoid(logits.clone()) - targets.clone()).powi_scalar(2);
+    cross_entropy(logits, targets) * wrong
+}
+
+/// Of boxes around the same points by their distances to the left, upper, right and lower side, `[boxes, 4]`, one loss a
+/// box, 0 to 2: one less the generalized intersection over union (Rezatofighi et al., 2019).
+pub fn generalized_iou(distances: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    let side = |boxes: &Tensor<2>, side: usize| boxes.clone().narrow(1, side, 1).squeeze_dim(1);
+    let area = |boxes: &Tensor<2>| -> Tensor<1> {
+        (side(boxes, 0) + side(boxes, 2)) * (side(boxes, 1) + side(boxes, 3))
+    };
+    let both = distances.clone().min_pair(targets.clone());
+    let around = distances.clone().max_pair(targets.clone());
+    let (intersection, hull) = (area(&both), area(&around));
+    let union = area(&distances) + area(&targets) - intersection.clone();
+    let iou = intersection / union.clone();
+    let beside = (hull.clone() - union) / hull;
+    iou.neg() + 1.0 + beside
+}
+
+/// Intersection over union of two such boxes.
+pub fn iou(a: [f32; 4], b: [f32; 4]) -> f32 {
+    let area = |[left, top, right, bottom]: [f32; 4]| (left + right) * (top + bottom);
+    let both = std::array::from_fn(|side| a[side].min(b[side]));
+    let intersection = area(both);
+    intersection / (area(a) + area(b) - intersection)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    fn tensor<const D: usize>(values: &[f32], shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::flex())
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_into_vec().unwrap()
+    }
+
+    #[test]
+    fn boxes_that_fit_cost_nothing_and_others_the_more_the_farther() {
+        let target = [1.0, 1.0, 1.0, 1.0];
+        let boxes = [target, [1.0, 1.0, 3.0, 1.0], [0.1, 0.1, 0.1, 0.1]];
+        let losses = values(generalized_iou(
+            tensor(boxes.as_flattened(), [3, 4]),
+            tensor([target; 3].as_flattened(), [3, 4]),
+        ));
+        for (loss, bbox) in losses.iter().zip(boxes) {
+            // One is within the other, so that the hull is their union.
+            assert!((loss - (1.0 - iou(bbox, target))).abs() < 1e-6);
+        }
+        assert_eq!(iou(boxes[1], target), 0.5);
+        assert!(losses[0].abs() < 1e-6 && losses[1] < losses[2]);
+    }
+
+    #[test]
+    fn entropy_is_that_of_the_formula_and_finite_anywhere() {
+        let logits = [0.3, -2.0, 90.0, -90.0];
+        let targets = [1.0, 0.25, 0.0, 1.0];
+        let entropies = values(cross_entropy(tensor(&logits, [4]), tensor(&targets, [4])));
+        for ((x, y), entropy) in logits.iter().zip(targets).zip(&entropies).take(2) {
+            let p = 1.0 / (1.0 + f32::exp(-x));
+            let expected = -(y * p.ln() + (1.0 - y) * (1.0 - p).ln());
+            assert!((entropy - expected).abs() < 1e-6);
+        }
+        assert_eq!(entropies[2..], [90.0, 90.0]);
+        let focal = values(quality_focal(tensor(&logits, [4]), tensor(&targets, [4])));
+        assert!(focal.iter().zip(&entropies).all(|(f, e)| f <= e));
+    }
+}

@@ -1,0 +1,235 @@
+//! What the network should answer for an example.
+
+use segmenter_models::networks::centermask::{MASK_SIDE, SIDES, STRIDES, point};
+
+use crate::example::{Example, Object};
+
+/// A point that has to find an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Positive {
+    /// The index of the example in its batch.
+    pub example: usize,
+    /// Which of the network's levels it is on.
+    pub level: usize,
+    /// Its place there, `row * columns + column`.
+    pub place: usize,
+    /// The class of the object.
+    pub class: usize,
+    /// To the left, upper, right and lower side of the object's box, in strides. Negative where the point is beside
+    /// it.
+    pub distances: [f32; 4],
+}
+
+/// How far from the middle of an object points find it, in strides.
+const RADIUS: f32 = 1.5;
+
+/// No distance is less, in strides: where an object is smaller than a cell, its point may be beside it.
+const SHORTEST: f32 = 0.05;
+
+/// The points of an example of `[width, height]`, each of which finds the smallest object that it is in the middle of
+/// (Tian et al., "FCOS: A Simple and Strong Anchor-Free Object Detector", 2020). Every object has one at least, the one
+/// nearest to its middle, unless that is a smaller object's.
+pub fn positives(index: usize, example: &Example, [width, height]: [usize; 2]) -> Vec<Positive> {
+    let mut positives = Vec::new();
+    for (level, stride) in STRIDES.into_iter().enumerate() {
+        let [columns, rows] = [width / stride, height / stride];
+        let mut objects: Vec<&Object> = example
+            .objects
+            .iter()
+            .filter(|object| self::level(object.bbox) == level)
+            .collect();
+        // The largest first, so that the smallest comes last and stays.
+        objects.sort_by(|a, b| area(b.bbox).total_cmp(&area(a.bbox)));
+        let mut owners: Vec<Option<&Object>> = vec![None; rows * columns];
+        for object in &objects {
+            for place in places(object.bbox, stride, [columns, rows]) {
+                owners[place] = Some(object);
+            }
+        }
+        for (place, object) in owners.into_iter().enumerate() {
+            let Some(object) = object else { continue };
+            let [x, y] = point([place % columns, place / columns], stride);
+            let [x0, y0, x1, y1] = object.bbox;
+            let distances = [x - x0, y - y0, x1 - x, y1 - y];
+            positives.push(Positive {
+                example: index,
+                level,
+                place,
+                class: object.class,
+                distances: distances.map(|side| (side / stride as f32).max(SHORTEST)),
+            });
+        }
+    }
+    positives
+}
+
+/// The level that finds an object with this box.
+fn level([x0, y0, x1, y1]: [f32; 4]) -> usize {
+    let longer = (x1 - x0).max(y1 - y0);
+    SIDES.iter().rposition(|&from| longer >= from).unwrap_or(0)
+}
+
+fn area([x0, y0, x1, y1]: [f32; 4]) -> f32 {
+    (x1 - x0) * (y1 - y0)
+}
+
+/// The points in the middle of a box, at the least the nearest one.
+fn places([x0, y0, x1, y1]: [f32; 4], stride: usize, [columns, rows]: [usize; 2]) -> Vec<usize> {
+    let step = stride as f32;
+    let axis = |from: f32, to: f32, count: usize| {
+        let middle = (from + to) / 2.0;
+        let near = middle - RADIUS * step..middle + RADIUS * step;
+        let mut hit: Vec<usize> = (0..count)
+            .filter(|&at| {
+                let [position, _] = point([at, 0], stride);
+                near.contains(&position) && (from..to).contains(&position)
+            })
+            .collect();
+        if hit.is_empty() {
+            hit.push(((middle / step) as usize).min(count.saturating_sub(1)));
+        }
+        hit
+    };
+    let (columns_hit, rows_hit) = (axis(x0, x1, columns), axis(y0, y1, rows));
+    let row = |row: usize| columns_hit.iter().map(move |column| row * columns + column);
+    rows_hit.into_iter().flat_map(row).collect()
+}
+
+/// A region to outline an object in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// The index of the example in its batch.
+    pub example: usize,
+    /// `[x0, y0, x1, y1]` in pixels.
+    pub bbox: [f32; 4],
+    /// How much of each part of the region is the object's, `[MASK_SIDE, MASK_SIDE]`, 0..=1.
+    pub mask: Vec<f32>,
+}
+
+/// Samples of each part of a mask, in each direction.
+const SAMPLES: usize = 2;
+
+impl Region {
+    /// The region `bbox` of an object, in a picture of its mask's size.
+    pub fn new(example: usize, bbox: [f32; 4], bitmap: &Bitmap) -> Self {
+        let [x0, y0, x1, y1] = bbox;
+        let at = |from: f32, to: f32, bin: usize, sample: usize| {
+            let part = (bin * SAMPLES + sample) as f32 + 0.5;
+            from + (to - from) * part / (MASK_SIDE * SAMPLES) as f32
+        };
+        let mut mask = Vec::with_capacity(MASK_SIDE * MASK_SIDE);
+        for bin in 0..MASK_SIDE * MASK_SIDE {
+            let [column, row] = [bin % MASK_SIDE, bin / MASK_SIDE];
+            let samples = (0..SAMPLES * SAMPLES).filter(|sample| {
+                let x = at(x0, x1, column, sample % SAMPLES);
+                let y = at(y0, y1, row, sample / SAMPLES);
+                bitmap.contains([x, y])
+            });
+            mask.push(samples.count() as f32 / (SAMPLES * SAMPLES) as f32);
+        }
+        Self {
+            example,
+            bbox,
+            mask,
+        }
+    }
+}
+
+/// A mask that is quick to look into.
+pub struct Bitmap {
+    size: [u32; 2],
+    /// Rows from the top.
+    pixels: Vec<bool>,
+}
+
+impl Bitmap {
+    /// Of an object.
+    pub fn new(object: &Object) -> Self {
+        Self {
+            size: [object.mask.width(), object.mask.height()],
+            pixels: object.mask.to_bitmap(),
+        }
+    }
+
+    fn contains(&self, [x, y]: [f32; 2]) -> bool {
+        let [width, height] = self.size;
+        let inside = x >= 0.0 && y >= 0.0 && x < width as f32 && y < height as f32;
+        inside && self.pixels[x as usize + y as usize * width as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use segmenter_imaging::{Image, rle::Rle};
+
+    use super::*;
+
+    const SIZE: [usize; 2] = [128, 96];
+
+    /// An object that fills a box.
+    fn object(class: usize, [x0, y0, x1, y1]: [u32; 4]) -> Object {
+        let [width, height] = SIZE.map(|side| side as u32);
+        let inside = |i: u32| {
+            let (x, y) = (i % width, i / width);
+            (x0..x1).contains(&x) && (y0..y1).contains(&y)
+        };
+        let mask: Vec<_> = (0..width * height).map(inside).collect();
+        Object::new(class, Rle::from_bitmap(height, width, &mask).unwrap()).unwrap()
+    }
+
+    fn example(objects: Vec<Object>) -> Example {
+        let [width, height] = SIZE.map(|side| side as u32);
+        let pixels = vec![0; (width * height * 3) as usize];
+        Example {
+            image: Image::new(width, height, pixels).unwrap(),
+            objects,
+        }
+    }
+
+    #[test]
+    fn every_point_knows_the_box_of_its_object() {
+        let boxes = [[10, 20, 40, 50], [100, 3, 105, 8], [0, 0, 128, 96]];
+        let objects = boxes.map(|bbox| object(1, bbox));
+        let found = positives(7, &example(objects.into()), SIZE);
+        for (bbox, level) in boxes.into_iter().zip([0, 0, 1]) {
+            let points: Vec<_> = found.iter().filter(|at| at.level == level).collect();
+            let decoded = points.iter().any(|at| {
+                let stride = STRIDES[at.level];
+                let columns = SIZE[0] / stride;
+                let [x, y] = point([at.place % columns, at.place / columns], stride);
+                let [left, top, right, bottom] = at.distances.map(|side| side * stride as f32);
+                let around = [x - left, y - top, x + right, y + bottom];
+                let near = around
+                    .iter()
+                    .zip(bbox)
+                    .all(|(a, b)| (a - b as f32).abs() < 4.0);
+                assert_eq!((at.example, at.class), (7, 1));
+                near
+            });
+            assert!(decoded, "no point finds {bbox:?}: {points:?}");
+        }
+    }
+
+    #[test]
+    fn where_two_are_in_the_middle_the_smaller_is_found() {
+        let objects = vec![object(0, [40, 40, 56, 56]), object(1, [20, 20, 76, 76])];
+        let found = positives(0, &example(objects), SIZE);
+        assert!(found.iter().any(|at| at.class == 0));
+        // The larger has the same middle, and all points around it are the smaller's.
+        let of_both = found.iter().filter(|at| at.level == 0).count();
+        assert_eq!(of_both, found.len());
+    }
+
+    #[test]
+    fn a_region_has_the_share_of_its_object_in_every_part() {
+        let object = object(0, [32, 32, 64, 64]);
+        let bitmap = Bitmap::new(&object);
+        let exact = Region::new(0, [32.0, 32.0, 64.0, 64.0], &bitmap);
+        assert!(exact.mask.iter().all(|&share| share == 1.0));
+        let twice = Region::new(0, [16.0, 16.0, 80.0, 80.0], &bitmap);
+        let share = twice.mask.iter().sum::<f32>() / twice.mask.len() as f32;
+        assert!((share - 0.25).abs() < 0.01, "{share}");
+        let beyond = Region::new(0, [-64.0, -64.0, 0.0, 0.0], &bitmap);
+        assert!(beyond.mask.iter().all(|&share| share == 0.0));
+    }
+}

@@ -1,0 +1,560 @@
+//! The training loop.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context as _, ensure};
+use burn::{
+    grad_clipping::GradientClippingConfig,
+    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
+    tensor::{Int, Tensor, TensorData},
+};
+use segmenter_models::{
+    Device,
+    blocks::Map,
+    networks::centermask::{CenterMask, Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES},
+    weights::{Storage, Trained},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    example::Example,
+    losses::{cross_entropy, generalized_iou, iou, quality_focal},
+    parameters::{self, Tensors},
+    random::Random,
+    regions,
+    source::Source,
+    targets::{Bitmap, Positive, Region, positives},
+};
+
+/// How long, how fast, and from where.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Options {
+    /// Steps in all.
+    pub steps: u64,
+    /// Examples a step.
+    pub batch: usize,
+    /// The greatest learning rate.
+    pub rate: f64,
+    /// What chance begins with.
+    pub seed: u64,
+    /// Sizes of examples, `[width, height]`, one after the other.
+    pub sizes: Vec<[u32; 2]>,
+}
+
+/// Steps in which the learning rate rises to its greatest.
+const WARM_UP: u64 = 200;
+
+/// Sizes of examples as they usually are: a network that has seen several answers better on any.
+pub const SIZES: [[u32; 2]; 6] = [
+    [416, 320],
+    [320, 416],
+    [384, 288],
+    [320, 320],
+    [512, 384],
+    [288, 384],
+];
+
+/// Regions of an example that are outlined in a step, at most.
+const REGIONS: usize = 16;
+
+/// By how much of its own length a side of a region is moved, as a standard deviation: a detector's boxes do not fit
+/// exactly either.
+const JITTER: f32 = 0.04;
+
+/// What losses count for, beside that of the scores.
+const BOX_WEIGHT: f32 = 2.0;
+const MASK_WEIGHT: f32 = 1.0;
+
+/// Of the average of all weights.
+const KEEP: f32 = 0.998;
+
+/// How often something is said, and how often everything is stored.
+const REPORT: u64 = 20;
+const STORE: u64 = 500;
+
+/// What a step costs, on average over some steps.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Losses {
+    /// Of the scores.
+    pub scores: f32,
+    /// Of the boxes.
+    pub boxes: f32,
+    /// Of the outlines.
+    pub masks: f32,
+}
+
+/// A line of the record.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// How many steps there have been.
+    pub step: u64,
+    /// How long they took, in seconds of all runs together.
+    pub seconds: f64,
+    /// The mean of the last steps.
+    pub losses: Losses,
+}
+
+/// What lies in the folder beside the weights.
+#[derive(Debug, Serialize, Deserialize)]
+struct Progress {
+    options: Options,
+    record: Vec<Line>,
+}
+
+/// A training that can be left and gone on with.
+pub struct Training {
+    folder: PathBuf,
+    options: Options,
+    classes: Vec<String>,
+    device: burn::tensor::Device,
+    network: Network,
+    average: Tensors,
+    optimizer: ModuleOptimizer,
+    record: Vec<Line>,
+}
+
+impl Training {
+    /// Goes on with that in the folder, or begins one there, with these tensors.
+    ///
+    /// # Errors
+    /// Where the folder has one with other options, and where it cannot be read or made.
+    pub fn open(
+        folder: &Path,
+        options: Options,
+        classes: Vec<String>,
+        begin: Tensors,
+    ) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let device = burn::tensor::Device::flex().autodiff();
+        let optimizer = AdamWConfig::new()
+            .with_weight_decay(1e-4)
+            .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+            .init();
+        let mut this = Self {
+            folder: folder.to_owned(),
+            network: parameters::network(&begin, classes.len(), &Device::Burn(device.clone()))?,
+            average: begin,
+            options,
+            classes,
+            device,
+            optimizer,
+            record: Vec::new(),
+        };
+        if this.path(PROGRESS).exists() {
+            this.resume()?;
+        }
+        Ok(this)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn resume(&mut self) -> anyhow::Result<()> {
+        let path = self.path(PROGRESS);
+        let text = fs::read_to_string(&path)?;
+        let progress: Progress = serde_json::from_str(&text)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(
+            progress.options == self.options,
+            "{} has a training with other options ({:?}); go on with these, or name another folder",
+            self.folder.display(),
+            progress.options
+        );
+        let device = Device::Burn(self.device.clone());
+        let now = parameters::load(&self.path(NOW))?.tensors;
+        self.network = parameters::network(&now, self.classes.len(), &device)?;
+        self.average = parameters::load(&self.path(AVERAGE))?.tensors;
+        let optimizer = self.optimizer.clone().load(self.path(OPTIMIZER));
+        self.optimizer = optimizer.context("cannot read the optimizer's state")?;
+        self.record = progress.record;
+        Ok(())
+    }
+
+    fn store(&self) -> anyhow::Result<()> {
+        let now = parameters::read(&self.network, &self.average)?;
+        for (name, tensors) in [(NOW, &now), (AVERAGE, &self.average)] {
+            let trained = Trained {
+                classes: self.classes.clone(),
+                tensors: tensors.clone(),
+            };
+            parameters::store(&trained, Storage::F32, &self.path(name))?;
+        }
+        self.optimizer
+            .save(self.path(OPTIMIZER))
+            .context("cannot store the optimizer's state")?;
+        let progress = Progress {
+            options: self.options.clone(),
+            record: self.record.clone(),
+        };
+        // The last, so that it is never ahead of the others.
+        let text = serde_json::to_string(&progress)?;
+        fs::write(self.path(PROGRESS), text)?;
+        Ok(())
+    }
+
+    /// How many steps have been made and stored.
+    pub fn step(&self) -> u64 {
+        self.record.last().map_or(0, |line| line.step)
+    }
+
+    /// What was noted.
+    pub fn record(&self) -> &[Line] {
+        &self.record
+    }
+
+    /// The mean of the last steps' tensors, which answers best.
+    pub fn average(&self) -> &Tensors {
+        &self.average
+    }
+
+    /// Makes the steps that are left, or as many as fit into `limit` seconds.
+    ///
+    /// # Errors
+    /// Where something cannot be stored, and where numbers get out of hand.
+    pub fn run(&mut self, source: &Arc<dyn Source>, limit: Option<f64>) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let before = self.record.last().map_or(0.0, |line| line.seconds);
+        let first = self.step();
+        let batches = batches(Arc::clone(source), &self.options, first);
+        let mut sum = Losses::default();
+        for step in first..self.options.steps {
+            let batch = batches.recv().context("no more examples")??;
+            let losses = self.advance(&batch, step)?;
+            sum.scores += losses.scores;
+            sum.boxes += losses.boxes;
+            sum.masks += losses.masks;
+            let done = step + 1;
+            if done % REPORT == 0 || done == self.options.steps {
+                let mean = |sum: f32| sum / REPORT as f32;
+                let losses = Losses {
+                    scores: mean(sum.scores),
+                    boxes: mean(sum.boxes),
+                    masks: mean(sum.masks),
+                };
+                sum = Losses::default();
+                let seconds = before + begin.elapsed().as_secs_f64();
+                self.record.push(Line {
+                    step: done,
+                    seconds,
+                    losses,
+                });
+                eprintln!(
+                    "step {done}: scores {:.3}, boxes {:.3}, masks {:.3}; {:.2} s a step",
+                    losses.scores,
+                    losses.boxes,
+                    losses.masks,
+                    (seconds - before) / (done - first) as f64
+                );
+                ensure!(
+                    losses.scores.is_finite(),
+                    "the losses are no numbers any more"
+                );
+                let over = limit.is_some_and(|limit| seconds - before > limit);
+                if done % STORE == 0 || done == self.options.steps || over {
+                    self.store()?;
+                }
+                if over {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of the optimizer.
+    fn advance(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Losses> {
+        let (loss, losses) = self.losses(batch)?;
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        let rate = self.rate(step);
+        let network = self.network.clone();
+        self.network = self.optimizer.step(rate, network, gradients);
+        let now = parameters::read(&self.network, &self.average)?;
+        // In the beginning there is little to take the mean of.
+        let keep = KEEP.min((1.0 + step as f32) / (10.0 + step as f32));
+        parameters::average(&mut self.average, &now, keep)?;
+        Ok(losses)
+    }
+
+    /// Rises, and falls along half a cosine (Loshchilov and Hutter, "SGDR", 2017) to a hundredth.
+    fn rate(&self, step: u64) -> f64 {
+        let warm_up = WARM_UP.min(self.options.steps / 10 + 1);
+        let rise = ((step + 1) as f64 / warm_up as f64).min(1.0);
+        let part = step as f64 / self.options.steps as f64;
+        let fall = 0.01 + 0.99 * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0;
+        self.options.rate * rise * fall
+    }
+
+    fn losses(&self, batch: &Batch) -> anyhow::Result<(Tensor<1>, Losses)> {
+        let device = &self.device;
+        let classes = self.classes.len();
+        let x = Tensor::from_data(batch.pixels.clone(), device);
+        let Features { levels, masks } = self.network.features(Map::from_tensor(x));
+        let mut scores = Vec::new();
+        let mut distances = Vec::new();
+        for level in levels {
+            let (logits, logarithms) = self.network.detect(level);
+            let logits = logits.into_tensor().context("scores of burn's")?;
+            scores.push(logits.flatten::<1>(0, 3));
+            let logarithms = logarithms.into_tensor().context("distances of burn's")?;
+            distances.push(logarithms.permute([0, 2, 3, 1]).reshape([-1, 4]));
+        }
+        let scores: Tensor<1> = Tensor::cat(scores, 0);
+        let count = batch.positives.len().max(1) as f32;
+
+        let mut qualities = vec![0.0; batch.places() * classes];
+        let mut box_loss = None;
+        if !batch.positives.is_empty() {
+            let rows = batch.positives.iter().map(|at| batch.row(at) as i64);
+            let rows: Vec<i64> = rows.collect();
+            let rows = TensorData::new(rows, [batch.positives.len()]);
+            let rows: Tensor<1, Int> = Tensor::from_data(rows, device);
+            let found: Tensor<2> = Tensor::cat(distances, 0).select(0, rows);
+            let found = found.clamp_max(MAX_LOG_DISTANCE).exp();
+            let answers = found.clone().detach().into_data().try_into_vec::<f32>();
+            let answers = answers.context("distances as numbers")?;
+            for (answer, at) in answers.as_chunks::<4>().0.iter().zip(&batch.positives) {
+                qualities[batch.score(at, classes)] = iou(*answer, at.distances);
+            }
+            let truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
+            let truth = TensorData::new(truth, [batch.positives.len(), 4]);
+            let truth: Tensor<2> = Tensor::from_data(truth, device);
+            box_loss = Some(generalized_iou(found, truth).sum() / count);
+        }
+        let qualities = TensorData::new(qualities, [batch.places() * classes]);
+        let score_loss = quality_focal(scores, Tensor::from_data(qualities, device)).sum() / count;
+
+        let mut mask_loss = None;
+        if !batch.regions.is_empty() {
+            let maps = masks.into_tensor().context("maps of burn's")?;
+            let pooled = regions::pool(&maps, &batch.regions, device);
+            let logits = self.network.outline(Map::from_tensor(pooled));
+            let logits = logits.into_tensor().context("outlines of burn's")?;
+            let truth: Vec<f32> = batch.regions.iter().flat_map(|r| r.mask.clone()).collect();
+            let shape = [batch.regions.len(), 1, MASK_SIDE, MASK_SIDE];
+            let truth = Tensor::from_data(TensorData::new(truth, shape), device);
+            mask_loss = Some(cross_entropy(logits, truth).mean());
+        }
+
+        let number = |loss: &Option<Tensor<1>>| {
+            let value = loss.as_ref().map(|loss| loss.clone().into_scalar::<f32>());
+            value.unwrap_or_default()
+        };
+        let losses = Losses {
+            scores: score_loss.clone().into_scalar::<f32>(),
+            boxes: number(&box_loss),
+            masks: number(&mask_loss),
+        };
+        let mut loss = score_loss;
+        for (part, weight) in [(box_loss, BOX_WEIGHT), (mask_loss, MASK_WEIGHT)] {
+            if let Some(part) = part {
+                loss = loss + part * weight;
+            }
+        }
+        Ok((loss, losses))
+    }
+}
+
+const NOW: &str = "now.safetensors";
+const AVERAGE: &str = "average.safetensors";
+const OPTIMIZER: &str = "optimizer.bpk";
+const PROGRESS: &str = "progress.json";
+
+/// Some examples as the network takes them, and what it should answer.
+struct Batch {
+    /// `[examples, 3, height, width]`.
+    pixels: TensorData,
+    /// `[width, height]`.
+    size: [usize; 2],
+    examples: usize,
+    positives: Vec<Positive>,
+    /// In the order of their examples.
+    regions: Vec<Region>,
+}
+
+impl Batch {
+    fn new(examples: &[Example], random: &mut Random) -> anyhow::Result<Self> {
+        let first = examples.first().context("a batch without examples")?;
+        let size = [first.image.width(), first.image.height()].map(|side| side as usize);
+        let area = size[0] * size[1];
+        let mut planes = Vec::with_capacity(examples.len() * 3 * area);
+        let mut found = Vec::new();
+        let mut outlined = Vec::new();
+        let mut pixels = vec![[0.0; 4]; area];
+        for (index, example) in examples.iter().enumerate() {
+            CenterMask::NORMALISATION.normalise(&example.image, &mut pixels);
+            for channel in 0..3 {
+                planes.extend(pixels.iter().map(|pixel| pixel[channel]));
+            }
+            found.extend(positives(index, example, size));
+            outlined.extend(outline(index, example, size, random));
+        }
+        Ok(Self {
+            pixels: TensorData::new(planes, [examples.len(), 3, size[1], size[0]]),
+            size,
+            examples: examples.len(),
+            positives: found,
+            regions: outlined,
+        })
+    }
+
+    /// Points of a level, of all examples.
+    fn places_of(&self, level: usize) -> usize {
+        let stride = STRIDES[level];
+        self.examples * (self.size[0] / stride) * (self.size[1] / stride)
+    }
+
+    fn places(&self) -> usize {
+        (0..STRIDES.len()).map(|level| self.places_of(level)).sum()
+    }
+
+    /// Points before those of a level.
+    fn before(&self, level: usize) -> usize {
+        (0..level).map(|level| self.places_of(level)).sum()
+    }
+
+    /// The row of a point among all distances.
+    fn row(&self, at: &Positive) -> usize {
+        let each = self.places_of(at.level) / self.examples;
+        self.before(at.level) + at.example * each + at.place
+    }
+
+    /// The place of a point's score for its class among all scores.
+    fn score(&self, at: &Positive, classes: usize) -> usize {
+        let each = self.places_of(at.level) / self.examples;
+        self.before(at.level) * classes + (at.example * classes + at.class) * each + at.place
+    }
+}
+
+/// Regions to outline some of an example's objects in.
+fn outline(
+    index: usize,
+    example: &Example,
+    [width, height]: [usize; 2],
+    random: &mut Random,
+) -> Vec<Region> {
+    let mut objects: Vec<_> = example.objects.iter().collect();
+    while objects.len() > REGIONS {
+        objects.swap_remove(random.below(objects.len()));
+    }
+    let regions = objects.into_iter().map(|object| {
+        let [x0, y0, x1, y1] = object.bbox;
+        let mut moved = |at: f32, length: f32, end: usize| {
+            (at + length * JITTER * random.normal()).clamp(0.0, end as f32)
+        };
+        let (wide, high) = (x1 - x0, y1 - y0);
+        let [x0, x1] = [moved(x0, wide, width), moved(x1, wide, width)];
+        let [y0, y1] = [moved(y0, high, height), moved(y1, high, height)];
+        let bbox = [x0, y0, x1.max(x0 + 1.0), y1.max(y0 + 1.0)];
+        Region::new(index, bbox, &Bitmap::new(object))
+    });
+    regions.collect()
+}
+
+/// Batches from a step on, made ahead by a thread that ends when nobody wants any more.
+fn batches(
+    source: Arc<dyn Source>,
+    options: &Options,
+    first: u64,
+) -> mpsc::Receiver<anyhow::Result<Batch>> {
+    let (sender, receiver) = mpsc::sync_channel(2);
+    let options = options.clone();
+    thread::spawn(move || {
+        for step in first.. {
+            let batch = options.batch(source.as_ref(), step);
+            if sender.send(batch).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+impl Options {
+    fn batch(&self, source: &dyn Source, step: u64) -> anyhow::Result<Batch> {
+        let size = self.sizes[(step % self.sizes.len() as u64) as usize];
+        let count = self.batch as u64;
+        let numbers = step * count..(step + 1) * count;
+        let examples = numbers.map(|number| source.example(number, size));
+        let examples: Vec<_> = examples.collect::<anyhow::Result<_>>()?;
+        let mut random = Random::new(self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Batch::new(&examples, &mut random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use segmenter_imaging::{Image, rle::Rle};
+
+    use super::*;
+    use crate::example::Object;
+
+    /// A bright square on a dark picture, somewhere.
+    struct Squares;
+
+    impl Source for Squares {
+        fn classes(&self) -> Vec<String> {
+            vec!["square".to_owned()]
+        }
+
+        fn example(&self, number: u64, [width, height]: [u32; 2]) -> anyhow::Result<Example> {
+            let mut random = Random::new(number % 4);
+            let [x, y] = [width, height].map(|side| random.below(side as usize - 40) as u32);
+            let inside =
+                |i: u32| (x..x + 32).contains(&(i % width)) && (y..y + 32).contains(&(i / width));
+            let mask: Vec<_> = (0..width * height).map(inside).collect();
+            let pixels = mask
+                .iter()
+                .flat_map(|&inside| [if inside { 230 } else { 40 }; 3]);
+            let image = Image::new(width, height, pixels.collect()).context("pixels")?;
+            let mask = Rle::from_bitmap(height, width, &mask).context("mask")?;
+            let objects = Object::new(0, mask).into_iter().collect();
+            Ok(Example { image, objects })
+        }
+    }
+
+    fn options(steps: u64) -> Options {
+        Options {
+            steps,
+            batch: 2,
+            rate: 2e-3,
+            seed: 5,
+            sizes: vec![[96, 96]],
+        }
+    }
+
+    fn open(folder: &Path, steps: u64) -> anyhow::Result<Training> {
+        let begin = parameters::fresh(1, 5)?;
+        Training::open(folder, options(steps), Squares.classes(), begin)
+    }
+
+    #[test]
+    fn it_learns_and_goes_on_where_it_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let source: Arc<dyn Source> = Arc::new(Squares);
+        let mut training = open(folder.path(), 60).unwrap();
+        training.run(&source, Some(0.0)).unwrap();
+        assert_eq!(training.step(), REPORT);
+        let average = training.average().clone();
+
+        let mut training = open(folder.path(), 60).unwrap();
+        assert_eq!(training.step(), REPORT);
+        assert_eq!(*training.average(), average);
+        training.run(&source, None).unwrap();
+        let losses: Vec<_> = training.record().iter().map(|line| line.losses).collect();
+        let [first, .., last] = losses[..] else {
+            panic!("{losses:?}");
+        };
+        let sum = |losses: Losses| losses.scores + losses.boxes + losses.masks;
+        assert!(sum(last) < 0.7 * sum(first), "{first:?}, then {last:?}");
+
+        let other = open(folder.path(), 80).err().unwrap().to_string();
+        assert!(other.contains("with other options"), "{other}");
+    }
+}

@@ -3,7 +3,14 @@
 //! Parsing is validation: a value that cannot work is refused here, before a port is bound, with one
 //! sentence that says what was found and what would be right.
 
-use std::{env, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    thread,
+    time::Duration,
+};
 
 use axum::http::HeaderValue;
 use bytesize::ByteSize;
@@ -11,7 +18,7 @@ use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::{
     Isa,
     catalogue::{self, Entry},
-    onnx,
+    onnx, own,
 };
 
 use crate::{
@@ -28,8 +35,8 @@ pub struct Serve {
     #[command(flatten)]
     pub model: Model,
     /// Further models, which answer where a request names them, separated by commas
-    #[arg(long, env = "SEGMENTER_MORE_MODELS", value_name = "NAME", value_delimiter = ',', value_parser = parse_model, help_heading = "Model")]
-    pub more_models: Vec<&'static Entry>,
+    #[arg(long, env = "SEGMENTER_MORE_MODELS", value_name = "NAME", value_delimiter = ',', value_parser = parse_choice, help_heading = "Model")]
+    pub more_models: Vec<Choice>,
     /// An ONNX file with a segmenter of Pascal VOC's classes, which answers by the name `onnx` [default:
     /// deeplabv3_mobilenet_v3_large.onnx in the model directory, if it is there]
     #[arg(
@@ -66,9 +73,10 @@ pub struct Serve {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// The model to answer with; `segmenter models` lists them [default: the first listed]
-    #[arg(long = "model", id = "model", env = "SEGMENTER_MODEL", value_name = "NAME", value_parser = parse_model)]
-    pub entry: Option<&'static Entry>,
+    /// The model to answer with: one that `segmenter models` lists, or a file of weights that were trained on pictures of
+    /// one's own, NAME.safetensors [default: the first listed]
+    #[arg(long = "model", id = "model", env = "SEGMENTER_MODEL", value_name = "NAME", value_parser = parse_choice)]
+    pub choice: Option<Choice>,
     /// Where models are kept [default: segmenter in the user's cache directory]
     #[arg(long, env = "SEGMENTER_MODEL_DIR", value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
@@ -365,18 +373,18 @@ pub enum DeviceError {
 impl Serve {
     /// All models to answer with, the default first. What is said of weights is said of that one.
     pub fn models(&self) -> Vec<Model> {
-        let another = |entry, weights| Model {
-            entry: Some(entry),
-            weights,
+        let another = |choice| Model {
+            choice: Some(choice),
+            weights: None,
             sha256: None,
             ..self.model.clone()
         };
         let mut names: Vec<_> = self.model.entry().iter().map(|entry| entry.name).collect();
         let mut models = vec![self.model.clone()];
-        for entry in &self.more_models {
-            if !names.contains(&entry.name) {
-                names.push(entry.name);
-                models.push(another(entry, None));
+        for choice in &self.more_models {
+            if !names.contains(&choice.entry.name) {
+                names.push(choice.entry.name);
+                models.push(another(choice.clone()));
             }
         }
         let onnx = self.onnx.clone().or_else(|| {
@@ -385,7 +393,10 @@ impl Serve {
             path.is_file().then_some(path)
         });
         if let Some(path) = onnx {
-            let mut model = another(&onnx::ENTRY, Some(path));
+            let mut model = another(Choice {
+                entry: &onnx::ENTRY,
+                file: Some(path),
+            });
             // What is said of numbers is said of the catalogue's.
             model.precision = None;
             models.push(model);
@@ -418,7 +429,17 @@ impl Serve {
 impl Model {
     /// The model to answer with, `None` where the catalogue is empty.
     pub fn entry(&self) -> Option<&'static Entry> {
-        self.entry.or_else(|| catalogue::CATALOGUE.first())
+        let choice = self.choice.as_ref().map(|choice| choice.entry);
+        choice.or_else(|| catalogue::CATALOGUE.first())
+    }
+
+    /// Its weights file, where one is named.
+    pub fn file(&self) -> Option<&Path> {
+        let file = self
+            .choice
+            .as_ref()
+            .and_then(|choice| choice.file.as_deref());
+        self.weights.as_deref().or(file)
     }
 
     /// Where the network runs, and what it calculates with.
@@ -463,6 +484,41 @@ impl Model {
         self.threads
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
     }
+}
+
+/// A model that is named.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// What it is.
+    pub entry: &'static Entry,
+    /// Its weights, where it is named by these.
+    pub file: Option<PathBuf>,
+}
+
+fn parse_choice(name: &str) -> Result<Choice, String> {
+    let path = Path::new(name);
+    if path.extension().is_none_or(|end| end != "safetensors") {
+        let entry = parse_model(name)
+            .map_err(|error| format!("{error}, or a file of trained weights, NAME.safetensors"))?;
+        return Ok(Choice { entry, file: None });
+    }
+    let entry = own::entry(path).map_err(|error| chain(&error))?;
+    if catalogue::find(entry.name).is_some() {
+        let name = entry.name;
+        return Err(format!(
+            "a model of the catalogue is called {name}, call the file otherwise"
+        ));
+    }
+    Ok(Choice {
+        entry,
+        file: Some(path.to_owned()),
+    })
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 pub(crate) fn parse_model(name: &str) -> Result<&'static Entry, String> {

@@ -75,6 +75,20 @@ fn begin(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
     (0..count).map(|_| random.normal() * deviation).collect()
 }
 
+/// Tensors to train other classes from: all that a network knows, but fresh scores, unless it finds these classes already.
+///
+/// # Errors
+/// Where tensors are missing.
+pub fn adapted(from: Trained, classes: &[String], seed: u64) -> anyhow::Result<Tensors> {
+    if from.classes == classes {
+        return Ok(from.tensors);
+    }
+    let mut tensors = from.tensors;
+    let fresh = fresh(classes.len(), seed)?.into_iter();
+    tensors.extend(fresh.filter(|(name, _)| name.starts_with("scores.")));
+    Ok(tensors)
+}
+
 /// Reads a file of trained weights.
 ///
 /// # Errors
@@ -175,6 +189,20 @@ mod tests {
         assert_eq!(read(&network, &tensors).unwrap(), tensors);
         let count: usize = tensors.values().map(|tensor| tensor.values.len()).sum();
         assert!(count < 2_000_000, "{count} numbers");
+    }
+
+    #[test]
+    fn other_classes_begin_with_all_but_the_scores() {
+        let from = Trained {
+            classes: ["a", "b", "c"].map(str::to_owned).into(),
+            tensors: fresh(3, 7).unwrap(),
+        };
+        let same = adapted(from.clone(), &from.classes, 8).unwrap();
+        assert_eq!(same, from.tensors);
+        let other = adapted(from.clone(), &["d".to_owned()], 8).unwrap();
+        assert_eq!(other["scores.bias"].shape, [1]);
+        assert_eq!(other["stem.weight"], from.tensors["stem.weight"]);
+        network(&other, 1, &Device::stock()).unwrap();
     }
 
     #[test]

@@ -35,8 +35,8 @@ use crate::{
 /// How long, how fast, and from where.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Options {
-    /// Steps in all.
-    pub steps: u64,
+    /// When it is done.
+    pub length: Length,
     /// Examples a step.
     pub batch: usize,
     /// The greatest learning rate.
@@ -47,8 +47,29 @@ pub struct Options {
     pub sizes: Vec<[u32; 2]>,
 }
 
+/// How long a training is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Length {
+    /// So many steps.
+    Steps(u64),
+    /// As many as fit into so many minutes.
+    Minutes(f64),
+}
+
+impl Length {
+    /// How much of it is done, 0 to 1.
+    fn done(self, step: u64, seconds: f64) -> f64 {
+        let done = match self {
+            Self::Steps(steps) => step as f64 / steps.max(1) as f64,
+            Self::Minutes(minutes) => seconds / (60.0 * minutes),
+        };
+        done.min(1.0)
+    }
+}
+
 /// Steps in which the learning rate rises to its greatest.
-const WARM_UP: u64 = 200;
+const WARM_UP: u64 = 100;
 
 /// Sizes of examples as they usually are: a network that has seen several answers better on any.
 pub const SIZES: [[u32; 2]; 6] = [
@@ -74,9 +95,11 @@ const MASK_WEIGHT: f32 = 1.0;
 /// Of the average of all weights.
 const KEEP: f32 = 0.998;
 
-/// How often something is said, and how often everything is stored.
+/// After so many steps something is said.
 const REPORT: u64 = 20;
-const STORE: u64 = 500;
+
+/// After so many seconds everything is stored.
+const STORE: f64 = 120.0;
 
 /// What a step costs, on average over some steps.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -214,65 +237,90 @@ impl Training {
         &self.average
     }
 
-    /// Makes the steps that are left, or as many as fit into `limit` seconds.
+    /// Makes the steps that are left.
     ///
     /// # Errors
     /// Where something cannot be stored, and where numbers get out of hand.
-    pub fn run(&mut self, source: &Arc<dyn Source>, limit: Option<f64>) -> anyhow::Result<()> {
+    pub fn run(&mut self, source: &Arc<dyn Source>) -> anyhow::Result<()> {
+        self.run_while(source, || true)
+    }
+
+    /// As [`run`](Self::run), for as long as it is wanted.
+    fn run_while(
+        &mut self,
+        source: &Arc<dyn Source>,
+        wanted: impl Fn() -> bool,
+    ) -> anyhow::Result<()> {
         let begin = Instant::now();
         let before = self.record.last().map_or(0.0, |line| line.seconds);
         let first = self.step();
         let batches = batches(Arc::clone(source), &self.options, first);
         let mut sum = Losses::default();
-        for step in first..self.options.steps {
+        let mut stored = before;
+        let mut seconds = before;
+        for step in first.. {
+            let part = self.options.length.done(step, seconds);
+            let last = part >= 1.0 || !wanted();
+            if step > first && (step % REPORT == 0 || last) {
+                self.note(step, seconds, sum)?;
+                sum = Losses::default();
+                if last || seconds - stored > STORE {
+                    self.store()?;
+                    stored = seconds;
+                }
+            }
+            if last {
+                break;
+            }
             let batch = batches.recv().context("no more examples")??;
-            let losses = self.advance(&batch, step)?;
+            let losses = self.advance(&batch, step, part)?;
             sum.scores += losses.scores;
             sum.boxes += losses.boxes;
             sum.masks += losses.masks;
-            let done = step + 1;
-            if done % REPORT == 0 || done == self.options.steps {
-                let mean = |sum: f32| sum / REPORT as f32;
-                let losses = Losses {
-                    scores: mean(sum.scores),
-                    boxes: mean(sum.boxes),
-                    masks: mean(sum.masks),
-                };
-                sum = Losses::default();
-                let seconds = before + begin.elapsed().as_secs_f64();
-                self.record.push(Line {
-                    step: done,
-                    seconds,
-                    losses,
-                });
-                eprintln!(
-                    "step {done}: scores {:.3}, boxes {:.3}, masks {:.3}; {:.2} s a step",
-                    losses.scores,
-                    losses.boxes,
-                    losses.masks,
-                    (seconds - before) / (done - first) as f64
-                );
-                ensure!(
-                    losses.scores.is_finite(),
-                    "the losses are no numbers any more"
-                );
-                let over = limit.is_some_and(|limit| seconds - before > limit);
-                if done % STORE == 0 || done == self.options.steps || over {
-                    self.store()?;
-                }
-                if over {
-                    break;
-                }
-            }
+            seconds = before + begin.elapsed().as_secs_f64();
         }
         Ok(())
     }
 
+    /// Notes what the steps since the last note cost.
+    fn note(&mut self, step: u64, seconds: f64, sum: Losses) -> anyhow::Result<()> {
+        let before = self.record.last();
+        let steps = step - before.map_or(0, |line| line.step);
+        if steps == 0 {
+            return Ok(());
+        }
+        let took = seconds - before.map_or(0.0, |line| line.seconds);
+        let mean = |sum: f32| sum / steps as f32;
+        let losses = Losses {
+            scores: mean(sum.scores),
+            boxes: mean(sum.boxes),
+            masks: mean(sum.masks),
+        };
+        self.record.push(Line {
+            step,
+            seconds,
+            losses,
+        });
+        eprintln!(
+            "step {step}, {:.0} %: scores {:.3}, boxes {:.3}, masks {:.3}; {:.2} s a step",
+            100.0 * self.options.length.done(step, seconds),
+            losses.scores,
+            losses.boxes,
+            losses.masks,
+            took / steps as f64
+        );
+        ensure!(
+            losses.scores.is_finite(),
+            "the losses are no numbers any more; a lower learning rate may help"
+        );
+        Ok(())
+    }
+
     /// One step of the optimizer.
-    fn advance(&mut self, batch: &Batch, step: u64) -> anyhow::Result<Losses> {
+    fn advance(&mut self, batch: &Batch, step: u64, part: f64) -> anyhow::Result<Losses> {
         let (loss, losses) = self.losses(batch)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        let rate = self.rate(step);
+        let rate = self.rate(step, part);
         let network = self.network.clone();
         self.network = self.optimizer.step(rate, network, gradients);
         let now = parameters::read(&self.network, &self.average)?;
@@ -282,11 +330,9 @@ impl Training {
         Ok(losses)
     }
 
-    /// Rises, and falls along half a cosine (Loshchilov and Hutter, "SGDR", 2017) to a hundredth.
-    fn rate(&self, step: u64) -> f64 {
-        let warm_up = WARM_UP.min(self.options.steps / 10 + 1);
-        let rise = ((step + 1) as f64 / warm_up as f64).min(1.0);
-        let part = step as f64 / self.options.steps as f64;
+    /// Rises, and falls along half a cosine (Loshchilov and Hutter, "SGDR", 2017) to a hundredth where all is done.
+    fn rate(&self, step: u64, part: f64) -> f64 {
+        let rise = ((step + 1) as f64 / WARM_UP as f64).min(1.0);
         let fall = 0.01 + 0.99 * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0;
         self.options.rate * rise * fall
     }
@@ -521,7 +567,7 @@ mod tests {
 
     fn options(steps: u64) -> Options {
         Options {
-            steps,
+            length: Length::Steps(steps),
             batch: 2,
             rate: 2e-3,
             seed: 5,
@@ -539,20 +585,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source: Arc<dyn Source> = Arc::new(Squares);
         let mut training = open(folder.path(), 60).unwrap();
-        training.run(&source, Some(0.0)).unwrap();
+        let made = std::cell::Cell::new(0);
+        let first = || made.replace(made.get() + 1) < REPORT;
+        training.run_while(&source, first).unwrap();
         assert_eq!(training.step(), REPORT);
         let average = training.average().clone();
 
         let mut training = open(folder.path(), 60).unwrap();
         assert_eq!(training.step(), REPORT);
         assert_eq!(*training.average(), average);
-        training.run(&source, None).unwrap();
+        training.run(&source).unwrap();
         let losses: Vec<_> = training.record().iter().map(|line| line.losses).collect();
         let [first, .., last] = losses[..] else {
             panic!("{losses:?}");
         };
         let sum = |losses: Losses| losses.scores + losses.boxes + losses.masks;
         assert!(sum(last) < 0.7 * sum(first), "{first:?}, then {last:?}");
+
+        assert_eq!(training.step(), 60);
 
         let other = open(folder.path(), 80).err().unwrap().to_string();
         assert!(other.contains("with other options"), "{other}");

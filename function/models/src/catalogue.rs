@@ -228,4 +228,6 @@ pub enum WeightsFormat {
     StateDict,
     /// An ONNX network, whatever its layers.
     Onnx,
+    /// What `segmenter-training` wrote.
+    Trained,
 }

@@ -15,6 +15,7 @@ pub mod detection;
 pub mod model;
 pub mod networks;
 pub mod onnx;
+pub mod own;
 pub mod prediction;
 pub mod semantic;
 pub mod weights;

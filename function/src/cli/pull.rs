@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal, stderr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -85,7 +85,7 @@ pub(super) async fn locate(model: &config::Model) -> anyhow::Result<PathBuf> {
     let entry = model
         .entry()
         .context("this build has no models in its catalogue")?;
-    if let Some(path) = model.weights.clone() {
+    if let Some(path) = model.file().map(Path::to_owned) {
         let sha256 = model.sha256.clone();
         return tokio::task::spawn_blocking(|| check_given(entry, path, sha256)).await?;
     }

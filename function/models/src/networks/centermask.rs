@@ -92,20 +92,14 @@ pub struct CenterMask {
 }
 
 impl CenterMask {
-    /// Takes the tensors that [`Network::load`] does.
+    /// Takes the tensors that [`Network::load`] does, for as many classes as they are for.
     ///
     /// # Errors
     /// Where one is missing or has another shape.
-    pub fn load(
-        weights: &mut Weights,
-        classes: usize,
-        device: &Device,
-    ) -> Result<Self, WeightError> {
-        Ok(Self {
-            network: Network::load(weights, classes, device)?,
-            classes,
-            device: device.clone(),
-        })
+    pub fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
+        let classes = weights.first_axis("scores.bias")?;
+        let network = Network::load(weights, classes, device)?;
+        Ok(Self::new(network, classes, device))
     }
 
     /// Of a network that is there already, such as one that is being trained.
@@ -470,7 +464,8 @@ mod tests {
     };
 
     fn model(device: &Device) -> CenterMask {
-        CenterMask::load(&mut seeded::weights(), 3, device).unwrap()
+        let network = Network::load(&mut seeded::weights(), 3, device).unwrap();
+        CenterMask::new(network, 3, device)
     }
 
     #[test]

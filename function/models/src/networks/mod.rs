@@ -15,8 +15,9 @@ pub mod resnet;
 use std::path::Path;
 
 use self::{
-    deeplab::Deeplab, deeplab_mobilenet_v2::DeeplabMobilenetV2, lraspp::Lraspp,
-    maskrcnn_fbnet::MaskRcnnFbnet, rcnn_resnet50_fpn::RcnnResnet50Fpn, resnet::ResnetConfig,
+    centermask::CenterMask, deeplab::Deeplab, deeplab_mobilenet_v2::DeeplabMobilenetV2,
+    lraspp::Lraspp, maskrcnn_fbnet::MaskRcnnFbnet, rcnn_resnet50_fpn::RcnnResnet50Fpn,
+    resnet::ResnetConfig,
 };
 use segmenter_kernels::Isa;
 
@@ -49,6 +50,8 @@ pub enum Network {
     DeeplabMobilenetV2(InputRule),
     /// [`lraspp`].
     LrasppMobilenetV3(InputRule),
+    /// [`centermask`].
+    CenterMask,
     /// [`onnx`](crate::onnx).
     Onnx,
 }
@@ -120,6 +123,7 @@ impl Network {
                 let network = Lraspp::load(weights, CLASSES, device)?;
                 Box::new(SemanticModel::new(network, input, device))
             }
+            Self::CenterMask => Box::new(CenterMask::load(weights, device)?),
             Self::Onnx => return Err(OnnxError::Weightless.into()),
         })
     }

@@ -169,6 +169,7 @@ impl Weights {
             WeightsFormat::TfLite => {
                 tflite::read(&std::fs::read(path).map_err(open)?, precision)?.into()
             }
+            WeightsFormat::Trained => Trained::read(&std::fs::read(path).map_err(open)?)?.into(),
             WeightsFormat::Onnx => return Err(OnnxError::Weightless.into()),
         })
     }
@@ -241,6 +242,20 @@ impl Weights {
             });
         }
         Ok(held)
+    }
+
+    /// The length of the first axis of a tensor of a file, which is left there: of what a network has as many of as its
+    /// file says.
+    pub fn first_axis(&self, name: &str) -> Result<usize, WeightError> {
+        let held = match &self.source {
+            Source::Read(tensors) => tensors.get(name),
+            Source::Generated(_) => None,
+        };
+        let length = held.and_then(|held| held.shape().first().copied());
+        length.ok_or_else(|| WeightError::Missing {
+            tensor: name.to_owned(),
+            expected: Vec::new(),
+        })
     }
 
     /// Takes what the bytes stand for that the layer or addition `name` answers.

@@ -17,6 +17,8 @@ const FOLLOWS: Duration = Duration::from_secs(180);
 pub(crate) async fn pods_follow_the_load(world: &World) -> Result {
     let scene = Scene::open(world, "busy").await?;
     let spec = json!({
+        // Little, so that there is enough load for three where the machine has other things to do, too.
+        "resources": { "requests": { "cpu": "200m", "memory": "128Mi" } },
         "scaling": {
             "mode": "HPA",
             "minReplicas": 1,

@@ -1,7 +1,18 @@
 //! Models beside the default one, through the server.
 
-use segmenter_tests::{Server, http::json, shared};
-use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use segmenter_models::{
+    Device,
+    networks::centermask::Network,
+    weights::{Storage, Tensor, Trained, Weights},
+};
+use segmenter_tests::{Server, http::json, pictures, server, shared};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_semantic_segmenter_answers_regions_with_outlines() {
@@ -36,4 +47,81 @@ async fn a_semantic_segmenter_answers_regions_with_outlines() {
     let (_, names) = json(server.post("/predict", picture).await).await;
     let labels: Vec<&Value> = regions.iter().map(|region| &region["label"]).collect();
     assert_eq!(names["objects"], serde_json::json!(labels));
+}
+
+/// Weights that nobody trained, and that find cups everywhere.
+fn cups(path: &Path) {
+    let tensors = Arc::new(Mutex::new(BTreeMap::new()));
+    let made = Arc::clone(&tensors);
+    let mut weights = Weights::generated(move |name, shape| {
+        let count: usize = shape.iter().product();
+        let values: Vec<_> = match name {
+            "scores.weight" => vec![0.0; count],
+            "scores.bias" => vec![3.0, -9.0],
+            _ => (0..count).map(|i| (i % 7) as f32 * 0.001).collect(),
+        };
+        let tensor = Tensor {
+            shape: shape.to_vec(),
+            values: values.clone(),
+        };
+        made.lock().unwrap().insert(name.to_owned(), tensor);
+        values
+    });
+    Network::load(&mut weights, 2, &Device::stock()).unwrap();
+    let trained = Trained {
+        classes: ["cup", "saucer"].map(str::to_owned).into(),
+        tensors: tensors.lock().unwrap().clone(),
+    };
+    std::fs::write(path, trained.write(Storage::Int8).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_trained_weights_answers_with_its_own_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cups.safetensors");
+    cups(&path);
+    let file = path.to_str().unwrap();
+    let server = Server::spawn(folder.path(), &["--model", file], &[]);
+    let server = server.wait_until_ready().await.unwrap();
+    let (_, models) = json(server.get("/v1/models").await).await;
+    assert_eq!(models["models"][0]["name"], "cups");
+    assert_eq!(models["models"][0]["classes"], json!(["cup", "saucer"]));
+    let picture = pictures::jpeg(&pictures::scene(200, 150));
+    let (status, reply) = json(server.post("/predict", picture).await).await;
+    assert_eq!(status, 200, "{reply}");
+    let objects = reply["objects"].as_array().unwrap();
+    assert!(
+        !objects.is_empty() && objects.iter().all(|name| name == "cup"),
+        "{reply}"
+    );
+}
+
+#[test]
+fn files_that_training_did_not_write_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.safetensors");
+    let refusal = |file: &Path| {
+        let mut command = server::command(&[]);
+        let output = command
+            .arg("serve")
+            .arg("--model")
+            .arg(file)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let missing = refusal(&other);
+    assert!(
+        missing.contains("cannot open") && missing.contains("other.safetensors"),
+        "{missing}"
+    );
+    std::fs::write(&other, "not safetensors").unwrap();
+    let damaged = refusal(&other);
+    assert!(
+        damaged.contains("damaged or not a trained safetensors file"),
+        "{damaged}"
+    );
+    let unknown = refusal(Path::new("nonesuch"));
+    assert!(unknown.contains("NAME.safetensors"), "{unknown}");
 }

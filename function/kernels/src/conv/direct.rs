@@ -5,13 +5,13 @@
 
 use super::{
     Conv, Geometry,
+    source::Source,
     tile::{Place, Stretch},
 };
 use crate::{
     arena::{Arena, Buffer},
     isa::{Isa, Task},
     map::Map,
-    picture::{PIXEL, Picture},
     rows::tasks,
     shared::Shared,
     simd::{LANES, Simd},
@@ -55,37 +55,15 @@ pub(crate) fn groups(blocks: usize, most: usize) -> impl Iterator<Item = (usize,
     })
 }
 
-/// What a convolution reads: a map, or a picture.
-pub(super) struct Source<'a> {
-    values: &'a [f32],
-    /// `[batch, height, width]`.
-    shape: [usize; 3],
-    /// Floats from a pixel to the next.
-    pixel: usize,
-}
-
-impl<'a> Source<'a> {
-    pub(super) fn map(map: &'a Map) -> Self {
-        let [batch, _, height, width] = map.shape();
-        Self {
-            values: &map.values,
-            shape: [batch, height, width],
-            pixel: LANES,
-        }
-    }
-
-    pub(super) fn picture(picture: &'a Picture) -> Self {
-        let [batch, _, height, width] = picture.shape();
-        Self {
-            values: picture.values(),
-            shape: [batch, height, width],
-            pixel: PIXEL,
-        }
-    }
-}
-
 impl Direct {
-    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[f32], bias: &[f32]) -> Self {
+    /// Keeps its weights in `arena`.
+    pub(super) fn new(
+        isa: Isa,
+        arena: &Arena,
+        geometry: &Geometry,
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Self {
         let Geometry {
             inputs,
             outputs,
@@ -95,7 +73,7 @@ impl Direct {
         let taps = kernel * kernel;
         let blocks = outputs.div_ceil(LANES);
         let padded_inputs = inputs.next_multiple_of(LANES);
-        let mut packed = Arena::default().take(blocks * LANES * padded_inputs * taps);
+        let mut packed = arena.take(blocks * LANES * padded_inputs * taps);
         packed.fill(0.0);
         let mut start = 0;
         let groups = groups(blocks, isa.most_blocks()).map(|(first, blocks)| {
@@ -175,9 +153,17 @@ impl Direct {
         }
     }
 
-    pub(super) fn forward(&self, conv: &Conv, x: &Source<'_>, residual: Option<&Map>, y: &mut Map) {
-        let [batch, height, width] = x.shape;
-        let [_, _, rows_of_map, columns] = y.shape();
+    /// `residual` and `y` are in the layout of a map.
+    pub(super) fn forward(
+        &self,
+        conv: &Conv,
+        isa: Isa,
+        x: Source<'_>,
+        residual: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        let [batch, _, height, width] = x.shape;
+        let [_, _, rows_of_map, columns] = conv.geometry.output_shape(x.shape);
         let pixels = batch * rows_of_map * columns;
         if pixels == 0 {
             return;
@@ -209,7 +195,6 @@ impl Direct {
         let units_of_band = units.div_ceil(wanted.max(input / INPUT_AT_ONCE)).max(least);
         let bands = units.div_ceil(units_of_band);
         let parts = (wanted / bands).clamp(1, self.groups.len());
-        let isa = y.context().isa;
         let task = Run {
             direct: self,
             conv,
@@ -226,8 +211,8 @@ impl Direct {
             band: units_of_band * unit,
             bands,
             parts,
-            residual: residual.map(|residual| &residual.values[..]),
-            y: Shared::new(&mut y.values),
+            residual,
+            y: Shared::new(y),
         };
         isa.run_all(bands * parts, &task);
     }

@@ -3,6 +3,7 @@
 mod class;
 mod depthwise;
 mod direct;
+mod source;
 mod tile;
 mod transposed;
 mod widened;
@@ -12,9 +13,10 @@ use std::{fmt, sync::Arc};
 
 pub(crate) use self::direct::{Columns, groups, stretches};
 pub use self::{class::ClassConv, transposed::ConvTranspose};
-use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
+use self::{depthwise::Depthwise, direct::Direct, source::Source, winograd::Winograd};
 use crate::{
     Activation,
+    arena::Arena,
     isa::Isa,
     map::{Context, Map},
     picture::Picture,
@@ -205,14 +207,16 @@ impl Conv {
         assert_eq!(weight.len(), geometry.weight_shape().iter().product());
         assert_eq!(bias.len(), geometry.outputs);
         assert!(geometry.stride > 0 && geometry.dilation > 0 && geometry.kernel > 0);
+        let arena = Arena::default();
         let method = if geometry.is_depthwise() {
             Method::Depthwise(Depthwise::new(&geometry, weight, bias))
         } else if Winograd::suits(&geometry) {
-            Method::Winograd(Winograd::new(isa, &geometry, weight, bias))
+            Method::Winograd(Winograd::new(isa, &arena, &geometry, weight, bias))
         } else if geometry.groups == 1 {
-            Method::Direct(Direct::new(isa, &geometry, weight, bias))
+            Method::Direct(Direct::new(isa, &arena, &geometry, weight, bias))
         } else {
-            Method::Direct(Direct::new(isa, &geometry, &dense(&geometry, weight), bias))
+            let weight = dense(&geometry, weight);
+            Method::Direct(Direct::new(isa, &arena, &geometry, &weight, bias))
         };
         Self {
             geometry,
@@ -239,11 +243,15 @@ impl Conv {
         if let Some(residual) = residual {
             assert_eq!(residual.shape(), y.shape(), "shape of the residual");
         }
+        let added = residual.map(|residual| &residual.values[..]);
         match &self.method {
             Method::Direct(direct) => {
-                direct.forward(self, &direct::Source::map(x), residual, &mut y);
+                let isa = x.context().isa;
+                direct.forward(self, isa, Source::map(x), added, &mut y.values);
             }
-            Method::Winograd(winograd) => winograd.forward(self, x, residual, &mut y),
+            Method::Winograd(winograd) => {
+                winograd.forward(self, x.context(), Source::map(x), added, &mut y.values);
+            }
             Method::Depthwise(depthwise) => {
                 if let Some(residual) = residual {
                     depthwise.forward(self, Activation::Identity, x, false, &mut y);
@@ -306,7 +314,8 @@ impl Conv {
                 let shape = self.geometry.output_shape(shape);
                 let _timed = self.timed(context, shape);
                 let mut y = Map::any(context, shape);
-                direct.forward(self, &direct::Source::picture(picture), None, &mut y);
+                let source = Source::picture(picture);
+                direct.forward(self, context.isa, source, None, &mut y.values);
                 self.finish(y)
             }
             _ => self.forward(&picture.to_map(context), None),

@@ -16,12 +16,13 @@ use self::basis::{Basis, Four, Three};
 use super::{
     Conv, Geometry,
     direct::groups,
+    source::Source,
     tile::{Place, Stretch},
 };
 use crate::{
     arena::{Arena, Buffer},
     isa::{Isa, Task},
-    map::Map,
+    map::Context,
     rows::{Rows, tasks},
     shared::Shared,
     simd::{LANES, Simd},
@@ -78,7 +79,14 @@ impl Winograd {
             && inputs.min(outputs) >= LEAST_CHANNELS
     }
 
-    pub(super) fn new(isa: Isa, geometry: &Geometry, weight: &[f32], bias: &[f32]) -> Self {
+    /// Keeps its weights in `arena`.
+    pub(super) fn new(
+        isa: Isa,
+        arena: &Arena,
+        geometry: &Geometry,
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Self {
         let Geometry {
             inputs, outputs, ..
         } = *geometry;
@@ -98,7 +106,7 @@ impl Winograd {
             Size::Three => 25,
         };
         let place = inputs_padded * blocks * LANES;
-        let mut weights = Arena::default().take(places * place);
+        let mut weights = arena.take(places * place);
         weights.fill(0.0);
         let groups: Vec<_> = groups(blocks, isa.most_blocks()).collect();
         for (output, kernels) in weight.chunks_exact(inputs * 9).enumerate() {
@@ -126,21 +134,31 @@ impl Winograd {
         }
     }
 
-    pub(super) fn forward(&self, conv: &Conv, x: &Map, residual: Option<&Map>, y: &mut Map) {
+    /// `x`, `residual` and `y` are in the layout of a map.
+    pub(super) fn forward(
+        &self,
+        conv: &Conv,
+        context: &Context,
+        x: Source<'_>,
+        residual: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        assert_eq!(x.pixel, LANES, "layout of the input");
         match self.size {
-            Size::Four => self.forward_in::<Four, 6, 4>(conv, x, residual, y),
-            Size::Three => self.forward_in::<Three, 5, 3>(conv, x, residual, y),
+            Size::Four => self.forward_in::<Four, 6, 4>(conv, context, x, residual, y),
+            Size::Three => self.forward_in::<Three, 5, 3>(conv, context, x, residual, y),
         }
     }
 
     fn forward_in<B: Basis<IN, OUT>, const IN: usize, const OUT: usize>(
         &self,
         conv: &Conv,
-        x: &Map,
-        residual: Option<&Map>,
-        y: &mut Map,
+        context: &Context,
+        x: Source<'_>,
+        residual: Option<&[f32]>,
+        y: &mut [f32],
     ) {
-        let [batch, _, height, width] = x.shape();
+        let [batch, _, height, width] = x.shape;
         let tiles = tiles::<OUT>([batch, height, width], conv.geometry.dilation);
         if tiles.is_empty() {
             return;
@@ -151,8 +169,8 @@ impl Winograd {
         let of_tile = of_unit * (inputs + outputs);
         let passes = tiles.len().div_ceil((BETWEEN / of_tile).max(LEAST_TILES));
         let tiles_of_pass = tiles.len().div_ceil(passes);
-        let isa = y.context().isa;
-        let mut between = x.context().arena.take::<f32>(tiles_of_pass * of_tile);
+        let isa = context.isa;
+        let mut between = context.arena.take::<f32>(tiles_of_pass * of_tile);
         let (of_inputs, of_outputs) =
             between.split_at_mut(tiles_of_pass * IN * IN * inputs * LANES);
         let (of_inputs, of_outputs) = (Shared::new(of_inputs), Shared::new(of_outputs));
@@ -162,10 +180,10 @@ impl Winograd {
                 conv,
                 x,
                 tiles,
-                residual: residual.map(|residual| &residual.values[..]),
+                residual,
                 inputs: of_inputs,
                 outputs: of_outputs,
-                y: Shared::new(&mut y.values),
+                y: Shared::new(y),
                 basis: PhantomData,
             };
             let there = There(&pass, Rows::new(inputs * tiles.len(), of_unit));
@@ -232,7 +250,7 @@ const LEAST_TILES: usize = 48;
 struct Pass<'a, B, const IN: usize, const OUT: usize> {
     winograd: &'a Winograd,
     conv: &'a Conv,
-    x: &'a Map,
+    x: Source<'a>,
     tiles: &'a [Tile],
     residual: Option<&'a [f32]>,
     /// Inputs in the other basis, `[IN * IN, blocks, tiles, LANES]`.
@@ -295,7 +313,7 @@ impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Pass<'_, B, IN, OUT> 
             unit / self.tiles.len(),
             &self.tiles[unit % self.tiles.len()],
         );
-        let [batch, _, height, width] = self.x.shape();
+        let [batch, _, height, width] = self.x.shape;
         let dilation = self.conv.geometry.dilation;
         let plane = (block * batch + tile.map) * height * width * LANES;
         let plane = &self.x.values[plane..][..height * width * LANES];
@@ -375,7 +393,7 @@ impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Pass<'_, B, IN, OUT> 
             unit / self.tiles.len(),
             &self.tiles[unit % self.tiles.len()],
         );
-        let [batch, _, height, width] = self.x.shape();
+        let [batch, _, height, width] = self.x.shape;
         let dilation = self.conv.geometry.dilation;
         let stride = self.winograd.bias.len() * self.tiles.len();
         let mut half = [[S::splat(0.0); OUT]; IN];

@@ -32,6 +32,8 @@ mod simd;
 mod testing;
 mod threads;
 mod trace;
+#[cfg(feature = "training")]
+pub mod training;
 
 pub use activation::Activation;
 pub use arena::{Arena, Buffer, Element};

@@ -11,9 +11,12 @@ mod winograd;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use self::direct::{Columns, groups, stretches};
 pub use self::{class::ClassConv, transposed::ConvTranspose};
-use self::{depthwise::Depthwise, direct::Direct, source::Source, winograd::Winograd};
+use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
+pub(crate) use self::{
+    direct::{Columns, groups, stretches},
+    source::Source,
+};
 use crate::{
     Activation,
     arena::Arena,
@@ -225,6 +228,45 @@ impl Conv {
         }
     }
 
+    /// One that is used a few times only: whether many multiplications are worth saving is the caller's to know.
+    /// Keeps its weights in the context's memory; not depthwise, and without groups.
+    #[cfg(feature = "training")]
+    pub(crate) fn for_now(
+        context: &Context,
+        geometry: Geometry,
+        weight: &[f32],
+        bias: &[f32],
+        activation: Activation,
+        saving: bool,
+    ) -> Self {
+        let Context { isa, arena, .. } = context;
+        let method = if saving && Winograd::suits(&geometry) {
+            Method::Winograd(Winograd::new(*isa, arena, &geometry, weight, bias))
+        } else {
+            Method::Direct(Direct::new(*isa, arena, &geometry, weight, bias))
+        };
+        Self {
+            geometry,
+            activation,
+            method,
+        }
+    }
+
+    /// [`forward`](Self::forward) of a dense one from slice to slice; `residual` and `y` are in the layout of a map.
+    pub(crate) fn run(
+        &self,
+        context: &Context,
+        x: Source<'_>,
+        residual: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        match &self.method {
+            Method::Direct(direct) => direct.forward(self, context.isa, x, residual, y),
+            Method::Winograd(winograd) => winograd.forward(self, context, x, residual, y),
+            Method::Depthwise(_) => unreachable!("not dense: {self:?}"),
+        }
+    }
+
     /// How it moves over its input.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
@@ -243,14 +285,10 @@ impl Conv {
         if let Some(residual) = residual {
             assert_eq!(residual.shape(), y.shape(), "shape of the residual");
         }
-        let added = residual.map(|residual| &residual.values[..]);
         match &self.method {
-            Method::Direct(direct) => {
-                let isa = x.context().isa;
-                direct.forward(self, isa, Source::map(x), added, &mut y.values);
-            }
-            Method::Winograd(winograd) => {
-                winograd.forward(self, x.context(), Source::map(x), added, &mut y.values);
+            Method::Direct(_) | Method::Winograd(_) => {
+                let residual = residual.map(|residual| &residual.values[..]);
+                self.run(x.context(), Source::map(x), residual, &mut y.values);
             }
             Method::Depthwise(depthwise) => {
                 if let Some(residual) = residual {
@@ -310,12 +348,11 @@ impl Conv {
         );
         let shape = picture.shape();
         match &self.method {
-            Method::Direct(direct) => {
+            Method::Direct(_) => {
                 let shape = self.geometry.output_shape(shape);
                 let _timed = self.timed(context, shape);
                 let mut y = Map::any(context, shape);
-                let source = Source::picture(picture);
-                direct.forward(self, context.isa, source, None, &mut y.values);
+                self.run(context, Source::picture(picture), None, &mut y.values);
                 self.finish(y)
             }
             _ => self.forward(&picture.to_map(context), None),

@@ -8,16 +8,16 @@ use crate::{
 
 /// The values of a map, or of pictures.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) values: &'a [f32],
+pub(crate) struct Source<'a> {
+    pub(crate) values: &'a [f32],
     /// `[batch, channels, height, width]`.
-    pub(super) shape: [usize; 4],
+    pub(crate) shape: [usize; 4],
     /// Floats from a pixel to the next.
-    pub(super) pixel: usize,
+    pub(crate) pixel: usize,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn map(map: &'a Map) -> Self {
+    pub(crate) fn map(map: &'a Map) -> Self {
         Self {
             values: &map.values,
             shape: map.shape(),
@@ -25,7 +25,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(super) fn picture(picture: &'a Picture) -> Self {
+    pub(crate) fn picture(picture: &'a Picture) -> Self {
         Self {
             values: picture.values(),
             shape: picture.shape(),
@@ -33,8 +33,31 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Of values that lie as in a map; or, as there are then fewer of them, as in pictures.
+    ///
+    /// # Panics
+    /// If there are as many as in neither.
+    #[cfg(feature = "training")]
+    pub(crate) fn of(values: &'a [f32], shape: [usize; 4]) -> Self {
+        let [batch, channels, height, width] = shape;
+        let pixels = batch * height * width;
+        let pixel = if channels == Picture::CHANNELS && values.len() == pixels * PIXEL {
+            PIXEL
+        } else {
+            LANES
+        };
+        let source = Self {
+            values,
+            shape,
+            pixel,
+        };
+        let floats = source.blocks() * pixels * pixel;
+        assert_eq!(values.len(), floats, "values of {shape:?}");
+        source
+    }
+
     /// Blocks of channels.
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.shape[1].div_ceil(LANES)
     }
 }

@@ -10,6 +10,8 @@ use segmenter_kernels as kernels;
 use segmenter_kernels::quantized::Quantization;
 pub use segmenter_kernels::{Activation, Geometry};
 
+#[cfg(feature = "training")]
+use super::training;
 use super::{
     Device, Precision,
     map::{Map, Values},
@@ -220,7 +222,7 @@ impl Conv2d {
     /// `activation(conv(x) + bias)`: `[batch, inputs, h, w]` to `[batch, outputs, h', w']`.
     pub fn forward(&self, x: Map) -> Map {
         Map(match (&self.method, &x.0) {
-            (Method::Burn(burn), x) => Values::Burn(burn.forward(x.tensor(), None)),
+            (Method::Burn(burn), x) => burn.forward(x, None),
             (Method::Kernels(Packed { conv }), Values::Picture(context, picture)) => {
                 conv.forward_picture(context, picture).into()
             }
@@ -243,9 +245,7 @@ impl Conv2d {
     /// `activation(conv(x) + bias + residual)`; `residual` has the shape of the result.
     pub fn forward_with_residual(&self, x: Map, residual: Map) -> Map {
         Map(match &self.method {
-            Method::Burn(burn) => {
-                Values::Burn(burn.forward(x.0.tensor(), Some(residual.0.tensor())))
-            }
+            Method::Burn(burn) => burn.forward(&x.0, Some(&residual.0)),
             Method::Kernels(Packed { conv }) => conv
                 .forward(x.0.kernels(), Some(residual.0.kernels()))
                 .into(),
@@ -270,7 +270,15 @@ impl Conv2d {
 }
 
 impl Parameters {
-    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    fn forward(&self, x: &Values, residual: Option<&Values>) -> Values {
+        #[cfg(feature = "training")]
+        if training::suits(&self.geometry, x) {
+            let parameters = [
+                self.weight.val().into_dispatch(),
+                self.bias.val().into_dispatch(),
+            ];
+            return training::forward(self.geometry, self.activation, parameters, x, residual);
+        }
         let Geometry {
             stride,
             padding: [before, after],
@@ -279,15 +287,15 @@ impl Parameters {
             ..
         } = self.geometry;
         let sum = module::conv2d(
-            x,
+            x.tensor(),
             self.weight.val(),
             Some(self.bias.val()),
             ConvOptions::new_with_padding([stride; 2], [(before, after); 2], [dilation; 2], groups),
         );
         let sum = match residual {
-            Some(residual) => sum + residual,
+            Some(residual) => sum + residual.tensor(),
             None => sum,
         };
-        activate(self.activation, sum)
+        Values::Burn(activate(self.activation, sum))
     }
 }

@@ -8,6 +8,8 @@ use burn::{
 };
 use segmenter_kernels as kernels;
 
+#[cfg(feature = "training")]
+use super::training;
 use super::{
     Activation, Device,
     conv::activate,
@@ -80,6 +82,14 @@ impl ConvTranspose2d {
     /// `[batch, inputs, h, w]` to `[batch, outputs, 2h, 2w]`.
     pub fn forward(&self, x: Map) -> Map {
         Map(match &self.method {
+            #[cfg(feature = "training")]
+            Method::Burn(burn) if training::suits_transposed(&x.0) => {
+                let parameters = [
+                    burn.weight.val().into_dispatch(),
+                    burn.bias.val().into_dispatch(),
+                ];
+                training::transposed(burn.activation, parameters, &x.0)
+            }
             Method::Burn(burn) => {
                 let options = ConvTransposeOptions::new([2; 2], [0; 2], [0; 2], [1; 2], 1);
                 let (weight, bias) = (burn.weight.val(), Some(burn.bias.val()));

@@ -8,6 +8,8 @@ use segmenter_kernels::{
     quantized::{QuantizedMap, QuantizedPicture},
 };
 
+#[cfg(feature = "training")]
+use super::training::Blocked;
 use super::{Activation, Device};
 
 /// A batch of feature maps, `[batch, channels, height, width]`, 32-bit floats or bytes that stand for some.
@@ -19,6 +21,8 @@ pub struct Map(pub(super) Values);
 #[derive(Clone, Debug)]
 pub(super) enum Values {
     Burn(Tensor<4>),
+    #[cfg(feature = "training")]
+    Blocked(Blocked),
     Kernels(Arc<kernels::Map>),
     /// Three channels, as the first layer takes them.
     Picture(Arc<kernels::Context>, Arc<kernels::Picture>),
@@ -72,7 +76,7 @@ impl Map {
 
     /// burn's own, with all that it was computed from; `None` of a device that is not burn's.
     pub fn into_tensor(self) -> Option<Tensor<4>> {
-        match self.0 {
+        match self.0.stock() {
             Values::Burn(tensor) => Some(tensor),
             _ => None,
         }
@@ -89,6 +93,8 @@ impl Map {
                 let data = tensor.clone().into_data();
                 data.try_into_vec().expect("32-bit floats")
             }
+            #[cfg(feature = "training")]
+            Values::Blocked(_) => Self::from_tensor(self.0.tensor()).to_host(),
             Values::Kernels(map) => map.to_planar(),
             Values::Picture(context, picture) => picture.to_map(context).to_planar(),
             Values::Quantized(map) => map.dequantize().to_planar(),
@@ -124,6 +130,8 @@ impl Map {
     pub fn dims(&self) -> [usize; 4] {
         match &self.0 {
             Values::Burn(tensor) => tensor.dims(),
+            #[cfg(feature = "training")]
+            Values::Blocked(map) => map.dims(),
             Values::Kernels(map) => map.shape(),
             Values::Picture(_, picture) => picture.shape(),
             Values::Quantized(map) => map.shape(),
@@ -139,7 +147,10 @@ impl Map {
     )]
     pub fn add(self, other: Self) -> Self {
         match (self.0, other.0) {
-            (Values::Burn(x), Values::Burn(y)) => Self(Values::Burn(x + y)),
+            #[cfg(feature = "training")]
+            (Values::Blocked(x), Values::Blocked(y)) => Self(Values::Blocked(x.add(y))),
+            (Values::Burn(x), y) => Self(Values::Burn(x + y.tensor())),
+            (x, Values::Burn(y)) => Self(Values::Burn(x.tensor() + y)),
             (mut x, y) => {
                 x.unshared().add(y.kernels(), Activation::Identity);
                 Self(x)
@@ -150,8 +161,8 @@ impl Map {
     /// Every channel multiplied by its factor, `[batch, channels, 1, 1]`.
     #[must_use]
     pub fn scale_channels(self, factors: &Self) -> Self {
-        match (self.0, &factors.0) {
-            (Values::Burn(x), Values::Burn(factors)) => Self(Values::Burn(x * factors.clone())),
+        match (self.0.stock(), &factors.0) {
+            (Values::Burn(x), factors) => Self(Values::Burn(x * factors.tensor())),
             (mut x, factors) => {
                 x.unshared().scale_channels(factors.kernels());
                 Self(x)
@@ -163,7 +174,7 @@ impl Map {
     #[must_use]
     pub fn expand(self, [height, width]: [usize; 2]) -> Self {
         let [batch, channels, ..] = self.dims();
-        Self(match self.0 {
+        Self(match self.0.stock() {
             Values::Burn(x) => Values::Burn(x.expand([batch, channels, height, width])),
             Values::Quantized(x) => Values::from(x.expand([height, width])),
             x => Values::from(x.kernels().expand([height, width])),
@@ -176,6 +187,10 @@ impl Map {
     pub fn concat(maps: &[Self]) -> Self {
         let values = maps.iter().map(|map| &map.0);
         Self(match maps[0].0 {
+            #[cfg(feature = "training")]
+            Values::Blocked(_) => {
+                Values::Burn(Tensor::cat(values.map(Values::tensor).collect(), 1))
+            }
             Values::Burn(_) => Values::Burn(Tensor::cat(values.map(Values::tensor).collect(), 1)),
             Values::Quantized(_) => {
                 let maps: Vec<_> = values.map(Values::quantized).collect();
@@ -190,9 +205,20 @@ impl Map {
 }
 
 impl Values {
+    /// As burn has it, if it is burn's.
+    pub(super) fn stock(self) -> Self {
+        match self {
+            #[cfg(feature = "training")]
+            Self::Blocked(map) => Self::Burn(map.tensor()),
+            x => x,
+        }
+    }
+
     pub(super) fn tensor(&self) -> Tensor<4> {
         match self {
             Self::Burn(tensor) => tensor.clone(),
+            #[cfg(feature = "training")]
+            Self::Blocked(map) => map.clone().tensor(),
             _ => another_device(),
         }
     }

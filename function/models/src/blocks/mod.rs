@@ -32,6 +32,8 @@ mod scale;
 mod softmax;
 mod squeeze_excite;
 mod strips;
+#[cfg(feature = "training")]
+mod training;
 
 pub use class_masks::ClassMasks;
 pub use conv::{Activation, Conv2d, Geometry};

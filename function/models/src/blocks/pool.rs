@@ -8,7 +8,7 @@ use super::map::{Map, Values};
 /// The greatest value under a square window of odd side, padded by half of it with minus infinity:
 /// `[batch, channels, h, w]` to `[batch, channels, ceil(h / stride), ceil(w / stride)]`.
 pub fn max_pool(x: Map, kernel: usize, stride: usize) -> Map {
-    Map(match x.0 {
+    Map(match x.0.stock() {
         Values::Burn(x) => {
             let options = MaxPoolOptions {
                 kernel_size: [kernel; 2],
@@ -25,7 +25,7 @@ pub fn max_pool(x: Map, kernel: usize, stride: usize) -> Map {
 
 /// The mean of every channel: `[batch, channels, h, w]` to `[batch, channels, 1, 1]`.
 pub fn global_mean(x: Map) -> Map {
-    Map(match x.0 {
+    Map(match x.0.stock() {
         Values::Burn(x) => Values::Burn(module::adaptive_avg_pool2d(x, [1, 1])),
         Values::Quantized(x) => x.global_mean().into(),
         x => kernels::global_mean(x.kernels()).into(),

@@ -11,7 +11,13 @@ use super::map::{Map, Values};
 /// Every pixel repeated: `[batch, channels, h, w]` to `[batch, channels, height, width]`, as torch's
 /// `interpolate(mode="nearest")`.
 pub fn nearest(x: Map, size: [usize; 2]) -> Map {
-    Map(match x.0 {
+    #[cfg(feature = "training")]
+    if let Values::Blocked(x) = &x.0
+        && let Some(y) = x.doubled(size)
+    {
+        return Map(Values::Blocked(y));
+    }
+    Map(match x.0.stock() {
         Values::Burn(x) => Values::Burn(interpolate(x, InterpolateMode::Nearest, size)),
         x => kernels::nearest(x.kernels(), size).into(),
     })
@@ -20,7 +26,7 @@ pub fn nearest(x: Map, size: [usize; 2]) -> Map {
 /// Interpolated between the four nearest pixels: `[batch, channels, h, w]` to
 /// `[batch, channels, height, width]`, as torch's `interpolate(mode="bilinear", align_corners=False)`.
 pub fn bilinear(x: Map, size: [usize; 2]) -> Map {
-    Map(match x.0 {
+    Map(match x.0.stock() {
         Values::Burn(x) => Values::Burn(interpolate(x, InterpolateMode::Bilinear, size)),
         x => kernels::bilinear(x.kernels(), size).into(),
     })

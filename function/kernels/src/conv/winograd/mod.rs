@@ -97,10 +97,6 @@ impl Winograd {
         } else {
             Size::Four
         };
-        let transform = |kernel: &[f32; 9]| match size {
-            Size::Four => transformed::<Four, 6, 4>(kernel),
-            Size::Three => transformed::<Three, 5, 3>(kernel),
-        };
         let places = match size {
             Size::Four => 36,
             Size::Three => 25,
@@ -109,18 +105,33 @@ impl Winograd {
         let mut weights = arena.take(places * place);
         weights.fill(0.0);
         let groups: Vec<_> = groups(blocks, isa.most_blocks()).collect();
-        for (output, kernels) in weight.chunks_exact(inputs * 9).enumerate() {
-            let block = output / LANES;
-            let of_group = |&&(first, blocks): &&(usize, usize)| block < first + blocks;
-            let Some(&(first, blocks)) = groups.iter().find(of_group) else {
-                continue;
-            };
-            let lanes = blocks * LANES;
+        for &(first, blocks_of_group) in &groups {
             let group = first * LANES * inputs_padded;
-            for (input, kernel) in kernels.as_chunks::<9>().0.iter().enumerate() {
-                let at = group + input * lanes + output - first * LANES;
-                for (index, value) in transform(kernel).into_iter().enumerate() {
-                    weights[index * place + at] = value;
+            for block in 0..blocks_of_group {
+                let output = (first + block) * LANES;
+                let kernels = &weight[output * inputs * 9..];
+                for input in 0..inputs {
+                    let lanes = LANES.min(outputs - output);
+                    let mut kernel = [[0.0; LANES]; 9];
+                    for lane in 0..lanes {
+                        let from = &kernels[(lane * inputs + input) * 9..][..9];
+                        for (tap, value) in kernel.iter_mut().zip(from) {
+                            tap[lane] = f64::from(*value);
+                        }
+                    }
+                    let at = group + (input * blocks_of_group + block) * LANES;
+                    let mut place_of = at;
+                    let mut put = |values: &[f64; LANES]| {
+                        let to = &mut weights[place_of..][..LANES];
+                        to.iter_mut()
+                            .zip(values)
+                            .for_each(|(to, &from)| *to = from as f32);
+                        place_of += place;
+                    };
+                    match size {
+                        Size::Four => transform::<Four, 6, 4>(&kernel, &mut put),
+                        Size::Three => transform::<Three, 5, 3>(&kernel, &mut put),
+                    }
                 }
             }
         }
@@ -204,18 +215,23 @@ impl Winograd {
     }
 }
 
-/// `G kernel Gᵀ`, computed in double precision, row by row.
-fn transformed<B: Basis<IN, OUT>, const IN: usize, const OUT: usize>(
-    kernel: &[f32; 9],
-) -> Vec<f32> {
-    let place = |row: &[f64; 3], column: &[f64; 3]| {
-        let taps = kernel.iter().enumerate();
-        taps.map(|(tap, &value)| row[tap / 3] * column[tap % 3] * f64::from(value))
-            .sum::<f64>() as f32
+/// `G kernel Gᵀ` of the kernels of sixteen outputs, in double precision; gives its places row by row.
+fn transform<B: Basis<IN, OUT>, const IN: usize, const OUT: usize>(
+    kernel: &[[f64; LANES]; 9],
+    put: &mut impl FnMut(&[f64; LANES]),
+) {
+    let sum = |factors: &[f64; 3], of: [&[f64; LANES]; 3]| -> [f64; LANES] {
+        let [a, b, c] = *factors;
+        std::array::from_fn(|lane| a * of[0][lane] + b * of[1][lane] + c * of[2][lane])
     };
-    let rows = B::KERNEL.iter();
-    rows.flat_map(|row| B::KERNEL.iter().map(move |column| place(row, column)))
-        .collect()
+    for row in &B::KERNEL {
+        let half: [_; 3] = std::array::from_fn(|column| {
+            sum(row, std::array::from_fn(|tap| &kernel[tap * 3 + column]))
+        });
+        for column in &B::KERNEL {
+            put(&sum(column, half.each_ref()));
+        }
+    }
 }
 
 /// A tile's first output: which map, and its row and column there.

@@ -133,7 +133,8 @@ pub(super) fn forward(
     residual: Option<&Values>,
 ) -> Values {
     let x = match x {
-        Values::Burn(x) if x.dims()[1] == Picture::CHANNELS => {
+        // What is asked for its gradient would get that of a map.
+        Values::Burn(x) if x.dims()[1] == Picture::CHANNELS && !x.is_tracked() => {
             let pixels = widened(x.clone(), Picture::CHANNELS + 1);
             pixels.permute([0, 2, 3, 1]).into_dispatch()
         }

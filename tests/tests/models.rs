@@ -1,5 +1,7 @@
 //! Models beside the default one, through the server.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     collections::BTreeMap,
     path::Path,

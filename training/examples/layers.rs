@@ -13,7 +13,9 @@ use segmenter_kernels::{Activation, Context, Geometry, Isa, training::Convolutio
 static ALLOCATOR: segmenter_allocator::Allocator = segmenter_allocator::Allocator;
 
 /// Kernel, stride, padding before and after, channels, and the input's batch, height and width.
-const LAYERS: [(usize, usize, usize, [usize; 2], [usize; 3]); 14] = [
+type Layer = (usize, usize, usize, [usize; 2], [usize; 3]);
+
+const LAYERS: [Layer; 14] = [
     (6, 4, 1, [3, 32], [4, 320, 416]),
     (3, 1, 1, [32, 32], [4, 80, 104]),
     (4, 2, 1, [32, 64], [4, 80, 104]),

@@ -18,7 +18,7 @@ pub fn quality_focal<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> T
 
 /// Of boxes around the same points by their distances to the left, upper, right and lower side, `[boxes, 4]`, one loss a
 /// box, 0 to 2: one less the generalized intersection over union (Rezatofighi et al., 2019).
-pub fn generalized_iou(distances: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+pub fn generalized_iou(distances: &Tensor<2>, targets: &Tensor<2>) -> Tensor<1> {
     let side = |boxes: &Tensor<2>, side: usize| boxes.clone().narrow(1, side, 1).squeeze_dim(1);
     let area = |boxes: &Tensor<2>| -> Tensor<1> {
         (side(boxes, 0) + side(boxes, 2)) * (side(boxes, 1) + side(boxes, 3))
@@ -26,7 +26,7 @@ pub fn generalized_iou(distances: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     let both = distances.clone().min_pair(targets.clone());
     let around = distances.clone().max_pair(targets.clone());
     let (intersection, hull) = (area(&both), area(&around));
-    let union = area(&distances) + area(&targets) - intersection.clone();
+    let union = area(distances) + area(targets) - intersection.clone();
     let iou = intersection / union.clone();
     let beside = (hull.clone() - union) / hull;
     iou.neg() + 1.0 + beside
@@ -59,8 +59,8 @@ mod tests {
         let target = [1.0, 1.0, 1.0, 1.0];
         let boxes = [target, [1.0, 1.0, 3.0, 1.0], [0.1, 0.1, 0.1, 0.1]];
         let losses = values(generalized_iou(
-            tensor(boxes.as_flattened(), [3, 4]),
-            tensor([target; 3].as_flattened(), [3, 4]),
+            &tensor(boxes.as_flattened(), [3, 4]),
+            &tensor([target; 3].as_flattened(), [3, 4]),
         ));
         for (loss, bbox) in losses.iter().zip(boxes) {
             // One is within the other, so that the hull is their union.

@@ -127,7 +127,7 @@ const SHEET: usize = 24;
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Train(arguments) => train(arguments),
+        Command::Train(arguments) => train(&arguments),
         Command::Evaluate(arguments) => evaluate(&arguments),
         Command::Draw(arguments) => draw(&arguments),
     }
@@ -138,7 +138,7 @@ fn pictures(annotations: &Path, folder: Option<&Path>, seed: u64) -> anyhow::Res
     Pictures::read(annotations, folder.unwrap_or(beside), seed)
 }
 
-fn train(arguments: Train) -> anyhow::Result<()> {
+fn train(arguments: &Train) -> anyhow::Result<()> {
     let seed = arguments.seed;
     let source: Arc<dyn Source> = match &arguments.annotations {
         Some(file) => Arc::new(pictures(file, arguments.pictures.as_deref(), seed)?),

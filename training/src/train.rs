@@ -371,7 +371,7 @@ impl Training {
             let truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
             let truth = TensorData::new(truth, [batch.positives.len(), 4]);
             let truth: Tensor<2> = Tensor::from_data(truth, device);
-            box_loss = Some(generalized_iou(found, truth).sum() / count);
+            box_loss = Some(generalized_iou(&found, &truth).sum() / count);
         }
         let qualities = TensorData::new(qualities, [batch.places() * classes]);
         let score_loss = quality_focal(scores, Tensor::from_data(qualities, device)).sum() / count;
@@ -504,6 +504,10 @@ fn outline(
 }
 
 /// Batches from a step on, made ahead by a thread that ends when nobody wants any more.
+#[expect(
+    clippy::disallowed_types,
+    reason = "two batches at most, and who waits for them does nothing else"
+)]
 fn batches(
     source: Arc<dyn Source>,
     options: &Options,

@@ -223,9 +223,8 @@ impl Layer {
     /// pictures.
     fn on(&self, x: &FloatTensor<Flex>) -> (Convolution<'static>, Vec<usize>) {
         let dims = x.layout().shape().to_vec();
-        let [batch, height, width] = match dims[..] {
-            [_, batch, height, width, _] | [batch, height, width, _] => [batch, height, width],
-            _ => unreachable!("not a map: {dims:?}"),
+        let ([_, batch, height, width, _] | [batch, height, width, _]) = dims[..] else {
+            unreachable!("not a map: {dims:?}")
         };
         let shape = if self.transposed {
             [batch, self.geometry.inputs, 2 * height, 2 * width]

@@ -22,7 +22,7 @@ use crate::{
         Activation, Conv2d, ConvTranspose2d, Device, FeatureMap, Geometry, Map, RoiAlign, nearest,
         roi_align, sigmoid,
     },
-    detection::{Found, InputSize, batched_nms, clip, is_at_least, output, pad, prediction},
+    detection::{Found, InputSize, batched_nms, clip, is_at_least, output, prediction},
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
@@ -116,10 +116,7 @@ impl CenterMask {
 
     fn detect(&self, input: Input, selection: &Selection) -> Output {
         let [_, height, width] = input.shape;
-        let input = pad(&input, MULTIPLE, &self.device);
-        let [_, padded_height, padded_width] = input.shape;
-        let size = [1, padded_height, padded_width];
-        let x = Map::from_pixels(input.pixels, size, &self.device);
+        let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
 
         let Features { levels, masks } = self.network.features(x);
         let mut candidates = Vec::new();
@@ -157,7 +154,7 @@ impl CenterMask {
 
 impl Model for CenterMask {
     fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
-        let [width, height] = SIZE.resized([picture.width(), picture.height()]);
+        let [width, height] = input_size([picture.width(), picture.height()]);
         let resized = resize(picture, width, height, Filter::Bilinear)?;
         let size = [height as usize, width as usize];
         let mut pixels = self.device.pixels(size);
@@ -173,7 +170,7 @@ impl Model for CenterMask {
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
-        let input = SIZE.resized(picture_size);
+        let input = input_size(picture_size);
         let scale =
             std::array::from_fn(|axis| input[axis] as f32 / picture_size[axis].max(1) as f32);
         prediction(output, picture_size, scale)
@@ -181,9 +178,17 @@ impl Model for CenterMask {
 
     /// Of a picture of 4:3.
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
-        let [width, height] = SIZE.resized([640, 480]);
+        let [width, height] = input_size([640, 480]);
         vec![[3, height as usize, width as usize]]
     }
+}
+
+/// The input's `[width, height]` for a picture of `[width, height]`: each side the nearest multiple of [`MULTIPLE`] to
+/// what keeps the picture's shape, which stretches ordinary ones by a few hundredths at most, and pads none.
+fn input_size(picture: [u32; 2]) -> [u32; 2] {
+    let multiple = MULTIPLE as u32;
+    SIZE.resized(picture)
+        .map(|side| ((side + multiple / 2) / multiple).max(1) * multiple)
 }
 
 /// What the network says about the points of one map.
@@ -256,7 +261,7 @@ fn best(mut candidates: Vec<Found>, picture: [f32; 2], selection: &Selection) ->
     for candidate in &mut candidates {
         candidate.bbox = clip(candidate.bbox, picture);
     }
-    // A point in the padding may have a box beside the picture.
+    // A point at the edge may have a box beside the picture.
     candidates.retain(|candidate| is_at_least(candidate.bbox, 1.0));
     let boxes: Vec<_> = candidates.iter().map(|f| f.bbox).collect();
     let scores: Vec<_> = candidates.iter().map(|f| f.score).collect();
@@ -495,6 +500,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn inputs_have_nearly_the_shape_of_their_pictures() {
+        assert_eq!(input_size([4032, 3024]), [512, 384]);
+        assert_eq!(input_size([1080, 1920]), [384, 672]);
+        assert_eq!(input_size([640, 427]), [576, 384]);
+        assert_eq!(input_size([1, 10_000]), [32, 1536]);
     }
 
     #[test]

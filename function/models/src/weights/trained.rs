@@ -7,6 +7,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    fmt::Display,
 };
 
 use safetensors::{Dtype, SafeTensors, View};
@@ -208,10 +209,10 @@ impl View for Stored {
     }
 }
 
-fn malformed(what: impl ToString) -> WeightError {
+fn malformed(what: impl Display) -> WeightError {
     WeightError::Malformed {
         format: "trained safetensors",
-        what: what.to_string(),
+        what: format!("{what}"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! That convolutions that are trained are burn's, forward and back.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::HashMap;
 
 use burn::{

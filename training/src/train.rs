@@ -157,6 +157,8 @@ impl Training {
         let device = burn::tensor::Device::flex().autodiff();
         let optimizer = AdamWConfig::new()
             .with_weight_decay(1e-4)
+            // burn's own is as large as many a gradient.
+            .with_epsilon(1e-8)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
             .init();
         let mut this = Self {

@@ -31,8 +31,7 @@ async fn open(plane: &Arc<ControlPlane>) -> Result<Stage> {
 pub(crate) async fn what_people_see_is_what_the_readme_shows(plane: Arc<ControlPlane>) -> Result {
     let _stage = open(&plane).await?;
     let somebody = plane.access_for("somebody", &["system:masters"])?;
-    let place = ["config", "set-context", "--current", "--namespace=team"];
-    somebody.kubectl(&place).await?.ok()?;
+    somebody.work_in("team").await?;
     let commands = document::compare(Path::new(README), async |command| {
         Ok(somebody.shell(command).await?)
     })

@@ -82,6 +82,18 @@ impl Access {
         self.run("helm", arguments, "").await
     }
 
+    /// Works in a namespace from now on, wherever a command names no other: the kubeconfig is changed.
+    ///
+    /// # Errors
+    /// Where it cannot be.
+    pub async fn work_in(&self, namespace: &str) -> Result<(), Error> {
+        let namespace = format!("--namespace={namespace}");
+        self.kubectl(&["config", "set-context", "--current", &namespace])
+            .await?
+            .ok()?;
+        Ok(())
+    }
+
     /// What a shell's command line prints to both of its outputs, however it ends, typed by somebody who has kubectl
     /// and helm.
     ///

@@ -17,8 +17,7 @@ pub(crate) async fn what_people_see_is_what_the_documentation_shows(world: &Worl
     let scene = Scene::open(world, "team").await?;
     let somebody = world.cluster.plane();
     let somebody = somebody.access_for("somebody", &["system:masters"])?;
-    let place = ["config", "set-context", "--current", "--namespace=team"];
-    somebody.kubectl(&place).await?.ok()?;
+    somebody.work_in("team").await?;
     document::compare(
         &Path::new(REPOSITORY).join("docs/life.md"),
         async |command| {

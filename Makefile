@@ -28,7 +28,7 @@ run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed
 	cargo run --release --locked -- serve $(FLAGS)
 
 # Can be left at any time: the same command goes on.
-train: ## Train the network that is built in, for hours; FLAGS="--steps 2000" and the like are passed on
+train: ## Train the detector of notes and boards, for hours; FLAGS="--steps 2000" and the like are passed on
 	cargo run --release --locked $(TRAINING) -- train --out $(TARGET)/training $(FLAGS)
 
 # The tests of the function start the binary that the first build leaves in the target directory.

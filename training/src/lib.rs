@@ -1,4 +1,4 @@
-//! Trains the network that segmenter has built in, [`segmenter_models::networks::centermask`], on the network's own
+//! Trains the detector [`segmenter_models::networks::centermask`], of notes and boards or of anything else, on its own
 //! definition: burn differentiates what is served.
 //!
 //! ```text

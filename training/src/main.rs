@@ -22,9 +22,10 @@ use segmenter_training::{
 #[global_allocator]
 static ALLOCATOR: segmenter_allocator::Allocator = segmenter_allocator::Allocator;
 
-/// Trains the network that segmenter has built in, on drawn pictures or on pictures of your own.
+/// Trains a small detector for segmenter, on drawn pictures or on pictures of your own.
 ///
-/// A training that was interrupted goes on where it was when the same command is given again.
+/// Everything is stored every two minutes; a training that was interrupted goes on from there when the same command is
+/// given again.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {

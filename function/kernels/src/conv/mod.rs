@@ -11,6 +11,8 @@ mod winograd;
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "training")]
+pub(crate) use self::winograd::weight_gradient;
 pub use self::{class::ClassConv, transposed::ConvTranspose};
 use self::{depthwise::Depthwise, direct::Direct, winograd::Winograd};
 pub(crate) use self::{
@@ -265,6 +267,12 @@ impl Conv {
             Method::Winograd(winograd) => winograd.forward(self, context, x, residual, y),
             Method::Depthwise(_) => unreachable!("not dense: {self:?}"),
         }
+    }
+
+    /// Whether multiplications of it can be saved.
+    #[cfg(feature = "training")]
+    pub(crate) fn can_save(geometry: &Geometry) -> bool {
+        Winograd::suits(geometry)
     }
 
     /// How it moves over its input.

@@ -8,7 +8,7 @@
 
 mod adjoint;
 mod output;
-mod weight;
+pub(crate) mod weight;
 
 pub use self::output::OutputGradient;
 use crate::{
@@ -89,8 +89,12 @@ impl<'a> Convolution<'a> {
         bias: &[f32],
         activation: Activation,
     ) -> Conv {
-        let [batch, _, rows, columns] = self.output_shape();
-        let saving = batch * rows * columns >= SAVING;
+        let saving = self.is_saving();
         Conv::for_now(self.context, geometry, weight, bias, activation, saving)
+    }
+
+    fn is_saving(&self) -> bool {
+        let [batch, _, rows, columns] = self.output_shape();
+        batch * rows * columns >= SAVING
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Convolution, floats};
 use crate::{
-    conv::{Columns, Source, groups, stretches},
+    conv::{self, Columns, Conv, Source, groups, stretches},
     isa::Task,
     shared::Shared,
     simd::{LANES, Simd},
@@ -22,6 +22,9 @@ impl Convolution<'_> {
         let (geometry, shape) = (self.geometry, self.output_shape());
         assert_eq!(gradient.len(), floats(shape));
         let x = Source::of(x, self.shape);
+        if self.is_saving() && Conv::can_save(&geometry) {
+            return conv::weight_gradient(self.context, geometry.outputs, x, gradient);
+        }
         let groups = groups(shape[1].div_ceil(LANES), self.context.isa.most_blocks());
         let groups: Vec<_> = groups.collect();
         let mut weight = vec![0.0; geometry.weight_shape().iter().product()];
@@ -72,15 +75,15 @@ impl Task for Products<'_> {
 
 /// Pixels that a tile goes through, and where. Distances are in floats.
 #[derive(Clone, Copy)]
-struct Pixels {
-    rows: usize,
-    columns: usize,
+pub(crate) struct Pixels {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
     /// From a pixel's input to the next one's, and to that of the row below.
-    x_pixel: usize,
-    x_row: usize,
+    pub(crate) x_pixel: usize,
+    pub(crate) x_row: usize,
     /// In the gradient, where pixels are [`LANES`] apart, from a row and from a block to the next.
-    g_row: usize,
-    g_block: usize,
+    pub(crate) g_row: usize,
+    pub(crate) g_block: usize,
 }
 
 impl Products<'_> {
@@ -158,22 +161,59 @@ impl Products<'_> {
         };
         let x = (x + begin.x + tap - begin.taps[0]) * self.x.pixel;
         let g = (g + begin.start) * LANES;
-        let inputs = sums.len() / (J * LANES);
         let (x, g) = (&self.x.values[x..], &self.gradient[g..]);
-        let mut input = 0;
-        macro_rules! tiles {
-            ($($p:literal)*) => { $(
-                while $p <= S::pixels(J) && inputs - input >= $p {
-                    let sums = &mut sums[input * J * LANES..][..$p * J * LANES];
-                    // SAFETY: these rows and columns lie on the gradient, and the tap on the input for each; there are
-                    // as many input channels behind `input` in a pixel.
-                    unsafe { tile::<S, $p, J>(&at, x[input..].as_ptr(), g.as_ptr(), sums) };
-                    input += $p;
-                }
-            )* };
-        }
-        tiles!(8 4 2 1);
+        // SAFETY: these rows and columns lie on the gradient, and the tap on the input for each; a pixel has as many
+        // channels as there are sums for.
+        unsafe { channels::<S, J>(&at, x.as_ptr(), g.as_ptr(), sums) };
     }
+}
+
+/// Adds the products of some input channels with so many blocks of the gradient to `sums`,
+/// `[channels, blocks, LANES]`.
+///
+/// # Safety
+/// All that the numbers lead to can be read.
+#[inline(always)]
+pub(crate) unsafe fn products<S: Simd>(
+    at: &Pixels,
+    blocks: usize,
+    x: *const f32,
+    g: *const f32,
+    sums: &mut [f32],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match blocks {
+            4 if S::MOST_BLOCKS >= 4 => channels::<S, 4>(at, x, g, sums),
+            3 if S::MOST_BLOCKS >= 3 => channels::<S, 3>(at, x, g, sums),
+            2 if S::MOST_BLOCKS >= 2 => channels::<S, 2>(at, x, g, sums),
+            _ => channels::<S, 1>(at, x, g, sums),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`products`].
+#[inline(always)]
+unsafe fn channels<S: Simd, const J: usize>(
+    at: &Pixels,
+    x: *const f32,
+    g: *const f32,
+    sums: &mut [f32],
+) {
+    let channels = sums.len() / (J * LANES);
+    let mut first = 0;
+    macro_rules! tiles {
+        ($($p:literal)*) => { $(
+            while $p <= S::pixels(J) && channels - first >= $p {
+                let sums = &mut sums[first * J * LANES..][..$p * J * LANES];
+                // SAFETY: the caller's; these are the next channels.
+                unsafe { tile::<S, $p, J>(at, x.add(first), g, sums) };
+                first += $p;
+            }
+        )* };
+    }
+    tiles!(8 4 2 1);
 }
 
 /// Adds the products of `P` input channels with `J` blocks of the gradient to `sums`, `[P, J, LANES]`.

@@ -44,6 +44,29 @@ impl Four {
     const B: f32 = 1.5;
 }
 
+#[cfg(feature = "training")]
+impl Four {
+    /// `A` times a column of gradients by the outputs.
+    #[inline(always)]
+    pub(super) fn of_gradients<S: Simd>(g: [S::Floats; 4]) -> [S::Floats; 6] {
+        let even = |point: f32| S::mul_add(S::splat(point * point), g[2], g[0]);
+        let odd = |point: f32| {
+            let cube = S::splat(point * point * point);
+            S::mul_add(cube, g[3], S::mul(S::splat(point), g[1]))
+        };
+        let (even_a, odd_a) = (even(Self::A), odd(Self::A));
+        let (even_b, odd_b) = (even(Self::B), odd(Self::B));
+        [
+            g[0],
+            S::add(even_a, odd_a),
+            S::sub(even_a, odd_a),
+            S::add(even_b, odd_b),
+            S::sub(even_b, odd_b),
+            g[3],
+        ]
+    }
+}
+
 impl Basis<6, 4> for Four {
     const KERNEL: [[f64; 3]; 6] = {
         let (a2, b2) = ((Self::A * Self::A) as f64, (Self::B * Self::B) as f64);

@@ -9,10 +9,14 @@
 //! without gaps; tiles are taken from those. Where they are small, so are the tiles: F(3x3, 3x3), 25 places.
 
 mod basis;
+#[cfg(feature = "training")]
+mod gradient;
 
 use std::marker::PhantomData;
 
 use self::basis::{Basis, Four, Three};
+#[cfg(feature = "training")]
+pub(crate) use self::gradient::weight_gradient;
 use super::{
     Conv, Geometry,
     direct::groups,
@@ -197,8 +201,15 @@ impl Winograd {
                 y: Shared::new(y),
                 basis: PhantomData,
             };
-            let there = There(&pass, Rows::new(inputs * tiles.len(), of_unit));
-            isa.run_all(there.1.tasks(), &there);
+            let there = There::<B, IN, OUT> {
+                x,
+                tiles,
+                dilation: conv.geometry.dilation,
+                rows: Rows::new(inputs * tiles.len(), of_unit),
+                inputs: of_inputs,
+                basis: PhantomData,
+            };
+            isa.run_all(there.rows.tasks(), &there);
             let product = Product(&pass, self.parts(IN * IN, tiles.len()));
             isa.run_all(IN * IN * product.1, &product);
             let back = Back(&pass, Rows::new(outputs * tiles.len(), of_unit));
@@ -278,13 +289,68 @@ struct Pass<'a, B, const IN: usize, const OUT: usize> {
 }
 
 /// Brings inputs to the other basis.
-struct There<'a, B, const IN: usize, const OUT: usize>(&'a Pass<'a, B, IN, OUT>, Rows);
+struct There<'a, B, const IN: usize, const OUT: usize> {
+    x: Source<'a>,
+    tiles: &'a [Tile],
+    dilation: usize,
+    rows: Rows,
+    /// As in a [`Pass`].
+    inputs: Shared<'a, f32>,
+    basis: PhantomData<fn() -> B>,
+}
 
 impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for There<'_, B, IN, OUT> {
     #[inline(always)]
     fn run<S: Simd>(&self, index: usize) {
-        for unit in self.1.of_task(index) {
-            self.0.transform_input::<S>(unit);
+        for unit in self.rows.of_task(index) {
+            self.transform::<S>(unit);
+        }
+    }
+}
+
+impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> There<'_, B, IN, OUT> {
+    /// `Bᵀ tile B` of a tile of sixteen channels; tiles of a block lie side by side.
+    #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "iterators would keep the tile in memory"
+    )]
+    fn transform<S: Simd>(&self, unit: usize) {
+        let (block, tile) = (
+            unit / self.tiles.len(),
+            &self.tiles[unit % self.tiles.len()],
+        );
+        let [batch, _, height, width] = self.x.shape;
+        let dilation = self.dilation;
+        let plane = (block * batch + tile.map) * height * width * LANES;
+        let plane = &self.x.values[plane..][..height * width * LANES];
+        // Rows and columns of the tile, as far as they lie on the map.
+        let on = |start: usize, index: usize, length: usize| {
+            let position = (start + index * dilation).checked_sub(dilation);
+            position.filter(|&position| position < length)
+        };
+        let zero = S::splat(0.0);
+        let mut half = [[zero; IN]; IN];
+        for j in 0..IN {
+            let mut column = [zero; IN];
+            if let Some(x) = on(tile.column, j, width) {
+                for i in 0..IN {
+                    if let Some(y) = on(tile.row, i, height) {
+                        let pixel = &plane[(y * width + x) * LANES..][..LANES];
+                        // SAFETY: a pixel has LANES values.
+                        column[i] = unsafe { S::load(pixel.as_ptr()) };
+                    }
+                }
+            }
+            half[j] = B::of_inputs::<S>(column);
+        }
+        let stride = self.x.blocks() * self.tiles.len() * LANES;
+        for i in 0..IN {
+            let row = B::of_inputs::<S>(across(&half, i));
+            for j in 0..IN {
+                // SAFETY: there are as many places, and this unit of each is its task's alone.
+                unsafe { S::store(self.inputs.at((i * IN + j) * stride + unit * LANES), row[j]) };
+            }
         }
     }
 }
@@ -318,51 +384,6 @@ impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Task for Back<'_, B, 
 }
 
 impl<B: Basis<IN, OUT>, const IN: usize, const OUT: usize> Pass<'_, B, IN, OUT> {
-    /// `Bᵀ tile B` of a tile of sixteen channels; tiles of a block lie side by side.
-    #[inline(always)]
-    #[expect(
-        clippy::needless_range_loop,
-        reason = "iterators would keep the tile in memory"
-    )]
-    fn transform_input<S: Simd>(&self, unit: usize) {
-        let (block, tile) = (
-            unit / self.tiles.len(),
-            &self.tiles[unit % self.tiles.len()],
-        );
-        let [batch, _, height, width] = self.x.shape;
-        let dilation = self.conv.geometry.dilation;
-        let plane = (block * batch + tile.map) * height * width * LANES;
-        let plane = &self.x.values[plane..][..height * width * LANES];
-        // Rows and columns of the tile, as far as they lie on the map.
-        let on = |start: usize, index: usize, length: usize| {
-            let position = (start + index * dilation).checked_sub(dilation);
-            position.filter(|&position| position < length)
-        };
-        let zero = S::splat(0.0);
-        let mut half = [[zero; IN]; IN];
-        for j in 0..IN {
-            let mut column = [zero; IN];
-            if let Some(x) = on(tile.column, j, width) {
-                for i in 0..IN {
-                    if let Some(y) = on(tile.row, i, height) {
-                        let pixel = &plane[(y * width + x) * LANES..][..LANES];
-                        // SAFETY: a pixel has LANES values.
-                        column[i] = unsafe { S::load(pixel.as_ptr()) };
-                    }
-                }
-            }
-            half[j] = B::of_inputs::<S>(column);
-        }
-        let stride = self.x.blocks() * self.tiles.len() * LANES;
-        for i in 0..IN {
-            let row = B::of_inputs::<S>(across(&half, i));
-            for j in 0..IN {
-                // SAFETY: there are as many places, and this unit of each is its task's alone.
-                unsafe { S::store(self.inputs.at((i * IN + j) * stride + unit * LANES), row[j]) };
-            }
-        }
-    }
-
     /// The matrix product at a place, for a group of output blocks: the first, and how many.
     #[inline(always)]
     fn multiply<S: Simd>(&self, place: usize, (first, blocks): (usize, usize)) {

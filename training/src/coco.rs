@@ -21,6 +21,7 @@ use crate::{
     example::{Example, Object},
     random::Random,
     source::Source,
+    variation::{self, Cut},
 };
 
 /// Annotated pictures of a folder.
@@ -42,10 +43,6 @@ struct Picture {
 const LONGER: u32 = 1024;
 
 const QUALITY: u8 = 95;
-
-/// Of an object that a cut leaves less of, or of so few pixels, nothing is expected.
-const LEAST_PART: f64 = 0.15;
-const LEAST_PIXELS: u64 = 16;
 
 impl Pictures {
     /// Reads `annotations`, a file in COCO's format, and the pictures that it names, in `folder`.
@@ -133,12 +130,7 @@ impl Picture {
             (side.round() as u32).max(1)
         });
         let small = resize(&image, width, height, Filter::Bilinear)?;
-        let whole = Cut {
-            x: 0,
-            y: 0,
-            size: found,
-            mirrored: false,
-        };
+        let whole = Cut::whole(found);
         let objects = objects.into_iter();
         Ok(Self {
             jpeg: jpeg(&small)?,
@@ -155,94 +147,6 @@ fn jpeg(image: &Image) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A part of a picture, which is resized to an example.
-struct Cut {
-    x: u32,
-    y: u32,
-    size: [u32; 2],
-    mirrored: bool,
-}
-
-/// How much of a picture a cut shows at the least, along each axis.
-const CLOSEST: f32 = 0.45;
-
-impl Cut {
-    fn random([width, height]: [u32; 2], random: &mut Random) -> Self {
-        // Not quite in the picture's shape either.
-        let part = CLOSEST + (1.0 - CLOSEST) * random.uniform();
-        let mut side = |length: u32| {
-            let part = (part * (0.8 + 0.4 * random.uniform())).min(1.0);
-            let cut = ((length as f32 * part) as u32).clamp(1, length);
-            let start = random.below((length - cut) as usize + 1) as u32;
-            (start, cut)
-        };
-        let ((x, wide), (y, high)) = (side(width), side(height));
-        Self {
-            x,
-            y,
-            size: [wide, high],
-            mirrored: random.uniform() < 0.5,
-        }
-    }
-
-    /// This part of a mask at another size; `None` where too little of it is left.
-    fn mask(&self, mask: &Rle, [width, height]: [u32; 2]) -> Option<Rle> {
-        let bitmap = mask.to_bitmap();
-        let at = |index: u32, length: u32, from: u32, cut: u32| {
-            from + ((f64::from(index) + 0.5) * f64::from(cut) / f64::from(length)) as u32
-        };
-        let mut part = Vec::with_capacity((width * height) as usize);
-        for row in 0..height {
-            let y = at(row, height, self.y, self.size[1]);
-            for column in 0..width {
-                let column = if self.mirrored {
-                    width - 1 - column
-                } else {
-                    column
-                };
-                let x = at(column, width, self.x, self.size[0]);
-                part.push(bitmap[(y * mask.width() + x) as usize]);
-            }
-        }
-        let part = Rle::from_bitmap(height, width, &part)?;
-        let scale = f64::from(width * height) / f64::from(self.size[0] * self.size[1]);
-        let whole = mask.area() as f64 * scale;
-        let left = part.area();
-        (left >= LEAST_PIXELS && left as f64 >= whole * LEAST_PART).then_some(part)
-    }
-
-    fn image(&self, image: &Image, [width, height]: [u32; 2]) -> Option<Image> {
-        let [wide, high] = self.size;
-        let part = image.crop(self.x..self.x + wide, self.y..self.y + high)?;
-        let mut part = resize(&part, width, height, Filter::Bilinear).ok()?;
-        if self.mirrored {
-            for row in part.pixels_mut().chunks_exact_mut(width as usize * 3) {
-                row.as_chunks_mut::<3>().0.reverse();
-            }
-        }
-        Some(part)
-    }
-}
-
-/// Other light: each channel by a factor of its own, and all with another contrast.
-fn relight(image: &mut Image, random: &mut Random) {
-    let exposure = 0.7 + 0.6 * random.uniform();
-    let gains: [f32; 3] = std::array::from_fn(|_| exposure * (0.88 + 0.24 * random.uniform()));
-    let gamma = 0.75 + 0.5 * random.uniform();
-    let tables = gains.map(|gain| {
-        let value = |sample: u8| {
-            let value = (f32::from(sample) / 255.0).powf(gamma) * gain;
-            (value * 255.0).round().clamp(0.0, 255.0) as u8
-        };
-        std::array::from_fn::<u8, 256, _>(|sample| value(sample as u8))
-    });
-    for pixel in image.pixels_mut().as_chunks_mut::<3>().0 {
-        for (sample, table) in pixel.iter_mut().zip(&tables) {
-            *sample = table[usize::from(*sample)];
-        }
-    }
-}
-
 impl Source for Pictures {
     fn classes(&self) -> Vec<String> {
         self.classes.clone()
@@ -257,29 +161,15 @@ impl Source for Pictures {
         };
         let picture = self.pictures.get(index).context("no pictures")?;
         let image = decode(&picture.jpeg, &Options::default())?;
-        let whole = [image.width(), image.height()];
-        let (cut, size) = if self.varied {
-            (Cut::random(whole, &mut random), size)
-        } else {
-            let cut = Cut {
-                x: 0,
-                y: 0,
-                size: whole,
-                mirrored: false,
-            };
-            (cut, whole)
-        };
-        let mut image = cut.image(&image, size).context("a cut without pixels")?;
+        let objects = picture.objects.iter();
+        let objects = objects.map(|(class, mask)| (*class, mask));
         if self.varied {
-            relight(&mut image, &mut random);
+            return variation::varied(&image, objects, size, &mut random);
         }
-        let objects = picture.objects.iter().filter_map(|(class, mask)| {
-            let mask = cut.mask(mask, size)?;
-            Object::new(*class, mask)
-        });
+        let objects = objects.filter_map(|(class, mask)| Object::new(class, mask.clone()));
         Ok(Example {
-            image,
             objects: objects.collect(),
+            image,
         })
     }
 }
@@ -307,20 +197,9 @@ pub fn write(
             "width": image.width(),
             "height": image.height(),
         }));
-        for Object { class, bbox, mask } in objects {
-            let [x0, y0, x1, y1] = bbox;
-            annotations.push(serde_json::json!({
-                "id": annotations.len() + 1,
-                "image_id": index + 1,
-                "category_id": class + 1,
-                "iscrowd": 0,
-                "area": mask.area(),
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "segmentation": {
-                    "size": [mask.height(), mask.width()],
-                    "counts": mask.to_coco_string(),
-                },
-            }));
+        for object in &objects {
+            let id = annotations.len() + 1;
+            annotations.push(annotation(id, index as u64 + 1, object));
         }
     }
     let categories = classes.iter().enumerate();
@@ -335,6 +214,24 @@ pub fn write(
     let path = folder.join("instances.json");
     fs::write(&path, serde_json::to_vec(&file)?)
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// An object in this format, of the category that is its class counted from one.
+pub fn annotation(id: usize, image: u64, object: &Object) -> serde_json::Value {
+    let Object { class, bbox, mask } = object;
+    let [x0, y0, x1, y1] = bbox;
+    serde_json::json!({
+        "id": id,
+        "image_id": image,
+        "category_id": class + 1,
+        "iscrowd": 0,
+        "area": mask.area(),
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "segmentation": {
+            "size": [mask.height(), mask.width()],
+            "counts": mask.to_coco_string(),
+        },
+    })
 }
 
 #[cfg(test)]

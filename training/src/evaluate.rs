@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use hotcoco::{Annotation, COCO, COCOeval, Dataset, IouType, Segmentation};
 use rayon::prelude::*;
+use segmenter_imaging::Image;
 use segmenter_models::{
     Detection, Device, Isa, Model, Outcome, Selection, networks::centermask::CenterMask,
     on_this_thread,
@@ -11,7 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    example::Example,
+    coco,
+    example::{Example, Object},
     parameters::{self, Tensors},
     source::Source,
 };
@@ -21,7 +23,7 @@ use crate::{
 pub struct Quality {
     /// The class.
     pub class: String,
-    /// How many objects there are.
+    /// How many objects there are, but for those that are too small to count.
     pub objects: usize,
     /// Average precision of the masks at intersections over unions of 0.50 to 0.95.
     pub ap: f64,
@@ -90,6 +92,19 @@ pub fn run(
         .collect()
 }
 
+/// The longer side of the smallest object that counts, in pixels of the network's input: whether a smaller one is found
+/// or not is as good.
+const SMALLEST: f32 = 8.0;
+
+/// Whether an object is of a size that counts.
+fn counts(object: &Object, image: &Image) -> bool {
+    let [x0, y0, x1, y1] = object.bbox;
+    let size = [image.width(), image.height()];
+    let scale = CenterMask::scale(size);
+    let [width, height] = [(x1 - x0) * scale[0], (y1 - y0) * scale[1]];
+    width.max(height) >= SMALLEST
+}
+
 /// How good that is, class by class.
 ///
 /// # Errors
@@ -98,25 +113,21 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
     let quality = |(class, name): (usize, &String)| {
         let mut annotations = Vec::new();
         let mut results = Vec::new();
+        let mut objects = 0;
         for (image, (example, found)) in (1_u64..).zip(judged) {
-            for object in example
+            let of_class = example
                 .objects
                 .iter()
-                .filter(|object| object.class == class)
-            {
-                let [x0, y0, x1, y1] = object.bbox;
-                annotations.push(json!({
-                    "id": annotations.len() + 1,
-                    "image_id": image,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "area": object.mask.area(),
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "segmentation": {
-                        "size": [object.mask.height(), object.mask.width()],
-                        "counts": object.mask.to_coco_string(),
-                    },
-                }));
+                .filter(|object| object.class == class);
+            for object in of_class {
+                let mut annotation = coco::annotation(annotations.len() + 1, image, object);
+                if counts(object, &example.image) {
+                    objects += 1;
+                } else {
+                    // COCO's word for what counts neither as missed nor as found.
+                    annotation["iscrowd"] = 1.into();
+                }
+                annotations.push(annotation);
             }
             for detection in found.iter().filter(|found| found.class as usize == class) {
                 let Some(mask) = &detection.mask else {
@@ -124,7 +135,7 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
                 };
                 results.push(Annotation {
                     image_id: image,
-                    category_id: 1,
+                    category_id: class as u64 + 1,
                     score: Some(detection.score.into()),
                     segmentation: Some(Segmentation::CompressedRle {
                         size: [mask.height(), mask.width()],
@@ -141,11 +152,10 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
                 json!({ "id": id, "file_name": "", "width": image.width(), "height": image.height() })
             })
             .collect();
-        let objects = annotations.len();
         let dataset: Dataset = serde_json::from_value(json!({
             "images": images,
             "annotations": annotations,
-            "categories": [{ "id": 1, "name": name }],
+            "categories": [{ "id": class + 1, "name": name }],
         }))?;
         let truth = COCO::from_dataset(dataset);
         let [ap, ap50, ap75] = if results.is_empty() {

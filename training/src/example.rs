@@ -29,15 +29,3 @@ impl Object {
         Some(Self { class, bbox, mask })
     }
 }
-
-impl From<segmenter_scenes::Scene> for Example {
-    fn from(scene: segmenter_scenes::Scene) -> Self {
-        let objects = scene.objects.into_iter();
-        Self {
-            image: scene.image,
-            objects: objects
-                .filter_map(|object| Object::new(object.class as usize, object.mask))
-                .collect(),
-        }
-    }
-}

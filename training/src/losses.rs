@@ -16,9 +16,10 @@ pub fn quality_focal<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> T
     cross_entropy(logits, targets) * wrong
 }
 
-/// Of boxes around the same points by their distances to the left, upper, right and lower side, `[boxes, 4]`, one loss a
-/// box, 0 to 2: one less the generalized intersection over union (Rezatofighi et al., 2019).
-pub fn generalized_iou(distances: &Tensor<2>, targets: &Tensor<2>) -> Tensor<1> {
+/// Of boxes around the same points by their distances to the left, upper, right and lower side, `[boxes, 4]`: the
+/// intersection over union, 0 to 1, and the generalized one, -1 to 1, which also tells boxes apart that have nothing in
+/// common (Rezatofighi et al., 2019).
+pub fn overlaps(distances: &Tensor<2>, targets: &Tensor<2>) -> (Tensor<1>, Tensor<1>) {
     let side = |boxes: &Tensor<2>, side: usize| boxes.clone().narrow(1, side, 1).squeeze_dim(1);
     let area = |boxes: &Tensor<2>| -> Tensor<1> {
         (side(boxes, 0) + side(boxes, 2)) * (side(boxes, 1) + side(boxes, 3))
@@ -29,15 +30,7 @@ pub fn generalized_iou(distances: &Tensor<2>, targets: &Tensor<2>) -> Tensor<1> 
     let union = area(distances) + area(targets) - intersection.clone();
     let iou = intersection / union.clone();
     let beside = (hull.clone() - union) / hull;
-    iou.neg() + 1.0 + beside
-}
-
-/// Intersection over union of two such boxes.
-pub fn iou(a: [f32; 4], b: [f32; 4]) -> f32 {
-    let area = |[left, top, right, bottom]: [f32; 4]| (left + right) * (top + bottom);
-    let both = std::array::from_fn(|side| a[side].min(b[side]));
-    let intersection = area(both);
-    intersection / (area(a) + area(b) - intersection)
+    (iou.clone(), iou - beside)
 }
 
 #[cfg(test)]
@@ -55,19 +48,25 @@ mod tests {
     }
 
     #[test]
-    fn boxes_that_fit_cost_nothing_and_others_the_more_the_farther() {
+    fn boxes_that_fit_overlap_wholly_and_others_the_less_the_farther() {
         let target = [1.0, 1.0, 1.0, 1.0];
-        let boxes = [target, [1.0, 1.0, 3.0, 1.0], [0.1, 0.1, 0.1, 0.1]];
-        let losses = values(generalized_iou(
-            &tensor(boxes.as_flattened(), [3, 4]),
-            &tensor([target; 3].as_flattened(), [3, 4]),
-        ));
-        for (loss, bbox) in losses.iter().zip(boxes) {
-            // One is within the other, so that the hull is their union.
-            assert!((loss - (1.0 - iou(bbox, target))).abs() < 1e-6);
+        let boxes = [
+            target,
+            [1.0, 1.0, 3.0, 1.0],
+            [0.1, 0.1, 0.1, 0.1],
+            [-2.0, 1.0, 4.0, 1.0],
+        ];
+        let (iou, generalized) = overlaps(
+            &tensor(boxes.as_flattened(), [4, 4]),
+            &tensor([target; 4].as_flattened(), [4, 4]),
+        );
+        let (iou, generalized) = (values(iou), values(generalized));
+        for (value, expected) in iou.iter().zip([1.0, 0.5, 0.01, -1.0 / 3.0]) {
+            assert!((value - expected).abs() < 1e-6, "{value}, not {expected}");
         }
-        assert_eq!(iou(boxes[1], target), 0.5);
-        assert!(losses[0].abs() < 1e-6 && losses[1] < losses[2]);
+        // One of the first three is within the other, so that their hull is their union.
+        assert_eq!(iou[..3], generalized[..3]);
+        assert!(generalized[3] < iou[3]);
     }
 
     #[test]

@@ -1,22 +1,25 @@
 //! `segmenter-training`: see `segmenter-training --help`.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::BufWriter,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
-use segmenter_models::weights::{Storage, Trained};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use segmenter_models::{
+    networks::centermask::MULTIPLE,
+    weights::{Storage, Trained},
+};
 use segmenter_scenes::Family;
 
 use segmenter_training::{
     coco::{self, Pictures},
-    evaluate, parameters, sheet,
-    source::{Drawn, Source},
-    train::{Length, Options, SIZES, Training},
+    evaluate, parameters, report, sheet,
+    source::{Drawn, Source, Subject, Views},
+    train::{self, Length, Options, SIZES, Training},
 };
 
 #[global_allocator]
@@ -47,7 +50,7 @@ enum Command {
     Train(Train),
     /// Measure weights on pictures that nothing was trained on
     Evaluate(Evaluate),
-    /// Draw pictures of notes and boards, annotated in COCO's format
+    /// Draw pictures, annotated in COCO's format
     Draw(Draw),
 }
 
@@ -74,12 +77,55 @@ struct Train {
     /// Pictures a step
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
+    /// Examples that are made of each drawn picture, which are cheaper than as many pictures
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "annotations")]
+    views: u16,
     /// The greatest learning rate
     #[arg(long, default_value_t = 1e-3)]
     rate: f64,
     /// What chance begins with
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Sizes of the pictures that are trained on, one after the other [default: several of about 384 pixels]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_delimiter = ',', value_parser = size)]
+    sizes: Vec<[u32; 2]>,
+    /// Where it is calculated
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
+}
+
+/// What a training runs on. One that was begun on one can be gone on with on another.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Device {
+    /// The processor
+    #[default]
+    Cpu,
+    /// A GPU, by whatever interface wgpu reaches it
+    #[cfg(feature = "gpu")]
+    Gpu,
+}
+
+impl Device {
+    fn open(self) -> burn::tensor::Device {
+        match self {
+            Self::Cpu => burn::tensor::Device::flex(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu => burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        }
+    }
+}
+
+/// `WIDTHxHEIGHT`, each a multiple of what the network takes.
+fn size(text: &str) -> Result<[u32; 2], String> {
+    let multiple = MULTIPLE as u32;
+    let side = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|&side: &u32| side > 0 && side % multiple == 0)
+    };
+    text.split_once('x')
+        .and_then(|(width, height)| Some([side(width)?, side(height)?]))
+        .ok_or_else(|| format!("two multiples of {multiple} are needed, such as 512x384"))
 }
 
 #[derive(Args, Debug)]
@@ -102,6 +148,10 @@ struct Evaluate {
     /// Write a PNG of the first 24 with what was found in them
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
+    /// Write a page of HTML with these, the figures, and how the losses fell, where the weights lie in the folder that
+    /// they were trained in
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -115,6 +165,9 @@ struct Draw {
     /// The first one's seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What is in them
+    #[arg(long, value_enum, default_value_t)]
+    subject: Subject,
 }
 
 /// Far from the seeds of training.
@@ -128,7 +181,7 @@ const SHEET: usize = 24;
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Train(arguments) => train(&arguments),
+        Command::Train(arguments) => run(&arguments),
         Command::Evaluate(arguments) => evaluate(&arguments),
         Command::Draw(arguments) => draw(&arguments),
     }
@@ -139,14 +192,25 @@ fn pictures(annotations: &Path, folder: Option<&Path>, seed: u64) -> anyhow::Res
     Pictures::read(annotations, folder.unwrap_or(beside), seed)
 }
 
-fn train(arguments: &Train) -> anyhow::Result<()> {
+fn run(arguments: &Train) -> anyhow::Result<()> {
     let seed = arguments.seed;
     let source: Arc<dyn Source> = match &arguments.annotations {
         Some(file) => Arc::new(pictures(file, arguments.pictures.as_deref(), seed)?),
-        None => Arc::new(Drawn {
-            family: Family::Training,
-            seed: seed << 32,
-        }),
+        None => {
+            let drawn = Drawn {
+                subject: Subject::Boards,
+                family: Family::Training,
+                seed: seed << 32,
+            };
+            match arguments.views {
+                1 => Arc::new(drawn),
+                views => Arc::new(Views {
+                    source: drawn,
+                    each: views.into(),
+                    seed,
+                }),
+            }
+        }
     };
     let classes = source.classes();
     let begin = match &arguments.from {
@@ -160,9 +224,14 @@ fn train(arguments: &Train) -> anyhow::Result<()> {
         batch: arguments.batch.into(),
         rate: arguments.rate,
         seed,
-        sizes: SIZES.to_vec(),
+        sizes: if arguments.sizes.is_empty() {
+            SIZES.to_vec()
+        } else {
+            arguments.sizes.clone()
+        },
     };
-    let mut training = Training::open(&arguments.out, options, classes.clone(), begin)?;
+    let device = arguments.device.open();
+    let mut training = Training::open(&arguments.out, options, classes.clone(), begin, device)?;
     training.run(&source)?;
     let trained = Trained {
         classes,
@@ -190,7 +259,12 @@ fn evaluate(arguments: &Evaluate) -> anyhow::Result<()> {
                 Family::HeldOut
             };
             let seed = EVALUATION_SEED;
-            (Box::new(Drawn { family, seed }), arguments.count)
+            let drawn = Drawn {
+                subject: Subject::Boards,
+                family,
+                seed,
+            };
+            (Box::new(drawn), arguments.count)
         }
     };
     anyhow::ensure!(
@@ -200,24 +274,34 @@ fn evaluate(arguments: &Evaluate) -> anyhow::Result<()> {
         source.classes().join(", ")
     );
     let judged = evaluate::run(&model, source.as_ref(), count, SIZE)?;
+    let qualities = evaluate::qualities(&judged, &trained.classes)?;
     println!("class            objects     AP   AP50   AP75");
-    for quality in evaluate::qualities(&judged, &trained.classes)? {
+    for quality in &qualities {
         println!(
             "{:<16} {:>7}  {:.3}  {:.3}  {:.3}",
             quality.class, quality.objects, quality.ap, quality.ap50, quality.ap75
         );
     }
+    if arguments.sheet.is_none() && arguments.report.is_none() {
+        return Ok(());
+    }
+    let first = &judged[..judged.len().min(SHEET)];
+    let sheet = sheet::sheet(first, &trained.classes).context("no pictures")?;
     if let Some(path) = &arguments.sheet {
-        let first = &judged[..judged.len().min(SHEET)];
-        let sheet = sheet::sheet(first, &trained.classes).context("no pictures")?;
         let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
         segmenter_imaging::encode::png(&sheet, BufWriter::new(file))?;
+    }
+    if let Some(path) = &arguments.report {
+        let folder = arguments.weights.parent().unwrap_or(Path::new("."));
+        let page = report::html(&train::record(folder)?, &qualities, &sheet)?;
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
 fn draw(arguments: &Draw) -> anyhow::Result<()> {
     let source = Drawn {
+        subject: arguments.subject,
         family: Family::Training,
         seed: arguments.seed << 32,
     };

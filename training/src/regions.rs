@@ -6,47 +6,34 @@ use segmenter_models::{
     networks::centermask::{MASK_POOL, MASK_STRIDE},
 };
 
-use crate::targets::Region;
-
-/// Takes the regions from the maps of their examples, `[examples, channels, height, width]`. Result:
-/// `[regions, channels, size, size]`.
+/// Takes regions `[x0, y0, x1, y1]`, in pixels of the input, from maps `[examples, channels, height, width]`, of each
+/// example as many, one example's behind the other's. Result: `[regions, channels, size, size]`.
 ///
 /// The weights of pixels in a region are products of one of their rows and one of their columns, so a region is
 /// the product of three matrices.
-pub fn pool(maps: &Tensor<4>, regions: &[Region], device: &Device) -> Tensor<4> {
+pub fn pool(maps: &Tensor<4>, regions: &[[f32; 4]], device: &Device) -> Tensor<4> {
     let [examples, channels, height, width] = maps.dims();
     let size = MASK_POOL.size;
-    let mut pooled = Vec::new();
-    for example in 0..examples {
-        let regions = regions.iter().filter(|region| region.example == example);
-        let regions: Vec<_> = regions.collect();
-        if regions.is_empty() {
-            continue;
-        }
-        let axis = |from: usize, length: usize| {
-            let weights = regions.iter().flat_map(|region| {
-                let sides = [region.bbox[from], region.bbox[from + 2]];
-                RoiAlign::weights(&MASK_POOL, sides, length, 1.0 / MASK_STRIDE as f32)
-            });
-            let values: Vec<f32> = weights.collect();
-            TensorData::new(values, [regions.len() * size, length])
-        };
-        let count = regions.len();
-        let rows: Tensor<2> = Tensor::from_data(axis(1, height), device);
-        let columns: Tensor<2> = Tensor::from_data(axis(0, width), device);
-        let map: Tensor<3> = maps.clone().narrow(0, example, 1).squeeze_dim(0);
-        // [height, channels * width], so that all rows of all regions are one product.
-        let map = map.permute([1, 0, 2]).reshape([height, channels * width]);
-        let by_rows = rows.matmul(map).reshape([count, size * channels, width]);
-        let columns = columns.reshape([count, size, width]).swap_dims(1, 2);
-        let by_columns = by_rows.matmul(columns);
-        pooled.push(
-            by_columns
-                .reshape([count, size, channels, size])
-                .permute([0, 2, 1, 3]),
-        );
-    }
-    Tensor::cat(pooled, 0)
+    let count = regions.len();
+    let axis = |from: usize, length: usize| {
+        let weights = regions.iter().flat_map(|bbox| {
+            let sides = [bbox[from], bbox[from + 2]];
+            RoiAlign::weights(&MASK_POOL, sides, length, 1.0 / MASK_STRIDE as f32)
+        });
+        weights.collect::<Vec<f32>>()
+    };
+    let rows = TensorData::new(axis(1, height), [examples, count / examples * size, height]);
+    let rows: Tensor<3> = Tensor::from_data(rows, device);
+    let columns = TensorData::new(axis(0, width), [count, size, width]);
+    let columns: Tensor<3> = Tensor::from_data(columns, device);
+    // All rows of all regions of an example are one product.
+    let maps = maps.clone().permute([0, 2, 1, 3]);
+    let maps = maps.reshape([examples, height, channels * width]);
+    let by_rows = rows.matmul(maps).reshape([count, size * channels, width]);
+    by_rows
+        .matmul(columns.swap_dims(1, 2))
+        .reshape([count, size, channels, size])
+        .permute([0, 2, 1, 3])
 }
 
 #[cfg(test)]
@@ -65,15 +52,9 @@ mod tests {
             (0, [3.0, 5.0, 40.0, 33.0]),
             (0, [-9.0, 60.0, 200.0, 90.0]),
             (1, [10.2, 11.3, 14.5, 13.5]),
+            (1, [0.0, 0.0, 1.0, 1.0]),
         ];
-        let regions: Vec<_> = boxes
-            .iter()
-            .map(|&(example, bbox)| Region {
-                example,
-                bbox,
-                mask: Vec::new(),
-            })
-            .collect();
+        let regions = boxes.map(|(_, bbox)| bbox);
         let shape = [2, channels, height, width];
         let device = Device::flex();
         let maps: Tensor<4> = Tensor::from_data(TensorData::new(values.clone(), shape), &device);

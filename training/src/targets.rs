@@ -98,8 +98,8 @@ fn places([x0, y0, x1, y1]: [f32; 4], stride: usize, [columns, rows]: [usize; 2]
 /// A region to outline an object in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
-    /// The index of the example in its batch.
-    pub example: usize,
+    /// What it counts for, 1 or nothing.
+    pub weight: f32,
     /// `[x0, y0, x1, y1]` in pixels.
     pub bbox: [f32; 4],
     /// How much of each part of the region is the object's, `[MASK_SIDE, MASK_SIDE]`, 0..=1.
@@ -110,8 +110,17 @@ pub struct Region {
 const SAMPLES: usize = 2;
 
 impl Region {
+    /// One that counts for nothing.
+    pub fn nothing() -> Self {
+        Self {
+            weight: 0.0,
+            bbox: [0.0, 0.0, 1.0, 1.0],
+            mask: vec![0.0; MASK_SIDE * MASK_SIDE],
+        }
+    }
+
     /// The region `bbox` of an object, in a picture of its mask's size.
-    pub fn new(example: usize, bbox: [f32; 4], bitmap: &Bitmap) -> Self {
+    pub fn new(bbox: [f32; 4], bitmap: &Bitmap) -> Self {
         let [x0, y0, x1, y1] = bbox;
         let at = |from: f32, to: f32, bin: usize, sample: usize| {
             let part = (bin * SAMPLES + sample) as f32 + 0.5;
@@ -128,7 +137,7 @@ impl Region {
             mask.push(samples.count() as f32 / (SAMPLES * SAMPLES) as f32);
         }
         Self {
-            example,
+            weight: 1.0,
             bbox,
             mask,
         }
@@ -224,12 +233,12 @@ mod tests {
     fn a_region_has_the_share_of_its_object_in_every_part() {
         let object = object(0, [32, 32, 64, 64]);
         let bitmap = Bitmap::new(&object);
-        let exact = Region::new(0, [32.0, 32.0, 64.0, 64.0], &bitmap);
+        let exact = Region::new([32.0, 32.0, 64.0, 64.0], &bitmap);
         assert!(exact.mask.iter().all(|&share| share == 1.0));
-        let twice = Region::new(0, [16.0, 16.0, 80.0, 80.0], &bitmap);
+        let twice = Region::new([16.0, 16.0, 80.0, 80.0], &bitmap);
         let share = twice.mask.iter().sum::<f32>() / twice.mask.len() as f32;
         assert!((share - 0.25).abs() < 0.01, "{share}");
-        let beyond = Region::new(0, [-64.0, -64.0, 0.0, 0.0], &bitmap);
+        let beyond = Region::new([-64.0, -64.0, 0.0, 0.0], &bitmap);
         assert!(beyond.mask.iter().all(|&share| share == 0.0));
     }
 }

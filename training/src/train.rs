@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use burn::{
     grad_clipping::GradientClippingConfig,
     optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Int, Tensor, TensorData},
+    tensor::{IndexingUpdateOp, Int, Tensor, TensorData},
 };
 use segmenter_models::{
     Device,
@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     example::Example,
-    losses::{cross_entropy, generalized_iou, iou, quality_focal},
+    losses::{cross_entropy, overlaps, quality_focal},
+    muon::{self, KernelMuon},
     parameters::{self, Tensors},
     random::Random,
     regions,
@@ -81,8 +82,12 @@ pub const SIZES: [[u32; 2]; 6] = [
     [288, 384],
 ];
 
-/// Regions of an example that are outlined in a step, at most.
-const REGIONS: usize = 16;
+/// Regions of an example that are outlined in a step.
+const REGIONS: usize = 12;
+
+/// What is listed by its points is filled up to a multiple of this, with what counts for nothing: whoever compiles what
+/// is calculated for each shape meets few.
+const POINTS: usize = 1024;
 
 /// By how much of its own length a side of a region is moved, as a standard deviation: a detector's boxes do not fit
 /// exactly either.
@@ -92,8 +97,11 @@ const JITTER: f32 = 0.04;
 const BOX_WEIGHT: f32 = 2.0;
 const MASK_WEIGHT: f32 = 1.0;
 
-/// Of the average of all weights.
-const KEEP: f32 = 0.998;
+/// After so many steps the average of all weights takes in what they are.
+const AVERAGED: u64 = 10;
+
+/// What it keeps of itself then.
+const KEEP: f32 = 0.98;
 
 /// After so many steps something is said.
 const REPORT: u64 = 20;
@@ -130,6 +138,25 @@ struct Progress {
     record: Vec<Line>,
 }
 
+/// What was noted of a training in a folder, up to when it was last stored; nothing where there is none.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn record(folder: &Path) -> anyhow::Result<Vec<Line>> {
+    Ok(progress(folder)?.map_or_else(Vec::new, |progress| progress.record))
+}
+
+fn progress(folder: &Path) -> anyhow::Result<Option<Progress>> {
+    let path = folder.join(PROGRESS);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let name = path.display();
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {name}"))?;
+    let progress = serde_json::from_str(&text).with_context(|| format!("cannot read {name}"))?;
+    Ok(Some(progress))
+}
+
 /// A training that can be left and gone on with.
 pub struct Training {
     folder: PathBuf,
@@ -143,7 +170,7 @@ pub struct Training {
 }
 
 impl Training {
-    /// Goes on with that in the folder, or begins one there, with these tensors.
+    /// Goes on with that in the folder, or begins one there, with these tensors, on one of burn's devices.
     ///
     /// # Errors
     /// Where the folder has one with other options, and where it cannot be read or made.
@@ -152,15 +179,17 @@ impl Training {
         options: Options,
         classes: Vec<String>,
         begin: Tensors,
+        device: burn::tensor::Device,
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let device = burn::tensor::Device::flex().autodiff();
+        let device = device.autodiff();
         let optimizer = AdamWConfig::new()
             .with_weight_decay(1e-4)
             // burn's own is as large as many a gradient.
             .with_epsilon(1e-8)
             .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-            .init();
+            .init()
+            .with_group(muon::kernels(&begin), KernelMuon::new(), None);
         let mut this = Self {
             folder: folder.to_owned(),
             network: parameters::network(&begin, classes.len(), &Device::Burn(device.clone()))?,
@@ -171,8 +200,8 @@ impl Training {
             optimizer,
             record: Vec::new(),
         };
-        if this.path(PROGRESS).exists() {
-            this.resume()?;
+        if let Some(progress) = progress(folder)? {
+            this.resume(progress)?;
         }
         Ok(this)
     }
@@ -181,11 +210,7 @@ impl Training {
         self.folder.join(name)
     }
 
-    fn resume(&mut self) -> anyhow::Result<()> {
-        let path = self.path(PROGRESS);
-        let text = fs::read_to_string(&path)?;
-        let progress: Progress = serde_json::from_str(&text)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+    fn resume(&mut self, progress: Progress) -> anyhow::Result<()> {
         ensure!(
             progress.options == self.options,
             "{} has a training with other options ({:?}); go on with these, or name another folder",
@@ -256,16 +281,20 @@ impl Training {
         let begin = Instant::now();
         let before = self.record.last().map_or(0.0, |line| line.seconds);
         let first = self.step();
-        let batches = batches(Arc::clone(source), &self.options, first);
-        let mut sum = Losses::default();
+        let mut batches = Batches::new(source, &self.options, first, self.drawers());
+        let mut sum = None;
         let mut stored = before;
         let mut seconds = before;
         for step in first.. {
             let part = self.options.length.done(step, seconds);
             let last = part >= 1.0 || !wanted();
             if step > first && (step % REPORT == 0 || last) {
-                self.note(step, seconds, sum)?;
-                sum = Losses::default();
+                if let Some(sum) = sum.take() {
+                    // Waits for the device.
+                    let sum = Losses::read(sum)?;
+                    seconds = before + begin.elapsed().as_secs_f64();
+                    self.note(step, seconds, sum)?;
+                }
                 if last || seconds - stored > STORE {
                     self.store()?;
                     stored = seconds;
@@ -274,14 +303,21 @@ impl Training {
             if last {
                 break;
             }
-            let batch = batches.recv().context("no more examples")??;
-            let losses = self.advance(&batch, step, part)?;
-            sum.scores += losses.scores;
-            sum.boxes += losses.boxes;
-            sum.masks += losses.masks;
+            let losses = self.advance(&batches.next()?, step, part)?;
+            sum = Some(sum.map_or(losses.clone(), |sum: Tensor<1>| sum + losses));
             seconds = before + begin.elapsed().as_secs_f64();
         }
         Ok(())
+    }
+
+    /// How many threads make batches: a third of the work where the processor trains, too.
+    fn drawers(&self) -> usize {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        if self.device.clone().without_autodiff() == burn::tensor::Device::flex() {
+            cores.div_ceil(3)
+        } else {
+            cores
+        }
     }
 
     /// Notes what the steps since the last note cost.
@@ -318,17 +354,20 @@ impl Training {
         Ok(())
     }
 
-    /// One step of the optimizer.
-    fn advance(&mut self, batch: &Batch, step: u64, part: f64) -> anyhow::Result<Losses> {
+    /// One step of the optimizer; its losses as [`Losses::read`] takes them.
+    fn advance(&mut self, batch: &Batch, step: u64, part: f64) -> anyhow::Result<Tensor<1>> {
         let (loss, losses) = self.losses(batch)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let rate = self.rate(step, part);
         let network = self.network.clone();
         self.network = self.optimizer.step(rate, network, gradients);
-        let now = parameters::read(&self.network, &self.average)?;
-        // In the beginning there is little to take the mean of.
-        let keep = KEEP.min((1.0 + step as f32) / (10.0 + step as f32));
-        parameters::average(&mut self.average, &now, keep)?;
+        if step % AVERAGED == AVERAGED - 1 {
+            let now = parameters::read(&self.network, &self.average)?;
+            // In the beginning there is little to take the mean of.
+            let times = (step / AVERAGED) as f32;
+            let keep = KEEP.min((1.0 + times) / (10.0 + times));
+            parameters::average(&mut self.average, &now, keep)?;
+        }
         Ok(losses)
     }
 
@@ -339,7 +378,8 @@ impl Training {
         self.options.rate * rise * fall
     }
 
-    fn losses(&self, batch: &Batch) -> anyhow::Result<(Tensor<1>, Losses)> {
+    /// What is to become less, and its parts for [`Losses::read`].
+    fn losses(&self, batch: &Batch) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
         let device = &self.device;
         let classes = self.classes.len();
         let x = Tensor::from_data(batch.pixels.clone(), device);
@@ -354,58 +394,66 @@ impl Training {
             distances.push(logarithms.permute([0, 2, 3, 1]).reshape([-1, 4]));
         }
         let scores: Tensor<1> = Tensor::cat(scores, 0);
-        let count = batch.positives.len().max(1) as f32;
 
-        let mut qualities = vec![0.0; batch.places() * classes];
-        let mut box_loss = None;
-        if !batch.positives.is_empty() {
-            let rows = batch.positives.iter().map(|at| batch.row(at) as i64);
-            let rows: Vec<i64> = rows.collect();
-            let rows = TensorData::new(rows, [batch.positives.len()]);
-            let rows: Tensor<1, Int> = Tensor::from_data(rows, device);
-            let found: Tensor<2> = Tensor::cat(distances, 0).select(0, rows);
-            let found = found.clamp_max(MAX_LOG_DISTANCE).exp();
-            let answers = found.clone().detach().into_data().try_into_vec::<f32>();
-            let answers = answers.context("distances as numbers")?;
-            for (answer, at) in answers.as_chunks::<4>().0.iter().zip(&batch.positives) {
-                qualities[batch.score(at, classes)] = iou(*answer, at.distances);
-            }
-            let truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
-            let truth = TensorData::new(truth, [batch.positives.len(), 4]);
-            let truth: Tensor<2> = Tensor::from_data(truth, device);
-            box_loss = Some(generalized_iou(&found, &truth).sum() / count);
-        }
-        let qualities = TensorData::new(qualities, [batch.places() * classes]);
-        let score_loss = quality_focal(scores, Tensor::from_data(qualities, device)).sum() / count;
-
-        let mut mask_loss = None;
-        if !batch.regions.is_empty() {
-            let maps = masks.into_tensor().context("maps of burn's")?;
-            let pooled = regions::pool(&maps, &batch.regions, device);
-            let logits = self.network.outline(Map::from_tensor(pooled));
-            let logits = logits.into_tensor().context("outlines of burn's")?;
-            let truth: Vec<f32> = batch.regions.iter().flat_map(|r| r.mask.clone()).collect();
-            let shape = [batch.regions.len(), 1, MASK_SIDE, MASK_SIDE];
-            let truth = Tensor::from_data(TensorData::new(truth, shape), device);
-            mask_loss = Some(cross_entropy(logits, truth).mean());
-        }
-
-        let number = |loss: &Option<Tensor<1>>| {
-            let value = loss.as_ref().map(|loss| loss.clone().into_scalar::<f32>());
-            value.unwrap_or_default()
+        let positives = batch.positives.len();
+        let listed = positives.next_multiple_of(POINTS).max(POINTS);
+        let indices = |of: &dyn Fn(&Positive) -> usize| -> Tensor<1, Int> {
+            let mut indices: Vec<i64> = batch.positives.iter().map(|at| of(at) as i64).collect();
+            indices.resize(listed, 0);
+            Tensor::from_data(TensorData::new(indices, [listed]), device)
         };
-        let losses = Losses {
-            scores: score_loss.clone().into_scalar::<f32>(),
-            boxes: number(&box_loss),
-            masks: number(&mask_loss),
-        };
-        let mut loss = score_loss;
-        for (part, weight) in [(box_loss, BOX_WEIGHT), (mask_loss, MASK_WEIGHT)] {
-            if let Some(part) = part {
-                loss = loss + part * weight;
-            }
-        }
+        let rows = indices(&|at| batch.row(at));
+        let places = indices(&|at| batch.score(at, classes));
+        let mut counts = vec![1.0_f32; positives];
+        counts.resize(listed, 0.0);
+        let counts = Tensor::<1>::from_data(TensorData::new(counts, [listed]), device);
+        let mut truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
+        truth.resize(4 * listed, 1.0);
+        let truth: Tensor<2> = Tensor::from_data(TensorData::new(truth, [listed, 4]), device);
+        let found: Tensor<2> = Tensor::cat(distances, 0).select(0, rows);
+        let found = found.clamp_max(MAX_LOG_DISTANCE).exp();
+        let (iou, generalized) = overlaps(&found, &truth);
+        let count = positives.max(1) as f32;
+        let box_loss = ((generalized.neg() + 1.0) * counts.clone()).sum() / count;
+
+        let qualities = Tensor::<1>::zeros([batch.places() * classes], device);
+        let qualities =
+            qualities.select_assign(0, places, iou.detach() * counts, IndexingUpdateOp::Add);
+        let score_loss = quality_focal(scores, qualities).sum() / count;
+
+        let maps = masks.into_tensor().context("maps of burn's")?;
+        let boxes: Vec<_> = batch.regions.iter().map(|region| region.bbox).collect();
+        let pooled = regions::pool(&maps, &boxes, device);
+        let logits = self.network.outline(Map::from_tensor(pooled));
+        let logits = logits.into_tensor().context("outlines of burn's")?;
+        let regions = batch.regions.len();
+        let truth: Vec<f32> = batch.regions.iter().flat_map(|r| r.mask.clone()).collect();
+        let truth = TensorData::new(truth, [regions, 1, MASK_SIDE, MASK_SIDE]);
+        let counts: Vec<f32> = batch.regions.iter().map(|region| region.weight).collect();
+        let count = counts.iter().sum::<f32>().max(1.0) * (MASK_SIDE * MASK_SIDE) as f32;
+        let counts = Tensor::from_data(TensorData::new(counts, [regions, 1, 1, 1]), device);
+        let of_pixels = cross_entropy(logits, Tensor::from_data(truth, device));
+        let mask_loss = (of_pixels * counts).sum() / count;
+
+        let parts = [&score_loss, &box_loss, &mask_loss].map(|loss| loss.clone().detach());
+        let losses = Tensor::cat(parts.into(), 0);
+        let loss = score_loss + box_loss * BOX_WEIGHT + mask_loss * MASK_WEIGHT;
         Ok((loss, losses))
+    }
+}
+
+impl Losses {
+    /// Scores, boxes and masks, `[3]`. Waits for the device.
+    fn read(losses: Tensor<1>) -> anyhow::Result<Self> {
+        let values = losses.into_data().try_into_vec::<f32>();
+        match values.context("losses as numbers")?[..] {
+            [scores, boxes, masks] => Ok(Self {
+                scores,
+                boxes,
+                masks,
+            }),
+            _ => anyhow::bail!("other losses than three"),
+        }
     }
 }
 
@@ -422,7 +470,7 @@ struct Batch {
     size: [usize; 2],
     examples: usize,
     positives: Vec<Positive>,
-    /// In the order of their examples.
+    /// [`REGIONS`] of each example, in the order of these.
     regions: Vec<Region>,
 }
 
@@ -441,7 +489,7 @@ impl Batch {
                 planes.extend(pixels.iter().map(|pixel| pixel[channel]));
             }
             found.extend(positives(index, example, size));
-            outlined.extend(outline(index, example, size, random));
+            outlined.extend(outline(example, size, random));
         }
         Ok(Self {
             pixels: TensorData::new(planes, [examples.len(), 3, size[1], size[0]]),
@@ -480,18 +528,17 @@ impl Batch {
     }
 }
 
-/// Regions to outline some of an example's objects in.
-fn outline(
-    index: usize,
-    example: &Example,
-    [width, height]: [usize; 2],
-    random: &mut Random,
-) -> Vec<Region> {
+/// Regions to outline an example's objects in: of too many some, and of few each more than once.
+fn outline(example: &Example, [width, height]: [usize; 2], random: &mut Random) -> Vec<Region> {
     let mut objects: Vec<_> = example.objects.iter().collect();
     while objects.len() > REGIONS {
         objects.swap_remove(random.below(objects.len()));
     }
-    let regions = objects.into_iter().map(|object| {
+    if objects.is_empty() {
+        return vec![Region::nothing(); REGIONS];
+    }
+    let objects = objects.into_iter().cycle().take(REGIONS);
+    let regions = objects.map(|object| {
         let [x0, y0, x1, y1] = object.bbox;
         let mut moved = |at: f32, length: f32, end: usize| {
             (at + length * JITTER * random.normal()).clamp(0.0, end as f32)
@@ -500,32 +547,49 @@ fn outline(
         let [x0, x1] = [moved(x0, wide, width), moved(x1, wide, width)];
         let [y0, y1] = [moved(y0, high, height), moved(y1, high, height)];
         let bbox = [x0, y0, x1.max(x0 + 1.0), y1.max(y0 + 1.0)];
-        Region::new(index, bbox, &Bitmap::new(object))
+        Region::new(bbox, &Bitmap::new(object))
     });
     regions.collect()
 }
 
-/// Batches from a step on, made ahead by a thread that ends when nobody wants any more.
-#[expect(
-    clippy::disallowed_types,
-    reason = "two batches at most, and who waits for them does nothing else"
-)]
-fn batches(
-    source: Arc<dyn Source>,
-    options: &Options,
-    first: u64,
-) -> mpsc::Receiver<anyhow::Result<Batch>> {
-    let (sender, receiver) = mpsc::sync_channel(2);
-    let options = options.clone();
-    thread::spawn(move || {
-        for step in first.. {
-            let batch = options.batch(source.as_ref(), step);
-            if sender.send(batch).is_err() {
-                return;
-            }
+/// Batches from a step on, made ahead by threads that end when nobody wants any more.
+struct Batches {
+    /// Each thread makes the batch of every so many-th step.
+    threads: Vec<mpsc::Receiver<anyhow::Result<Batch>>>,
+    /// Which is the next one's.
+    next: usize,
+}
+
+impl Batches {
+    #[expect(
+        clippy::disallowed_types,
+        reason = "a few batches at most, and who waits for them does nothing else"
+    )]
+    fn new(source: &Arc<dyn Source>, options: &Options, first: u64, threads: usize) -> Self {
+        let begin = |index: usize| {
+            let (sender, receiver) = mpsc::sync_channel(1);
+            let (source, options) = (Arc::clone(source), options.clone());
+            thread::spawn(move || {
+                for step in (first + index as u64..).step_by(threads) {
+                    let batch = options.batch(source.as_ref(), step);
+                    if sender.send(batch).is_err() {
+                        return;
+                    }
+                }
+            });
+            receiver
+        };
+        Self {
+            threads: (0..threads).map(begin).collect(),
+            next: 0,
         }
-    });
-    receiver
+    }
+
+    fn next(&mut self) -> anyhow::Result<Batch> {
+        let batch = self.threads[self.next].recv();
+        self.next = (self.next + 1) % self.threads.len();
+        batch.context("no more examples")?
+    }
 }
 
 impl Options {
@@ -533,8 +597,7 @@ impl Options {
         let size = self.sizes[(step % self.sizes.len() as u64) as usize];
         let count = self.batch as u64;
         let numbers = step * count..(step + 1) * count;
-        let examples = numbers.map(|number| source.example(number, size));
-        let examples: Vec<_> = examples.collect::<anyhow::Result<_>>()?;
+        let examples = source.examples(numbers, size)?;
         let mut random = Random::new(self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Batch::new(&examples, &mut random)
     }
@@ -583,7 +646,8 @@ mod tests {
 
     fn open(folder: &Path, steps: u64) -> anyhow::Result<Training> {
         let begin = parameters::fresh(1, 5)?;
-        Training::open(folder, options(steps), Squares.classes(), begin)
+        let device = burn::tensor::Device::flex();
+        Training::open(folder, options(steps), Squares.classes(), begin, device)
     }
 
     #[test]

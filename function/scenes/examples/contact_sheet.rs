@@ -1,13 +1,13 @@
 //! Draws many scenes into one PNG, the outlines of their masks in the classes' colours.
 //!
 //! ```sh
-//! cargo run --release -p segmenter-scenes --example contact_sheet -- sheet.png [first seed] [held-out|demo] [plain] [portrait] [empty|fronts|backs|bare]
+//! cargo run --release -p segmenter-scenes --example contact_sheet -- sheet.png [first seed] [held-out|demo] [plain] [portrait] [empty|fronts|backs|bare|cups]
 //! ```
 
 use std::{env, error::Error, fs::File, io::BufWriter, time::Instant};
 
 use segmenter_imaging::{Image, encode};
-use segmenter_scenes::{Class, Family, Scene, Settings, demo, scene};
+use segmenter_scenes::{Class, Family, Scene, Settings, cups, demo, scene};
 
 const COLUMNS: u32 = 4;
 const ROWS: u32 = 6;
@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let begun = Instant::now();
             let size = [width, height];
             let settings = Settings { size, family };
-            let scene = scene(seed, &settings);
+            let draw = if is("cups") { cups } else { scene };
+            let scene = draw(seed, &settings);
             drawing += begun.elapsed();
             (seed, drawn) = (seed + 1, drawn + 1);
             let has = |class| scene.objects.iter().any(|object| object.class == class);
@@ -92,6 +93,7 @@ fn outline(scene: &mut Scene) {
             Class::StickyNote => [255, 0, 255],
             Class::WowboardFront => [0, 255, 0],
             Class::WowboardBack => [0, 80, 255],
+            Class::Cup => [255, 160, 0],
         };
         let mask = object.mask.to_bitmap();
         let inside = |x: usize, y: usize| x < width && y < height && mask[y * width + x];

@@ -5,7 +5,7 @@ pub(crate) mod body;
 mod flat;
 pub(crate) mod nature;
 mod pictures;
-mod solid;
+pub(crate) mod solid;
 
 use crate::{
     board::Placed,

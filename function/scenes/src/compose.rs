@@ -50,6 +50,14 @@ pub(crate) fn any(mut random: Random, family: Family, size: [u32; 2]) -> Stage {
     stage
 }
 
+/// Cups, which are something else to find.
+pub(crate) fn cups(mut random: Random, family: Family, size: [u32; 2]) -> Stage {
+    let light = Light::random(&mut random, family);
+    let mut stage = bare::cups(random, family, size, light);
+    clutter::shadows(&mut stage);
+    stage
+}
+
 /// A room about the main plane, with a camera that has so much of it in view. Below `lowest` a wall may end.
 #[expect(
     clippy::too_many_arguments,

@@ -4,7 +4,8 @@
 //! ones are poorer than what is drawn here in every respect but truth: so places, lights, cameras and papers vary
 //! more than any room does, and much else that is coloured, square or round is about and is nothing to find.
 //!
-//! [`scene()`] is a function of a seed and [`Settings`], bit for bit the same on every machine.
+//! [`scene()`] is a function of a seed and [`Settings`], bit for bit the same on every machine. So is [`cups`], whose
+//! scenes have something else in them that can be learned.
 //!
 //! # What is in them
 //! | scenes | share | notes |
@@ -50,4 +51,4 @@ mod shapes;
 mod stage;
 mod writing;
 
-pub use scene::{Class, Family, Object, Scene, Settings, demo, scene};
+pub use scene::{Class, Family, Object, Scene, Settings, cups, demo, scene};

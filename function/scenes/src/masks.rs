@@ -39,9 +39,10 @@ pub(crate) fn objects(canvas: &Canvas, made: &[Made]) -> Vec<Object> {
     let objects = made.iter().zip(pixels).zip(&canvas.drawn);
     objects
         .filter_map(|((made, pixels), &drawn)| {
-            let whole = match made.class {
-                Class::StickyNote => made.whole.max(drawn as f32),
-                Class::WowboardFront | Class::WowboardBack => drawn as f32,
+            let whole = if made.class.is_board() {
+                drawn as f32
+            } else {
+                made.whole.max(drawn as f32)
             };
             let enough = pixels.len() >= LEAST_PIXELS && pixels.len() as f32 >= LEAST_SHARE * whole;
             let mask = enough.then(|| runs(&pixels, canvas)).flatten()?;

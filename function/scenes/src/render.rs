@@ -22,7 +22,7 @@ pub(crate) struct Canvas {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) pixels: Vec<Colour>,
-    /// The note on top.
+    /// The note on top, or what else is to be found and is no board.
     pub(crate) notes: Vec<u16>,
     /// The board that is nowhere covered by what does not stick on it.
     pub(crate) boards: Vec<u16>,
@@ -33,9 +33,10 @@ pub(crate) struct Canvas {
 /// What the canvas has to know of an object.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner {
-    /// The board that a note sticks on.
+    /// The board that it sticks on.
     pub(crate) on: Option<u16>,
-    pub(crate) is_note: bool,
+    /// Whether others stick on it.
+    pub(crate) is_board: bool,
 }
 
 /// A rectangle of pixels.
@@ -139,14 +140,14 @@ impl Canvas {
             Role::Stuck => self.notes[index] = NOTHING,
             Role::Object(id) => {
                 let owner = &owners[id as usize];
-                let slot = if owner.is_note {
+                let slot = if owner.is_board {
+                    self.notes[index] = NOTHING;
+                    &mut self.boards[index]
+                } else {
                     if Some(self.boards[index]) != owner.on {
                         self.boards[index] = NOTHING;
                     }
                     &mut self.notes[index]
-                } else {
-                    self.notes[index] = NOTHING;
-                    &mut self.boards[index]
                 };
                 // A second layer of the same object adds only what the first left out.
                 if *slot != id {
@@ -264,11 +265,11 @@ mod tests {
         ];
         let board = Owner {
             on: None,
-            is_note: false,
+            is_board: true,
         };
         let note = Owner {
             on: Some(0),
-            is_note: true,
+            is_board: false,
         };
         let owners = [board, note, note];
         (

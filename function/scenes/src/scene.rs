@@ -13,15 +13,30 @@ pub enum Class {
     WowboardFront,
     /// A board's white side with the table.
     WowboardBack,
+    /// A cup seen from above, with its handle.
+    Cup,
 }
 
 impl Class {
-    /// All names, by number.
-    pub const NAMES: [&'static str; 3] = ["stickynote", "wowboard-front", "wowboard-back"];
+    /// Those of [`scene()`].
+    pub const BOARDS: [Self; 3] = [Self::StickyNote, Self::WowboardFront, Self::WowboardBack];
+
+    /// Those of [`cups`].
+    pub const CUPS: [Self; 1] = [Self::Cup];
 
     /// Its name.
     pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
+        match self {
+            Self::StickyNote => "stickynote",
+            Self::WowboardFront => "wowboard-front",
+            Self::WowboardBack => "wowboard-back",
+            Self::Cup => "cup",
+        }
+    }
+
+    /// Whether it is a board, which others stick on.
+    pub(crate) fn is_board(self) -> bool {
+        matches!(self, Self::WowboardFront | Self::WowboardBack)
     }
 }
 
@@ -62,15 +77,24 @@ pub struct Object {
     pub mask: Rle,
 }
 
-/// The scene of this seed.
+/// The scene of notes and boards of this seed.
 pub fn scene(seed: u64, settings: &Settings) -> Scene {
+    drawn(seed, settings, compose::any)
+}
+
+/// The scene of cups on a table of this seed: something else to find, for whoever tries to learn that.
+pub fn cups(seed: u64, settings: &Settings) -> Scene {
+    drawn(seed, settings, compose::cups)
+}
+
+fn drawn(seed: u64, settings: &Settings, compose: fn(Random, Family, [u32; 2]) -> Stage) -> Scene {
     let salt = match settings.family {
         Family::Training => 0,
         Family::HeldOut => 0x5eed_0000_0000_0001,
     };
     let mut random = Random::new(seed ^ salt);
     let photo = Photo::random(&mut random, settings.family);
-    let stage = compose::any(random, settings.family, at_least_one(settings.size));
+    let stage = compose(random, settings.family, at_least_one(settings.size));
     finish(&stage, &photo)
 }
 

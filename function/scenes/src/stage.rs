@@ -103,7 +103,7 @@ impl Stage {
     pub(crate) fn render(&self) -> Canvas {
         let owner = |made: &Made| Owner {
             on: made.on,
-            is_note: made.class == Class::StickyNote,
+            is_board: made.class.is_board(),
         };
         let owners: Vec<Owner> = self.made.iter().map(owner).collect();
         render::render(self.size, &self.layers, &self.camera, &self.light, &owners)

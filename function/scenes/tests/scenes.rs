@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use segmenter_imaging::rle::Rle;
-use segmenter_scenes::{Class, Family, Object, Scene, Settings, demo, scene};
+use segmenter_scenes::{Class, Family, Object, Scene, Settings, cups, demo, scene};
 
 fn training(size: [u32; 2]) -> Settings {
     Settings {
@@ -88,6 +88,19 @@ fn masks_are_of_the_pictures_size_and_apart() {
             }
         }
     }
+}
+
+#[test]
+fn scenes_of_cups_have_nothing_else_to_find() {
+    let scenes: Vec<_> = (0..20)
+        .map(|seed| cups(seed, &training([160, 120])))
+        .collect();
+    let objects = || scenes.iter().flat_map(|scene| &scene.objects);
+    assert!(objects().all(|object| object.class == Class::Cup));
+    assert!(objects().count() > 30);
+    let with = scenes.iter().filter(|scene| !scene.objects.is_empty());
+    assert!(with.count() > 15);
+    assert_eq!(digest(&scenes[3]), digest(&cups(3, &training([160, 120]))));
 }
 
 #[test]

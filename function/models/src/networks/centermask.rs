@@ -111,6 +111,12 @@ impl CenterMask {
         }
     }
 
+    /// Pixels of the input to one of a picture of `[width, height]`, along both.
+    pub fn scale(picture: [u32; 2]) -> [f32; 2] {
+        let input = input_size(picture);
+        std::array::from_fn(|axis| input[axis] as f32 / picture[axis].max(1) as f32)
+    }
+
     /// What becomes of a picture that has the size of an input already.
     pub const NORMALISATION: Normalisation = Normalisation::IMAGENET;
 
@@ -170,10 +176,7 @@ impl Model for CenterMask {
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
-        let input = input_size(picture_size);
-        let scale =
-            std::array::from_fn(|axis| input[axis] as f32 / picture_size[axis].max(1) as f32);
-        prediction(output, picture_size, scale)
+        prediction(output, picture_size, Self::scale(picture_size))
     }
 
     /// Of a picture of 4:3.

@@ -108,8 +108,11 @@ fn plate(stage: &mut Stage, frame: &Frame, role: Role) {
     stage.add(layer.relief(0.04).gloss(0.4).shadow(0.04, 0.08, shadow));
 }
 
+/// What a cup covers of its frame, to all sides, but for its handle.
+pub(crate) const CUP: f32 = 0.4;
+
 /// From above: a rim with a drink in it, and a handle.
-fn cup(stage: &mut Stage, frame: &Frame, role: Role) {
+pub(crate) fn cup(stage: &mut Stage, frame: &Frame, role: Role) {
     let china = if stage.random.chance(0.5) {
         grey(0.92)
     } else {
@@ -154,7 +157,7 @@ fn cup(stage: &mut Stage, frame: &Frame, role: Role) {
     stage.add(
         Layer::new(
             frame.lifted(0.6 * unit),
-            Shape::ellipse([0.4, 0.4]),
+            Shape::ellipse([CUP, CUP]),
             role,
             paint,
         )

@@ -3,13 +3,14 @@
 use super::{NOTE_HEIGHTS, enter, in_view};
 use crate::{
     camera::Frame,
-    clutter, layout,
+    clutter::{self, solid},
+    layout,
     light::Light,
     maths::TAU,
     note::{self, Pack},
     random::Random,
     rooms::Room,
-    scene::Family,
+    scene::{Class, Family},
     stage::Stage,
 };
 
@@ -76,6 +77,27 @@ pub(super) fn notes(mut random: Random, family: Family, size: [u32; 2], light: L
         }
     }
     clutter::strew(&mut stage, room, SIDE);
+    clutter::before(&mut stage, room);
+    stage
+}
+
+/// Cups on a table.
+pub(super) fn cups(mut random: Random, family: Family, size: [u32; 2], light: Light) -> Stage {
+    let height = SIDE / random.log_range(0.06, 0.4);
+    let room = Room::Table;
+    let mut stage = enter(random, family, size, light, room, height, [0.0, 0.0], -9.0);
+    clutter::behind(&mut stage, room);
+    clutter::strew(&mut stage, room, SIDE);
+    let wide = height * size[0] as f32 / size[1] as f32;
+    let area = [-0.4 * wide, -0.4 * height, 0.4 * wide, 0.4 * height];
+    let most = (wide * height / (4.0 * SIDE * SIDE)).clamp(1.0, 8.0);
+    let count = stage.random.log_range(1.0, most + 0.99) as usize;
+    for (at, _) in layout::spots(&mut stage.random, area, [SIDE, SIDE], count) {
+        let turn = stage.random.range(0.0, TAU);
+        let frame = Frame::MAIN.at(at, turn, 0.5 * SIDE / solid::CUP);
+        let role = stage.object(Class::Cup, None, &frame, [solid::CUP, solid::CUP]);
+        solid::cup(&mut stage, &frame, role);
+    }
     clutter::before(&mut stage, room);
     stage
 }

@@ -187,6 +187,45 @@ fn a_server_that_cannot_start_says_why() {
 }
 
 #[test]
+fn a_demonstration_takes_nothing_but_the_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = |arguments: &[&str]| {
+        let output = command(&[])
+            .arg("demo")
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let (text, error) = texts(&output);
+        (output.status.code(), text, error)
+    };
+    let (code, text, error) = demo(&[]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        text.contains("stickynote") && text.contains(" ms") && text.contains("demo.png"),
+        "{text}"
+    );
+    let picture = std::fs::read(folder.path().join("demo.png")).unwrap();
+    let picture = image::load_from_memory_with_format(&picture, image::ImageFormat::Png);
+    let picture = picture.unwrap().into_rgb8();
+    let plain = segmenter_tests::pictures::board();
+    assert_eq!(picture.dimensions(), plain.dimensions());
+    assert!(picture != plain, "nothing is drawn on it");
+
+    let (code, _, error) = demo(&["--seed=5", "--out=other.png"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        image::open(folder.path().join("other.png"))
+            .unwrap()
+            .into_rgb8()
+            != picture
+    );
+    let (code, _, error) = demo(&["--out=nonesuch/demo.png"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("cannot write nonesuch/demo.png"), "{error}");
+}
+
+#[test]
 fn pictures_of_notes_are_predicted_without_any_file() {
     let folder = tempfile::tempdir().unwrap();
     let board = folder.path().join("board.png");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod demo;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
@@ -41,6 +42,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Draw a board with sticky notes and find them on it, to see that it works
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Demo),
     /// Answer requests over HTTP and gRPC
     #[command(after_help = serve::EXAMPLES)]
     Serve(config::Serve),
@@ -66,6 +70,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  segmenter demo
   segmenter serve
   segmenter predict street.jpg
   segmenter pull maskrcnn_resnet50_fpn
@@ -124,6 +129,7 @@ pub fn run() -> ExitCode {
         return ExitCode::from(EX_USAGE);
     }
     let result = match cli.command {
+        Command::Demo(demo) => demo::run(&demo),
         Command::Serve(serve) => serve::run(serve, &matches),
         #[cfg(feature = "lambda")]
         Command::Lambda(serve) => lambda::run(serve),

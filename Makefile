@@ -24,7 +24,7 @@ KERNELS := --release --locked --package segmenter-kernels --lib --tests
 help: ## List what there is to make
 	@sed -nE 's/^([a-z-]+): .*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: ## Serve the default model; FLAGS="--model-dir DIR" and the like are passed on
+run: ## Serve the default model, or the one that is built in; FLAGS="--model-dir DIR" and the like are passed on
 	cargo run --release --locked -- serve $(FLAGS)
 
 # Can be left at any time: the same command goes on.

@@ -17,7 +17,7 @@ use bytesize::ByteSize;
 use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::{
     Isa,
-    catalogue::{self, Entry},
+    catalogue::{self, BUILT_IN, DEFAULT, Entry, WeightsSource},
     onnx, own,
 };
 
@@ -73,8 +73,9 @@ pub struct Serve {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
-    /// The model to answer with: one that `segmenter models` lists, or a file of weights that were trained on pictures of
-    /// one's own, NAME.safetensors [default: the first listed]
+    /// The model to answer with: one that `segmenter models` lists, which is downloaded where it is not there, or a file
+    /// of weights that were trained on pictures of one's own, NAME.safetensors [default: the first listed if it is there,
+    /// else the one that is built in]
     #[arg(long = "model", id = "model", env = "SEGMENTER_MODEL", value_name = "NAME", value_parser = parse_choice)]
     pub choice: Option<Choice>,
     /// Where models are kept [default: segmenter in the user's cache directory]
@@ -86,7 +87,7 @@ pub struct Model {
     /// The SHA-256 that the weights must have instead of the catalogue's, as 64 hex digits
     #[arg(long, env = "SEGMENTER_SHA256", value_name = "HEX", value_parser = parse_sha256)]
     pub sha256: Option<String>,
-    /// Never download a model
+    /// Never download a model that is named
     #[arg(long, env = "SEGMENTER_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
     /// What the network runs on
@@ -370,38 +371,66 @@ pub enum DeviceError {
     StockIntegers,
 }
 
+/// A file of weights is given for a model that has its weights with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{model} comes with its weights: leave --weights out, or name a file of trained weights with --model instead"
+)]
+pub struct OwnWeights {
+    /// Its name.
+    model: &'static str,
+}
+
 impl Serve {
-    /// All models to answer with, the default first. What is said of weights is said of that one.
+    /// All models that are loaded at the start, the one first that answers where none is asked for. What is said of
+    /// weights is said of that one.
     pub fn models(&self) -> Vec<Model> {
-        let another = |choice| Model {
-            choice: Some(choice),
-            weights: None,
-            sha256: None,
-            ..self.model.clone()
-        };
-        let mut names: Vec<_> = self.model.entry().iter().map(|entry| entry.name).collect();
+        let mut names = vec![self.model.entry().name];
         let mut models = vec![self.model.clone()];
         for choice in &self.more_models {
             if !names.contains(&choice.entry.name) {
                 names.push(choice.entry.name);
-                models.push(another(choice.clone()));
+                models.push(self.another(choice.clone()));
             }
         }
         let onnx = self.onnx.clone().or_else(|| {
             let dir = ModelDir::new(self.model.model_dir.as_deref()).ok()?;
-            let path = dir.weights_path(&onnx::ENTRY.weights);
+            let path = dir.path().join(onnx::FILE_NAME);
             path.is_file().then_some(path)
         });
         if let Some(path) = onnx {
-            let mut model = another(Choice {
-                entry: &onnx::ENTRY,
+            let mut model = self.another(Choice {
                 file: Some(path),
+                ..Choice::from(&onnx::ENTRY)
             });
             // What is said of numbers is said of the catalogue's.
             model.precision = None;
             models.push(model);
         }
         models
+    }
+
+    /// The model that is built in, where it is none of those. It is loaded when it is first asked for.
+    pub fn on_demand(&self) -> Option<Model> {
+        let more = self.more_models.iter().map(|choice| choice.entry);
+        let mut named = more.chain([self.model.entry()]);
+        if named.any(|entry| entry.name == BUILT_IN.name) {
+            return None;
+        }
+        let mut model = self.another(BUILT_IN.into());
+        // What is said of numbers is said of those that were asked for.
+        model.precision = None;
+        Some(model)
+    }
+
+    /// A model beside the first, on the same.
+    fn another(&self, choice: Choice) -> Model {
+        Model {
+            choice: Some(choice),
+            weights: None,
+            sha256: None,
+            ..self.model.clone()
+        }
     }
 
     /// The store of uploads, `None` where they are not stored.
@@ -427,19 +456,57 @@ impl Serve {
 }
 
 impl Model {
-    /// The model to answer with, `None` where the catalogue is empty.
-    pub fn entry(&self) -> Option<&'static Entry> {
-        let choice = self.choice.as_ref().map(|choice| choice.entry);
-        choice.or_else(|| catalogue::CATALOGUE.first())
+    /// The model to answer with.
+    pub fn entry(&self) -> &'static Entry {
+        self.choice.as_ref().map_or(DEFAULT, |choice| choice.entry)
     }
 
-    /// Its weights file, where one is named.
-    pub fn file(&self) -> Option<&Path> {
-        let file = self
+    /// Takes the model that is [built in](BUILT_IN) where nothing says that the [default](DEFAULT) is meant: no model is
+    /// named, nothing is said of its weights, and none are in the model directory.
+    pub fn fall_back(&mut self) {
+        let is_meant = self.choice.is_some()
+            || self.weights.is_some()
+            || self.sha256.is_some()
+            || self.is_default_there();
+        if !is_meant {
+            self.choice = Some(Choice {
+                stands_in: true,
+                ..Choice::from(BUILT_IN)
+            });
+        }
+    }
+
+    /// Whether the model that is built in [stands in](Self::fall_back) for the default one.
+    pub fn stands_in(&self) -> bool {
+        self.choice.as_ref().is_some_and(|choice| choice.stands_in)
+    }
+
+    /// The weights file that is named, if one is.
+    ///
+    /// # Errors
+    /// If it is for a model that has its weights with it: their classes are its own.
+    pub fn file(&self) -> Result<Option<&Path>, OwnWeights> {
+        let of_choice = self
             .choice
             .as_ref()
             .and_then(|choice| choice.file.as_deref());
-        self.weights.as_deref().or(file)
+        let entry = self.entry();
+        let has_its_own = of_choice.is_some() || matches!(entry.weights, WeightsSource::BuiltIn(_));
+        if self.weights.is_some() && has_its_own {
+            return Err(OwnWeights { model: entry.name });
+        }
+        Ok(self.weights.as_deref().or(of_choice))
+    }
+
+    /// Whether there is a file of the default model's name, be it the right one or not: nothing else answers in the
+    /// place of one that is damaged.
+    fn is_default_there(&self) -> bool {
+        let dir = ModelDir::new(self.model_dir.as_deref());
+        let weights = DEFAULT.download();
+        dir.ok().zip(weights).is_some_and(|(dir, weights)| {
+            let found = dir.weights_path(weights).try_exists();
+            found.unwrap_or(true)
+        })
     }
 
     /// Where the network runs, and what it calculates with.
@@ -452,20 +519,18 @@ impl Model {
         let (Device::Auto | Device::Cpu) = self.device;
         let isa = self.cpu.unwrap_or_else(Isa::best);
         let entry = self.entry();
-        let has_integers = entry.is_some_and(|entry| entry.network.has_integers());
+        let has_integers = entry.network.has_integers();
         let precision = match (self.precision, self.kernels) {
             (Some(Precision::F32), _) | (None | Some(Precision::Auto), Kernels::Stock) => F32,
-            (None, Kernels::Fast) => entry.map_or(F32, |entry| entry.default_precision(isa)),
-            (Some(Precision::Auto), Kernels::Fast) => {
-                entry.map_or(F32, |entry| entry.network.fastest_precision(isa))
-            }
+            (None, Kernels::Fast) => entry.default_precision(isa),
+            (Some(Precision::Auto), Kernels::Fast) => entry.network.fastest_precision(isa),
             (Some(Precision::Int8), _) if !has_integers => {
                 let with = catalogue::CATALOGUE
                     .iter()
                     .filter(|entry| entry.network.has_integers());
                 let names: Vec<_> = with.map(|entry| entry.name).collect();
                 return Err(DeviceError::NoIntegers {
-                    model: entry.map_or("", |entry| entry.name),
+                    model: entry.name,
                     others: names.join(", "),
                 });
             }
@@ -493,6 +558,19 @@ pub struct Choice {
     pub entry: &'static Entry,
     /// Its weights, where it is named by these.
     pub file: Option<PathBuf>,
+    /// Whether nobody named it, and it stands in for the default model, which is not there.
+    pub stands_in: bool,
+}
+
+impl From<&'static Entry> for Choice {
+    /// That one, with the weights that the catalogue says.
+    fn from(entry: &'static Entry) -> Self {
+        Self {
+            entry,
+            file: None,
+            stands_in: false,
+        }
+    }
 }
 
 fn parse_choice(name: &str) -> Result<Choice, String> {
@@ -500,7 +578,7 @@ fn parse_choice(name: &str) -> Result<Choice, String> {
     if path.extension().is_none_or(|end| end != "safetensors") {
         let entry = parse_model(name)
             .map_err(|error| format!("{error}, or a file of trained weights, NAME.safetensors"))?;
-        return Ok(Choice { entry, file: None });
+        return Ok(entry.into());
     }
     let entry = own::entry(path).map_err(|error| chain(&error))?;
     if catalogue::find(entry.name).is_some() {
@@ -510,8 +588,8 @@ fn parse_choice(name: &str) -> Result<Choice, String> {
         ));
     }
     Ok(Choice {
-        entry,
         file: Some(path.to_owned()),
+        ..Choice::from(entry)
     })
 }
 
@@ -703,6 +781,48 @@ mod tests {
             let error = parse(&[argument]).unwrap_err();
             assert!(error.contains(advice), "{argument}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_built_in_answers_where_nothing_says_that_the_default_is_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = format!("--model-dir={}", folder.path().display());
+        let answers = |arguments: &[&str]| {
+            let mut serve = parse(&[&[&*dir], arguments].concat()).unwrap();
+            serve.model.fall_back();
+            let on_demand = serve.on_demand().map(|model| model.entry().name);
+            assert_eq!(
+                on_demand.is_none(),
+                serve.model.entry().name == BUILT_IN.name
+            );
+            (serve.model.entry().name, serve.model.stands_in())
+        };
+        assert_eq!(answers(&["--offline"]), (BUILT_IN.name, true));
+        let named = format!("--model={}", BUILT_IN.name);
+        assert_eq!(answers(&[&named]), (BUILT_IN.name, false));
+        let named = format!("--model={}", DEFAULT.name);
+        let sha256 = format!("--sha256={}", "0".repeat(64));
+        for meant in [&*named, "--weights=mine.pt", &sha256] {
+            assert_eq!(answers(&[meant]), (DEFAULT.name, false), "{meant}");
+        }
+        // Another file than it has to be is a failure and not told with other classes.
+        let file = folder.path().join(DEFAULT.download().unwrap().file_name);
+        std::fs::write(file, "other").unwrap();
+        assert_eq!(answers(&[]), (DEFAULT.name, false));
+
+        let more = format!("--more-models={}", BUILT_IN.name);
+        assert!(parse(&[&more]).unwrap().on_demand().is_none());
+    }
+
+    #[test]
+    fn weights_are_not_given_for_a_model_that_has_its_own() {
+        let named = format!("--model={}", BUILT_IN.name);
+        let serve = parse(&[&named, "--weights=mine.safetensors"]).unwrap();
+        let error = serve.model.file().unwrap_err().to_string();
+        assert!(error.contains("with --model"), "{error}");
+        assert_eq!(parse(&[&named]).unwrap().model.file(), Ok(None));
+        let serve = parse(&["--weights=mine.pt"]).unwrap();
+        assert_eq!(serve.model.file(), Ok(Some(Path::new("mine.pt"))));
     }
 
     #[test]

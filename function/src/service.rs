@@ -8,7 +8,7 @@ use std::{
     cell::Cell,
     io,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -20,9 +20,9 @@ use segmenter_imaging::{
     decode::{self, Exif},
 };
 use segmenter_models::{
-    Input, Model, Output, Prediction, Selection, catalogue::Entry, on_this_thread,
+    Input, LoadError, Model, Output, Prediction, Selection, catalogue::Entry, on_this_thread,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config,
@@ -38,13 +38,11 @@ use crate::{
 pub struct Segmenter {
     /// The first answers where none is asked for.
     models: Vec<Served>,
-    defaults: config::Prediction,
     limits: config::Limits,
-    threads: usize,
-    workers: usize,
     fetcher: Fetcher,
     places: Arc<Semaphore>,
     cpu: CpuPool,
+    starter: Starter,
     metrics: Arc<Metrics>,
     readiness: Readiness,
 }
@@ -55,7 +53,29 @@ pub struct Served {
     pub entry: &'static Entry,
     /// The lowest score that is answered by default.
     pub threshold: f32,
-    loaded: OnceLock<Loaded>,
+    /// The names of the classes that are answered by default; empty for all.
+    classes: Vec<String>,
+    loaded: Arc<OnceCell<Loaded>>,
+    on_demand: Option<OnDemand>,
+}
+
+/// What loads a model when it is first asked for.
+#[derive(Clone)]
+struct OnDemand {
+    load: Arc<dyn Fn() -> Result<Box<dyn Model>, LoadError> + Send + Sync>,
+    /// The name of what it runs on.
+    device: &'static str,
+}
+
+/// What starts the device threads of models, the same for each.
+#[derive(Clone)]
+struct Starter {
+    threads: usize,
+    workers: usize,
+    /// Requests that there are at a time.
+    places: usize,
+    max_detections: usize,
+    metrics: Arc<Metrics>,
 }
 
 struct Loaded {
@@ -206,30 +226,71 @@ impl Segmenter {
         threads: usize,
         metrics: Metrics,
     ) -> Self {
+        assert!(!entries.is_empty(), "a server without models");
+        let config::Prediction {
+            threshold,
+            max_detections,
+            classes,
+        } = defaults;
         // Those that wait, and those that the device threads are busy with.
         let workers = limits.workers(threads);
         let places = limits.queue.saturating_add(workers);
-        assert!(!entries.is_empty(), "a server without models");
-        for class in entries.iter().flat_map(|entry| class_names(entry)) {
-            metrics.detections.with_label_values(&[class]);
-        }
-        let models = entries.iter().map(|entry| Served {
-            entry,
-            threshold: defaults.threshold.unwrap_or(entry.threshold),
-            loaded: OnceLock::new(),
-        });
-        Self {
-            models: models.collect(),
-            defaults,
-            threads,
-            workers,
+        let metrics = Arc::new(metrics);
+        let mut segmenter = Self {
+            models: Vec::with_capacity(entries.len()),
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             cpu: CpuPool::new(threads),
-            metrics: Arc::new(metrics),
+            starter: Starter {
+                threads,
+                workers,
+                places,
+                max_detections,
+                metrics: Arc::clone(&metrics),
+            },
+            metrics,
             readiness: Readiness::default(),
             limits,
+        };
+        for entry in entries {
+            segmenter.add(Served {
+                entry,
+                threshold: threshold.unwrap_or(entry.threshold),
+                classes: classes.clone(),
+                loaded: Arc::default(),
+                on_demand: None,
+            });
         }
+        segmenter
+    }
+
+    /// The same with one more model, which `load` loads when it is first asked for: the requests that come until then
+    /// wait for it, and no others do. Nobody chose it, so that what is answered by default is its own to say.
+    #[must_use]
+    pub fn with_on_demand(
+        mut self,
+        entry: &'static Entry,
+        device: &'static str,
+        load: impl Fn() -> Result<Box<dyn Model>, LoadError> + Send + Sync + 'static,
+    ) -> Self {
+        self.add(Served {
+            entry,
+            threshold: entry.threshold,
+            classes: Vec::new(),
+            loaded: Arc::default(),
+            on_demand: Some(OnDemand {
+                load: Arc::new(load),
+                device,
+            }),
+        });
+        self
+    }
+
+    fn add(&mut self, model: Served) {
+        for class in class_names(model.entry) {
+            self.metrics.detections.with_label_values(&[class]);
+        }
+        self.models.push(model);
     }
 
     /// Starts the device threads of one of the models, runs the shapes that it wants to be warm for, and answers
@@ -241,48 +302,16 @@ impl Segmenter {
         device: &str,
     ) -> io::Result<()> {
         let served = self.model(entry.name).map_err(io::Error::other)?;
-        let model: Arc<dyn Model> = Arc::from(model);
-        let most_prepared = self.workers * model.preferred_batch() + self.threads;
-        let prepared = Arc::new(Semaphore::new(most_prepared));
-        let forward = Arc::new(Forward {
-            model: Arc::clone(&model),
-            metrics: Arc::clone(&self.metrics),
-            threads: self.threads,
-            prepared: Arc::clone(&prepared),
-            most_prepared,
-        });
-        let places = self.limits.queue.saturating_add(self.workers);
-        let engine = Engine::start(&forward, places, self.workers)?;
-        let selection = Selection {
-            threshold: 0.0,
-            max_detections: self.defaults.max_detections,
-            classes: None,
-            masks: true,
-            map_size: None,
-            scores: false,
-        };
-        for [_, height, width] in model.warm_up_shapes() {
-            engine
-                .run(
-                    (Input::uniform([0.0; 4], [height, width]), selection.clone()),
-                    Instant::now() + WARM_UP,
-                )
-                .await
-                .map_err(io::Error::other)?;
-        }
-        let loaded = Loaded {
-            model,
-            engine,
-            prepared,
-            waiting: AtomicUsize::new(0),
-        };
+        let loaded = self.starter.start(entry, model, device).await?;
         if served.loaded.set(loaded).is_ok() {
-            let info = &self.metrics.device_info;
-            info.with_label_values(&[entry.name, device]).set(1);
-            let ready = self.models.iter().all(Served::is_ready);
-            self.metrics.model_ready.set(ready.into());
+            self.metrics.model_ready.set(self.is_loaded().into());
         }
         Ok(())
+    }
+
+    /// Whether requests for a model may be sent: it is loaded, or is as soon as it is asked for.
+    pub fn is_ready(&self, model: &Served) -> bool {
+        model.is_loaded() || (model.on_demand.is_some() && self.is_loaded())
     }
 
     /// The models that it answers with. The first answers where none is asked for, so there is one.
@@ -310,8 +339,8 @@ impl Segmenter {
     /// Takes a place for a request that just came, whose caller waits for `patience` at the most.
     pub fn admit(&self, patience: Option<Duration>) -> Result<Ticket, Error> {
         let arrived = Instant::now();
-        for model in &self.models {
-            self.loaded(model).map_err(|error| self.refused(error))?;
+        if !self.is_loaded() {
+            return Err(self.refused(self.not_ready()));
         }
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
@@ -338,7 +367,7 @@ impl Segmenter {
             Some(score) => score,
             None => model.threshold,
         };
-        let most = self.defaults.max_detections;
+        let most = self.starter.max_detections;
         let max_detections = wish.max_detections.unwrap_or(most);
         if !(1..=most).contains(&max_detections) {
             return Err(Error::BadInput(format!(
@@ -346,7 +375,7 @@ impl Segmenter {
             )));
         }
         let classes = match wish.classes.as_slice() {
-            [] => &self.defaults.classes,
+            [] => &model.classes,
             classes => classes,
         };
         let classes = classes.iter().map(|name| class(model.entry, name));
@@ -453,7 +482,7 @@ impl Segmenter {
             self.metrics.stage(stage, took);
             timings.push((stage, took));
         };
-        let loaded = self.loaded(model)?;
+        let loaded = self.loaded(model).await?;
         let picture = match source {
             Source::Bytes(bytes) => Held::Encoded(bytes),
             Source::Image(image) => Held::Decoded(image),
@@ -524,11 +553,30 @@ impl Segmenter {
         self.models.iter().filter_map(|model| model.loaded.get())
     }
 
-    fn loaded<'a>(&self, model: &'a Served) -> Result<&'a Loaded, Error> {
-        model.loaded.get().ok_or_else(|| {
-            let pending = self.readiness.pending().join(", ");
-            Error::NotReady(format!("the server is not ready yet, pending: {pending}"))
-        })
+    /// Whether all models are that are loaded at the start.
+    fn is_loaded(&self) -> bool {
+        let mut eager = self.models.iter().filter(|model| model.on_demand.is_none());
+        eager.all(Served::is_loaded)
+    }
+
+    async fn loaded<'a>(&self, model: &'a Served) -> Result<&'a Loaded, Error> {
+        if let (None, Some(on_demand)) = (model.loaded.get(), &model.on_demand) {
+            let (entry, loaded) = (model.entry, Arc::clone(&model.loaded));
+            let (on_demand, cpu, starter) =
+                (on_demand.clone(), self.cpu.clone(), self.starter.clone());
+            // A task of its own: what one caller has begun is there for the next, though the first may have left.
+            let loading = tokio::spawn(async move {
+                let load = || on_demand.load(entry, &cpu, &starter);
+                loaded.get_or_try_init(load).await.map(drop)
+            });
+            loading.await.map_err(|_| Error::internal())??;
+        }
+        model.loaded.get().ok_or_else(|| self.not_ready())
+    }
+
+    fn not_ready(&self) -> Error {
+        let pending = self.readiness.pending().join(", ");
+        Error::NotReady(format!("the server is not ready yet, pending: {pending}"))
     }
 
     fn count(&self, answer: &Answer) {
@@ -573,8 +621,85 @@ impl Segmenter {
 
 impl Served {
     /// Whether it is loaded and warm.
-    pub fn is_ready(&self) -> bool {
+    pub fn is_loaded(&self) -> bool {
         self.loaded.get().is_some()
+    }
+}
+
+impl OnDemand {
+    /// Loads the model and starts its device threads.
+    async fn load(
+        &self,
+        entry: &'static Entry,
+        cpu: &CpuPool,
+        starter: &Starter,
+    ) -> Result<Loaded, Error> {
+        let started = Instant::now();
+        let load = Arc::clone(&self.load);
+        let model = cpu.run(move || load()).await;
+        let model = model.map_err(|_| Error::internal())?.map_err(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(model = entry.name, error, "the model cannot be loaded");
+            Error::internal()
+        })?;
+        let loaded = starter.start(entry, model, self.device).await;
+        let loaded = loaded.map_err(|error| {
+            tracing::error!(model = entry.name, %error, "the model cannot be started");
+            Error::internal()
+        })?;
+        tracing::info!(
+            model = entry.name,
+            load_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
+            "the model is loaded and warm, now that it is asked for"
+        );
+        Ok(loaded)
+    }
+}
+
+impl Starter {
+    /// Starts the device threads of a model, and runs the shapes that it wants to be warm for.
+    async fn start(
+        &self,
+        entry: &'static Entry,
+        model: Box<dyn Model>,
+        device: &str,
+    ) -> io::Result<Loaded> {
+        let model: Arc<dyn Model> = Arc::from(model);
+        let most_prepared = self.workers * model.preferred_batch() + self.threads;
+        let prepared = Arc::new(Semaphore::new(most_prepared));
+        let forward = Arc::new(Forward {
+            model: Arc::clone(&model),
+            metrics: Arc::clone(&self.metrics),
+            threads: self.threads,
+            prepared: Arc::clone(&prepared),
+            most_prepared,
+        });
+        let engine = Engine::start(&forward, self.places, self.workers)?;
+        let selection = Selection {
+            threshold: 0.0,
+            max_detections: self.max_detections,
+            classes: None,
+            masks: true,
+            map_size: None,
+            scores: false,
+        };
+        for [_, height, width] in model.warm_up_shapes() {
+            engine
+                .run(
+                    (Input::uniform([0.0; 4], [height, width]), selection.clone()),
+                    Instant::now() + WARM_UP,
+                )
+                .await
+                .map_err(io::Error::other)?;
+        }
+        let info = &self.metrics.device_info;
+        info.with_label_values(&[entry.name, device]).set(1);
+        Ok(Loaded {
+            model,
+            engine,
+            prepared,
+            waiting: AtomicUsize::new(0),
+        })
     }
 }
 

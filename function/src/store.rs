@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use etcetera::BaseStrategy;
-use segmenter_models::catalogue::{Entry, WeightsFile};
+use segmenter_models::catalogue::WeightsFile;
 use sha2::{Digest, Sha256};
 
 /// The directory of a user's weights files.
@@ -77,12 +77,12 @@ impl ModelDir {
         Ok(path)
     }
 
-    /// What to do when the entry's weights are not there and may not be downloaded.
-    pub fn missing(&self, entry: &Entry) -> StoreError {
+    /// What to do when the weights of `model` are not there and may not be downloaded.
+    pub fn missing(&self, model: &'static str, weights: &'static WeightsFile) -> StoreError {
         StoreError::Missing {
-            model: entry.name,
-            file_name: entry.weights.file_name,
-            url: entry.weights.url,
+            model,
+            file_name: weights.file_name,
+            url: weights.url,
             dir: self.path.clone(),
         }
     }
@@ -91,11 +91,20 @@ impl ModelDir {
 /// Checks that the SHA-256 of the file at `path` begins with the hex digits `expected`.
 pub fn verify(path: &Path, expected: &str) -> Result<(), StoreError> {
     let found = sha256(path).map_err(StoreError::io("read", path))?;
+    compare(|| path.display().to_string(), found, expected)
+}
+
+/// Checks that the SHA-256 of these bytes, which are called `what`, begins with the hex digits `expected`.
+pub fn verify_bytes(what: &str, bytes: &[u8], expected: &str) -> Result<(), StoreError> {
+    compare(|| what.to_owned(), hex(&Sha256::digest(bytes)), expected)
+}
+
+fn compare(what: impl FnOnce() -> String, found: String, expected: &str) -> Result<(), StoreError> {
     if found.starts_with(expected) {
         return Ok(());
     }
     Err(StoreError::Checksum {
-        path: path.to_owned(),
+        what: what(),
         expected: expected.to_owned(),
         found,
     })
@@ -143,15 +152,14 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
-    /// The file is not the one it should be.
+    /// The weights are not the ones they should be.
     #[error(
-        "{} has SHA-256 {found}, expected {expected}{}",
-        path.display(),
+        "{what} has SHA-256 {found}, expected {expected}{}",
         if expected.len() < 64 { "..." } else { "" }
     )]
     Checksum {
-        /// The file.
-        path: PathBuf,
+        /// The file, or what is none.
+        what: String,
         /// The first hex digits it should have.
         expected: String,
         /// Those it has.
@@ -183,8 +191,6 @@ impl StoreError {
 
 #[cfg(test)]
 mod tests {
-    use segmenter_models::catalogue::WeightsFormat;
-
     use super::*;
 
     /// Of "abc", from FIPS 180-4's examples.
@@ -195,8 +201,6 @@ mod tests {
         url: "https://example.org/abc.pth",
         sha256: SHA256,
         size: Some(3),
-        format: WeightsFormat::StateDict,
-        licence: "Apache-2.0",
     };
 
     #[test]
@@ -228,6 +232,7 @@ mod tests {
         assert!(verify(&path, "ba7816bf").is_ok());
         let error = verify(&path, "ba7816be").unwrap_err().to_string();
         assert!(error.ends_with("expected ba7816be..."), "{error}");
+        assert!(verify_bytes("abc", b"abc", SHA256).is_ok());
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Lambda {
         Some(Self::spawn(&weights).await)
     }
 
-    async fn spawn(weights: &Path) -> Self {
+    /// Starts `segmenter lambda` on the model directory `weights`.
+    pub async fn spawn(weights: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the address that was bound");
         let (events, waiting) = mpsc::unbounded_channel();

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use image::{ExtendedColorType, ImageEncoder as _, Rgb, RgbImage};
+use segmenter_scenes::{Family, Scene, Settings};
 
 /// A picture with edges in it: a gradient with a bright disc and a dark bar.
 pub fn scene(width: u32, height: u32) -> RgbImage {
@@ -20,6 +21,26 @@ pub fn scene(width: u32, height: u32) -> RgbImage {
             Rgb([shade(x, width), shade(y, height), 128])
         }
     })
+}
+
+/// A board with sticky notes on it, for the model that is built in.
+pub fn board() -> RgbImage {
+    image_of(&segmenter_scenes::demo([960, 720]))
+}
+
+/// Any scene with such notes and boards, or without.
+pub fn notes(seed: u64) -> RgbImage {
+    let settings = Settings {
+        size: [480, 360],
+        family: Family::HeldOut,
+    };
+    image_of(&segmenter_scenes::scene(seed, &settings))
+}
+
+fn image_of(scene: &Scene) -> RgbImage {
+    let image = &scene.image;
+    let samples = image.pixels().to_vec();
+    RgbImage::from_raw(image.width(), image.height(), samples).expect("as many samples as it says")
 }
 
 fn shade(at: u32, length: u32) -> u8 {

@@ -135,19 +135,33 @@ fn the_effective_settings_are_told_with_their_origin() {
 #[test]
 fn a_server_that_cannot_start_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
-    let output = command(&[])
-        .args(["serve", "--offline", "--model-dir"])
-        .arg(folder.path())
-        .args(ports)
-        .output()
-        .unwrap();
-    let (_, error) = texts(&output);
-    assert!(!output.status.success());
+    let serve = |variables: &[(&str, &str)]| {
+        let output = command(&[])
+            .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"])
+            .env("SEGMENTER_MODEL_DIR", folder.path())
+            .env("SEGMENTER_OFFLINE", "true")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        (output.status.code(), texts(&output).1)
+    };
+    // Where a model is named, as the operator always does, nothing else answers in its place.
+    let (code, error) = serve(&[("SEGMENTER_MODEL", "maskrcnn_fbnetv3a_c4")]);
+    assert_eq!(code, Some(1), "{error}");
     assert!(
-        error.contains("error: ") && error.contains("weights"),
+        error.contains("error: ") && error.contains("segmenter pull maskrcnn_fbnetv3a_c4"),
         "{error}"
     );
+    let file = ("SEGMENTER_WEIGHTS", "/nonesuch.pt");
+    let (code, error) = serve(&[file]);
+    assert!(code == Some(1) && error.contains("/nonesuch.pt"), "{error}");
+    let (code, error) = serve(&[("SEGMENTER_MODEL", "centermask_notes"), file]);
+    assert!(code == Some(64) && error.contains("--weights"), "{error}");
+    // Nor where its file is not what it should be.
+    let damaged = folder.path().join("d2go_mask_rcnn_fbnetv3a_c4_int8.pt");
+    std::fs::write(damaged, "damaged").unwrap();
+    let (code, error) = serve(&[]);
+    assert!(code == Some(65) && error.contains("SHA-256"), "{error}");
 
     let Some(shared) = shared("a_server_that_cannot_start_says_why") else {
         return;
@@ -170,6 +184,71 @@ fn a_server_that_cannot_start_says_why() {
     let (_, error) = texts(&output);
     assert!(!output.status.success());
     assert!(error.contains(&address), "{error}");
+}
+
+#[test]
+fn a_demonstration_takes_nothing_but_the_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = |arguments: &[&str]| {
+        let output = command(&[])
+            .arg("demo")
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let (text, error) = texts(&output);
+        (output.status.code(), text, error)
+    };
+    let (code, text, error) = demo(&[]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        text.contains("stickynote") && text.contains(" ms") && text.contains("demo.png"),
+        "{text}"
+    );
+    let picture = std::fs::read(folder.path().join("demo.png")).unwrap();
+    let picture = image::load_from_memory_with_format(&picture, image::ImageFormat::Png);
+    let picture = picture.unwrap().into_rgb8();
+    let plain = segmenter_tests::pictures::board();
+    assert_eq!(picture.dimensions(), plain.dimensions());
+    assert!(picture != plain, "nothing is drawn on it");
+
+    let (code, _, error) = demo(&["--seed=5", "--out=other.png"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        image::open(folder.path().join("other.png"))
+            .unwrap()
+            .into_rgb8()
+            != picture
+    );
+    let (code, _, error) = demo(&["--out=nonesuch/demo.png"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("cannot write nonesuch/demo.png"), "{error}");
+}
+
+#[test]
+fn pictures_of_notes_are_predicted_without_any_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = folder.path().join("board.png");
+    segmenter_tests::pictures::board().save(&board).unwrap();
+    let output = command(&[])
+        .args(["predict", "--json", "--model-dir"])
+        .arg(folder.path())
+        .arg(&board)
+        .output()
+        .unwrap();
+    let (lines, error) = texts(&output);
+    assert!(output.status.success(), "{error}");
+    assert!(
+        error.contains("segmenter pull maskrcnn_fbnetv3a_c4"),
+        "{error}"
+    );
+    let reply: serde_json::Value = serde_json::from_str(lines.trim()).unwrap();
+    assert_eq!(reply["model"], "centermask_notes");
+    let found = reply["detections"].as_array().unwrap();
+    assert!(
+        found.iter().any(|found| found["label"] == "stickynote"),
+        "{reply}"
+    );
 }
 
 #[test]
@@ -318,6 +397,16 @@ fn models_and_check_tell_what_is_there() {
     };
     assert!(line("maskrcnn_fbnetv3a_c4 ").contains(" yes "), "{models}");
     assert!(line("maskrcnn_resnet50_fpn ").contains(" no "), "{models}");
+    assert!(line("centermask_notes ").contains(" yes "), "{models}");
+    let models = run(&["models", "--json"]);
+    let models: serde_json::Value = serde_json::from_str(&models).unwrap();
+    let built_in = models.as_array().unwrap().iter();
+    let built_in = built_in.filter(|model| model["built_in"] == true);
+    assert!(
+        built_in
+            .map(|model| &model["name"])
+            .eq(["centermask_notes"])
+    );
 
     let ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
     let check = run(&[&["check", "--offline"][..], &ports].concat());

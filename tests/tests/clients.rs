@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use segmenter_tests::{PictureHost, Server, python, shared};
+use segmenter_tests::{PictureHost, Server, pictures, python, shared};
 use serde_json::{Value, json};
 
 const SEMANTIC: [&str; 2] = ["--model", "deeplabv3_mnv2_pascal"];
@@ -77,20 +77,21 @@ async fn the_page_of_segmenter_gets_its_pictures() {
 #[tokio::test]
 async fn the_backend_of_wowboard_finds_what_is_to_be_cropped() {
     let test = "the_backend_of_wowboard_finds_what_is_to_be_cropped";
-    let (Some(interpreter), Some(server), Some(shared)) = (
+    let (Some(interpreter), Some(server)) = (
         python::python(test, &["requests", "PIL", "numpy"]),
         Server::start(test, &[]).await,
-        shared(test),
     ) else {
         return;
     };
-    let picture = shared.join("images/coco-val/000000001268.jpg");
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("board.jpg");
+    fs::write(&picture, pictures::jpeg(&pictures::board())).unwrap();
     let picture = picture.display().to_string();
     let found = run(&interpreter, "wowboard", &[&server.url(""), &picture]).await;
     let certain = found["certain"].as_array().unwrap();
-    assert!(certain.len() > 2, "{found}");
+    assert!(!certain.is_empty(), "{found}");
     assert!(found["detections"].as_u64().unwrap() as usize >= certain.len());
-    // People are the first class.
+    // Sticky notes are the first class.
     assert!(found["classes"].as_array().unwrap().contains(&json!(1.0)));
     for found in found["crops"].as_array().unwrap() {
         let [y0, x0, y1, x1]: [i64; 4] = serde_json::from_value(found.clone()).unwrap();

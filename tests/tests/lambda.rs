@@ -184,6 +184,20 @@ async fn every_kind_of_event_is_answered() {
 }
 
 #[tokio::test]
+async fn what_is_built_in_answers_where_there_is_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lambda = Lambda::spawn(folder.path()).await;
+    let headers = json!({"host": "example.com", "content-type": "image/png"});
+    let board = pictures::png(&pictures::board());
+    for (kind, event) in events("/predict", "", &headers, &board) {
+        let (reply, _) = lambda.call(event, TIME).await;
+        let names = json_of(&reply);
+        let names = names["objects"].as_array().unwrap();
+        assert!(names.contains(&json!("stickynote")), "{kind}: {names:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_carried_is_told_with_advice() {
     let test = "what_is_not_carried_is_told_with_advice";
     let Some(mut lambda) = Lambda::start(test).await else {

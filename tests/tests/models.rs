@@ -51,6 +51,68 @@ async fn a_semantic_segmenter_answers_regions_with_outlines() {
     assert_eq!(names["objects"], serde_json::json!(labels));
 }
 
+#[tokio::test]
+async fn what_is_built_in_answers_where_there_is_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::spawn(folder.path(), &[], &[]);
+    let server = server.wait_until_ready().await.unwrap();
+    let (_, models) = json(server.get("/v1/models").await).await;
+    let [model] = models["models"].as_array().unwrap().as_slice() else {
+        panic!("{models}");
+    };
+    assert_eq!(model["name"], "centermask_notes");
+    assert_eq!(
+        model["classes"],
+        json!(["stickynote", "wowboard-front", "wowboard-back"])
+    );
+    assert_eq!(model["licence"], "Apache-2.0");
+    assert_eq!(model["loaded"], true);
+    server.logged("ready in").await;
+    let told = server.log().into_iter();
+    let told = told.filter(|line| line.contains("segmenter pull maskrcnn_fbnetv3a_c4"));
+    assert_eq!(told.count(), 1);
+
+    let board = pictures::jpeg(&pictures::board());
+    let (status, reply) = json(server.post("/v1/predict", board).await).await;
+    assert_eq!(status, 200, "{reply}");
+    let found = reply["detections"].as_array().unwrap();
+    let notes = found.iter().filter(|found| found["label"] == "stickynote");
+    assert!(notes.count() > 3, "{reply}");
+    assert!(found.iter().all(|found| found["mask"].is_object()));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_built_in_answers_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cups.safetensors");
+    cups(&path);
+    let file = path.to_str().unwrap();
+    let server = Server::spawn(folder.path(), &["--model", file], &[]);
+    let server = server.wait_until_ready().await.unwrap();
+    let ready = json!({"name": "centermask_notes", "ready": true});
+    let (_, reply) = json(server.get("/v2/models/centermask_notes/ready").await).await;
+    assert_eq!(reply, ready);
+    let board = pictures::jpeg(&pictures::board());
+    let path = "/v1/predict?model=centermask_notes";
+    let (status, reply) = json(server.post(path, board).await).await;
+    assert_eq!(
+        (status.as_u16(), &reply["model"]),
+        (200, &json!("centermask_notes"))
+    );
+    assert!(!reply["detections"].as_array().unwrap().is_empty());
+
+    // Named, it is loaded at the start, like any other.
+    let server = Server::spawn(folder.path(), &["--model", "centermask_notes"], &[]);
+    let server = server.wait_until_ready().await.unwrap();
+    assert!(
+        !server
+            .log()
+            .iter()
+            .any(|line| line.contains("segmenter pull"))
+    );
+}
+
 /// Weights that nobody trained, and that find cups everywhere.
 fn cups(path: &Path) {
     let tensors = Arc::new(Mutex::new(BTreeMap::new()));

@@ -279,7 +279,11 @@ async fn of_several_models_the_one_that_sees_pixels_answers() {
         .iter()
         .map(|model| &model["name"])
         .collect();
-    assert_eq!(names, ["maskrcnn_fbnetv3a_c4", MODEL[1]]);
+    // The last is built in, and loaded when it is asked for.
+    assert_eq!(
+        names,
+        ["maskrcnn_fbnetv3a_c4", MODEL[1], "centermask_notes"]
+    );
     for (query, model) in [
         ("", "maskrcnn_fbnetv3a_c4"),
         ("?model=deeplabv3_mnv2_pascal", MODEL[1]),

@@ -8,6 +8,7 @@ use segmenter_tests::{Server, http::json, pictures, shared};
 use serde_json::{Value, json};
 
 const DETECTOR: &str = "maskrcnn_fbnetv3a_c4";
+const BUILT_IN: &str = "centermask_notes";
 const SEMANTIC: &str = "deeplabv3_mnv2_pascal";
 
 /// With people on it, 640 x 427.
@@ -44,7 +45,13 @@ async fn a_model_tells_its_version_and_its_signature() {
         "state": "AVAILABLE",
         "status": {"error_code": "OK", "error_message": ""}
     }]});
-    for path in ["wowboard", "wowboard/versions/1", DETECTOR, SEMANTIC] {
+    for path in [
+        "wowboard",
+        "wowboard/versions/1",
+        BUILT_IN,
+        DETECTOR,
+        SEMANTIC,
+    ] {
         let (status, reply) = json(server.get(&format!("/v1/models/{path}")).await).await;
         assert_eq!((status.as_u16(), &reply), (200, &available), "{path}");
     }
@@ -92,7 +99,7 @@ async fn detections_come_in_rows_and_in_columns() {
     let decoded = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     let picture = samples(&decoded);
     let body = json!({"signature_name": "serving_default", "instances": [picture]});
-    let (status, reply) = predict(&server, "wowboard:predict", &body).await;
+    let (status, reply) = predict(&server, &format!("{DETECTOR}:predict"), &body).await;
     assert_eq!(status, 200, "{reply}");
     let [row] = reply["predictions"].as_array().unwrap().as_slice() else {
         panic!("{reply}");
@@ -133,7 +140,8 @@ async fn detections_come_in_rows_and_in_columns() {
         json!({"instances": [b64(&png), b64(&other)]}),
         json!({"instances": [{"input_tensor": b64(&png)}, {"input_tensor": b64(&other)}]}),
     ] {
-        let (status, reply) = predict(&server, "wowboard/versions/1:predict", &body).await;
+        let (status, reply) =
+            predict(&server, &format!("{DETECTOR}/versions/1:predict"), &body).await;
         assert_eq!(status, 200, "{reply}");
         let rows = reply["predictions"].as_array().unwrap();
         assert_eq!((rows.len(), &rows[0]), (2, row));
@@ -153,6 +161,39 @@ async fn detections_come_in_rows_and_in_columns() {
 }
 
 #[tokio::test]
+async fn wowboard_is_the_model_that_is_built_in() {
+    let test = "wowboard_is_the_model_that_is_built_in";
+    let Some(server) = Server::start(test, &[]).await else {
+        return;
+    };
+    let picture = pictures::png(&pictures::board());
+    let body = json!({"instances": [b64(&picture)]});
+    let (status, reply) = predict(&server, "wowboard:predict", &body).await;
+    assert_eq!(status, 200, "{reply}");
+    let row = &reply["predictions"][0];
+    let scores: Vec<f32> = serde_json::from_value(row["detection_scores"].clone()).unwrap();
+    let classes: Vec<f32> = serde_json::from_value(row["detection_classes"].clone()).unwrap();
+
+    let path = format!("/v1/predict?masks=none&model={BUILT_IN}");
+    let (_, expected) = json(server.post(&path, picture).await).await;
+    let expected = expected["detections"].as_array().unwrap();
+    assert!(expected.len() > 3);
+    // stickynote is 1, wowboard-front 2, wowboard-back 3.
+    let number = |label: &Value| match label.as_str().unwrap() {
+        "stickynote" => 1.0,
+        "wowboard-front" => 2.0,
+        "wowboard-back" => 3.0,
+        other => panic!("{other}"),
+    };
+    for (i, detection) in expected.iter().enumerate() {
+        assert_eq!(scores[i], detection["score"].as_f64().unwrap() as f32);
+        assert_eq!(classes[i], number(&detection["label"]));
+    }
+    let (_, same) = predict(&server, &format!("{BUILT_IN}:predict"), &body).await;
+    assert_eq!(same, reply);
+}
+
+#[tokio::test]
 async fn a_semantic_segmenter_answers_with_its_class_map() {
     let test = "a_semantic_segmenter_answers_with_its_class_map";
     let model = ["--model", SEMANTIC];
@@ -167,7 +208,7 @@ async fn a_semantic_segmenter_answers_with_its_class_map() {
     assert_eq!((map.len(), map[0].len()), (342, 513));
     assert!(map.iter().flatten().any(|class| *class == 15));
     let body = json!({"inputs": [b64(&picture)]});
-    let (_, columns) = predict(&server, "wowboard:predict", &body).await;
+    let (_, columns) = predict(&server, &format!("{SEMANTIC}:predict"), &body).await;
     assert_eq!(columns["outputs"], reply["predictions"]);
 }
 

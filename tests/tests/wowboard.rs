@@ -25,7 +25,6 @@ use reqwest::{
 use segmenter_tests::{
     S3, Server,
     http::json,
-    picture_host::jpegs,
     pictures,
     s3::{BUCKET, Manner},
     shared,
@@ -33,10 +32,12 @@ use segmenter_tests::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-/// With people on it, 640 x 427.
-fn picture(test: &str) -> Option<Vec<u8>> {
-    let path = shared(test)?.join("images/coco-val/000000001268.jpg");
-    Some(fs::read(path).unwrap())
+/// The model that is built in, and answers though the server's first is another.
+const MODEL: &str = "centermask_notes";
+
+/// With a board and notes on it.
+fn picture() -> Vec<u8> {
+    pictures::jpeg(&pictures::board())
 }
 
 /// On which nothing is found.
@@ -71,9 +72,15 @@ async fn failure(request: RequestBuilder) -> Value {
     reply
 }
 
-/// The boxes in pixels, `[x0, y0, x1, y1]`, and the scores of what the main API is certain of, and the picture's size.
+/// The boxes in pixels, `[x0, y0, x1, y1]`, and the scores of what the main API is certain of, where it is asked for the
+/// model of notes and boards, and the picture's size.
 async fn certain(server: &Server, picture: Vec<u8>) -> (Vec<([f32; 4], f32)>, [f32; 2]) {
-    let response = server.post("/v1/predict?threshold=0.65", picture).await;
+    let response = server
+        .post(
+            &format!("/v1/predict?threshold=0.65&model={MODEL}"),
+            picture,
+        )
+        .await;
     let (status, reply) = json(response).await;
     assert_eq!(status, 200, "{reply}");
     let float = |value: &Value| value.as_f64().unwrap() as f32;
@@ -107,9 +114,10 @@ fn size(bytes: &[u8]) -> [u32; 2] {
 #[tokio::test]
 async fn an_upload_is_answered_with_boxes_in_parts_of_the_picture() {
     let test = "an_upload_is_answered_with_boxes_in_parts_of_the_picture";
-    let (Some(server), Some(picture)) = (Server::start(test, &[]).await, picture(test)) else {
+    let Some(server) = Server::start(test, &[]).await else {
         return;
     };
+    let picture = picture();
     let decoded = image::load_from_memory(&picture).unwrap().into_rgb8();
     // Nothing is found on it unless it is turned as its EXIF data says.
     let turned = pictures::jpeg_with_orientation(&rotate270(&decoded), 6);
@@ -146,14 +154,68 @@ async fn an_upload_is_answered_with_boxes_in_parts_of_the_picture() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_as_there() {
-    let test = "what_is_wrong_is_told_as_there";
-    let (Some(server), Some(picture)) = (
-        Server::start(test, &["--max-body", "200kB"]).await,
-        picture(test),
-    ) else {
+async fn notes_are_found_though_others_are_asked_for() {
+    let test = "notes_are_found_though_others_are_asked_for";
+    // All of which is said of the first model.
+    let flags = ["--classes=person", "--threshold=0.9", "--precision=int8"];
+    let Some(server) = Server::start(test, &flags).await else {
         return;
     };
+    let models = async || {
+        let (_, reply) = json(server.get("/v1/models").await).await;
+        let models = reply["models"].as_array().unwrap().clone();
+        models
+            .into_iter()
+            .map(|model| (model["name"].clone(), model["loaded"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let first = (json!("maskrcnn_fbnetv3a_c4"), json!(true));
+    assert_eq!(
+        models().await,
+        [first.clone(), (json!(MODEL), json!(false))]
+    );
+    let reply = uploaded(&server, picture(), "board.jpg").await;
+    assert!(reply["num_detections"].as_u64() > Some(0), "{reply}");
+    server.logged("now that it is asked for").await;
+    assert_eq!(models().await, [first, (json!(MODEL), json!(true))]);
+
+    let (_, names) = json(server.post("/predict", picture()).await).await;
+    assert_eq!(names, json!({"objects": []}));
+}
+
+#[tokio::test]
+async fn those_who_come_first_wait_together() {
+    let test = "those_who_come_first_wait_together";
+    let Some(server) = Server::start(test, &[]).await else {
+        return;
+    };
+    // One leaves before it is loaded, and costs the others nothing.
+    let impatient = upload(&server, picture(), "a.jpg").header("x-request-timeout-ms", "1");
+    assert_eq!(failure(impatient).await["Error"], "detection failed");
+    let replies = stream::iter(0..8)
+        .map(|_| uploaded(&server, picture(), "a.jpg"))
+        .buffer_unordered(8)
+        .map(|reply| reply["boxes"].clone());
+    let replies: Vec<_> = replies.collect().await;
+    assert!(
+        replies
+            .iter()
+            .all(|boxes| boxes == &replies[0] && !boxes.is_null())
+    );
+    let loaded = server
+        .log()
+        .into_iter()
+        .filter(|line| line.contains("now that it is asked for"));
+    assert_eq!(loaded.count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_as_there() {
+    let test = "what_is_wrong_is_told_as_there";
+    let Some(server) = Server::start(test, &["--max-body", "200kB"]).await else {
+        return;
+    };
+    let picture = picture();
     let form = |field: &'static str| {
         let form = Form::new().part(field, Part::bytes(picture.clone()));
         let request = server.client().post(server.url("/upload"));
@@ -218,9 +280,10 @@ async fn a_folder_keeps_the_picture_and_its_objects() {
     let test = "a_folder_keeps_the_picture_and_its_objects";
     let folder = tempfile::tempdir().unwrap();
     let flag = format!("--object-store=file://{}", folder.path().display());
-    let (Some(server), Some(picture)) = (Server::start(test, &[&flag]).await, picture(test)) else {
+    let Some(server) = Server::start(test, &[&flag]).await else {
         return;
     };
+    let picture = picture();
     let stored = |reply: &Value| {
         let task = folder.path().join(reply["task_id"].as_str().unwrap());
         let files = fs::read_dir(task).unwrap().map(|file| file.unwrap().path());
@@ -303,9 +366,10 @@ async fn until_empty(s3: &S3) {
 async fn a_bucket_has_all_of_an_upload_or_nothing() {
     let test = "a_bucket_has_all_of_an_upload_or_nothing";
     let s3 = S3::start();
-    let (Some(server), Some(picture)) = (start_with(test, &s3).await, picture(test)) else {
+    let Some(server) = start_with(test, &s3).await else {
         return;
     };
+    let picture = picture();
     // The original is refused, when all else is there.
     s3.behave(Manner::Denying(".jpg"));
     let reply = failure(upload(&server, picture.clone(), "a.jpg")).await;
@@ -371,17 +435,16 @@ async fn a_bucket_has_all_of_an_upload_or_nothing() {
 }
 
 /// Pictures on which something is certain, with the sizes of what is cut out of them.
-async fn pictures_with_objects(
-    test: &str,
-    server: &Server,
-    count: usize,
-) -> Vec<(Vec<u8>, Vec<[u32; 2]>)> {
-    let folder = shared(test).unwrap().join("images/coco-val");
+async fn pictures_with_objects(server: &Server, count: usize) -> Vec<(Vec<u8>, Vec<[u32; 2]>)> {
     let mut pictures = Vec::new();
-    for (_, picture) in jpegs(&folder) {
+    for seed in 0..200 {
+        let picture = pictures::jpeg(&pictures::notes(seed));
         let (found, _) = certain(server, picture.clone()).await;
-        if !found.is_empty() && pictures.len() < count {
+        if !found.is_empty() {
             pictures.push((picture, crop_sizes(&found)));
+        }
+        if pictures.len() == count {
+            break;
         }
     }
     assert_eq!(pictures.len(), count);
@@ -433,7 +496,7 @@ async fn every_reply_is_true_where_the_store_is_killed_half_way() {
     let Some(server) = start_with(test, &s3).await else {
         return;
     };
-    let pictures = pictures_with_objects(test, &server, 20).await;
+    let pictures = pictures_with_objects(&server, 20).await;
     let stored = |s3: &S3| -> BTreeMap<_, _> {
         let objects = s3.objects().into_iter();
         let objects = objects.map(|(name, object)| {
@@ -520,7 +583,7 @@ async fn what_a_killed_server_leaves_is_whole() {
     let Some(server) = Server::start(test, &[&flag]).await else {
         return;
     };
-    let pictures = pictures_with_objects(test, &server, 8).await;
+    let pictures = pictures_with_objects(&server, 8).await;
     drop(server);
     let mut auditor = Auditor::new(&pictures);
     for round in 0..4 {

@@ -1,5 +1,7 @@
 //! Which models there are: data, no code.
 
+use std::fmt;
+
 use segmenter_kernels::Isa;
 
 use crate::{blocks::Precision, classes, networks::Network, semantic::InputRule};
@@ -19,8 +21,12 @@ pub struct Entry {
     /// The default score threshold: the one at which the names in its replies agree best with what
     /// people see.
     pub threshold: f32,
-    /// The file that holds its weights.
-    pub weights: WeightsFile,
+    /// Where its weights are from.
+    pub weights: WeightsSource,
+    /// How they are laid out.
+    pub format: WeightsFormat,
+    /// SPDX identifier of their licence.
+    pub licence: &'static str,
     /// The network that these weights are for.
     pub network: Network,
     /// Whether it finds no less in 8-bit integers than in floats, so that it is calculated in these by default
@@ -29,6 +35,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The file that holds its weights, where that is published.
+    pub fn download(&self) -> Option<&WeightsFile> {
+        match &self.weights {
+            WeightsSource::Download(file) => Some(file),
+            WeightsSource::BuiltIn(_) | WeightsSource::Given => None,
+        }
+    }
+
     /// What it is calculated with unless asked for otherwise, with these instructions.
     pub fn default_precision(&self, isa: Isa) -> Precision {
         if self.as_good_in_integers {
@@ -39,24 +53,36 @@ impl Entry {
     }
 }
 
-/// The models, the default first.
-pub const CATALOGUE: &[Entry] = &[
+/// The models, the [default](DEFAULT) first.
+pub static CATALOGUE: &[Entry] = &[
     Entry {
         name: "maskrcnn_fbnetv3a_c4",
         task: Task::InstanceSegmentation,
         summary: "80 kinds of objects with outlines; small and quick",
         classes: &classes::COCO,
         threshold: 0.42,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "d2go_mask_rcnn_fbnetv3a_c4_int8.pt",
             url: "https://raw.githubusercontent.com/tsubauaaa/flutter_d2go/\
                   b311340662fc0af9e79e11fa02ddf38c8889683b/example/assets/models/d2go.pt",
             sha256: "f12c38691a2f419f1ebd7666be9ce97c4d7c275b2a345da905fe1221a3bdbc5b",
             size: Some(3_638_018),
-            format: WeightsFormat::TorchScript,
-            licence: "Apache-2.0",
-        },
+        }),
+        format: WeightsFormat::TorchScript,
+        licence: "Apache-2.0",
         network: Network::MaskRcnnFbnet,
+        as_good_in_integers: false,
+    },
+    Entry {
+        name: "centermask_notes",
+        task: Task::InstanceSegmentation,
+        summary: "sticky notes and the boards they are stuck on, with outlines; built in",
+        classes: &classes::NOTES,
+        threshold: 0.5,
+        weights: WeightsSource::BuiltIn(NOTES),
+        format: WeightsFormat::Trained,
+        licence: env!("CARGO_PKG_LICENSE"),
+        network: Network::CenterMask,
         as_good_in_integers: false,
     },
     Entry {
@@ -65,14 +91,14 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "80 kinds of objects with outlines; slow and thorough",
         classes: &classes::COCO_BY_ID,
         threshold: 0.75,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
             url: "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
             sha256: "bf2d0c1e",
             size: Some(178_090_079),
-            format: WeightsFormat::StateDict,
-            licence: "BSD-3-Clause",
-        },
+        }),
+        format: WeightsFormat::StateDict,
+        licence: "BSD-3-Clause",
         network: Network::MaskRcnnResnet50Fpn,
         as_good_in_integers: false,
     },
@@ -82,14 +108,14 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "80 kinds of objects as boxes; slow and thorough",
         classes: &classes::COCO_BY_ID,
         threshold: 0.75,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
             url: "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
             sha256: "258fb6c6",
             size: Some(167_502_836),
-            format: WeightsFormat::StateDict,
-            licence: "BSD-3-Clause",
-        },
+        }),
+        format: WeightsFormat::StateDict,
+        licence: "BSD-3-Clause",
         network: Network::FasterRcnnResnet50Fpn,
         as_good_in_integers: false,
     },
@@ -99,15 +125,15 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "a class of 20 for every pixel, small and quick",
         classes: &classes::VOC,
         threshold: REGION_THRESHOLD,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "deeplabv3_mnv2_pascal_quant.tflite",
             url: "https://raw.githubusercontent.com/google-coral/test_data/\
                   104342d2d3480b3e66203073dac24f4e2dbb4c41/deeplabv3_mnv2_pascal_quant.tflite",
             sha256: "350af47fd346ea6d74b58833a351f583ba860e9806ec5bd292ff8d8f1f249398",
             size: Some(2_193_224),
-            format: WeightsFormat::TfLite,
-            licence: "Apache-2.0",
-        },
+        }),
+        format: WeightsFormat::TfLite,
+        licence: "Apache-2.0",
         network: Network::DeeplabMobilenetV2(InputRule::Stretched { longer_side: 513 }),
         as_good_in_integers: true,
     },
@@ -117,14 +143,14 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "a class of 20 for every pixel, precise",
         classes: &classes::VOC_TORCHVISION,
         threshold: REGION_THRESHOLD,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "deeplabv3_resnet50_coco-cd0a2569.pth",
             url: "https://download.pytorch.org/models/deeplabv3_resnet50_coco-cd0a2569.pth",
             sha256: "cd0a2569",
             size: None,
-            format: WeightsFormat::StateDict,
-            licence: "BSD-3-Clause",
-        },
+        }),
+        format: WeightsFormat::StateDict,
+        licence: "BSD-3-Clause",
         network: Network::DeeplabResnet50(InputRule::ShorterSide(520)),
         as_good_in_integers: false,
     },
@@ -134,14 +160,14 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "a class of 20 for every pixel, the most precise",
         classes: &classes::VOC_TORCHVISION,
         threshold: REGION_THRESHOLD,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "deeplabv3_resnet101_coco-586e9e4e.pth",
             url: "https://download.pytorch.org/models/deeplabv3_resnet101_coco-586e9e4e.pth",
             sha256: "586e9e4e",
             size: None,
-            format: WeightsFormat::StateDict,
-            licence: "BSD-3-Clause",
-        },
+        }),
+        format: WeightsFormat::StateDict,
+        licence: "BSD-3-Clause",
         network: Network::DeeplabResnet101(InputRule::ShorterSide(520)),
         as_good_in_integers: false,
     },
@@ -151,14 +177,14 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "a class of 20 for every pixel, quick",
         classes: &classes::VOC_TORCHVISION,
         threshold: REGION_THRESHOLD,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
             url: "https://download.pytorch.org/models/deeplabv3_mobilenet_v3_large-fc3c493d.pth",
             sha256: "fc3c493d",
             size: None,
-            format: WeightsFormat::StateDict,
-            licence: "BSD-3-Clause",
-        },
+        }),
+        format: WeightsFormat::StateDict,
+        licence: "BSD-3-Clause",
         network: Network::DeeplabMobilenetV3(InputRule::ShorterSide(520)),
         as_good_in_integers: false,
     },
@@ -168,18 +194,27 @@ pub const CATALOGUE: &[Entry] = &[
         summary: "a class of 20 for every pixel, the quickest",
         classes: &classes::VOC_TORCHVISION,
         threshold: REGION_THRESHOLD,
-        weights: WeightsFile {
+        weights: WeightsSource::Download(WeightsFile {
             file_name: "lraspp_mobilenet_v3_large-d234d4ea.pth",
             url: "https://download.pytorch.org/models/lraspp_mobilenet_v3_large-d234d4ea.pth",
             sha256: "d234d4ea",
             size: None,
-            format: WeightsFormat::StateDict,
-            licence: "BSD-3-Clause",
-        },
+        }),
+        format: WeightsFormat::StateDict,
+        licence: "BSD-3-Clause",
         network: Network::LrasppMobilenetV3(InputRule::ShorterSide(520)),
         as_good_in_integers: false,
     },
 ];
+
+/// The model that answers where none is named, if its weights are there.
+pub static DEFAULT: &Entry = &CATALOGUE[0];
+
+/// The model whose weights are always there: they are part of the program.
+pub static BUILT_IN: &Entry = &CATALOGUE[1];
+
+/// Its weights.
+pub(crate) static NOTES: &[u8] = include_bytes!("../weights/centermask_notes.safetensors");
 
 /// The mean confidence from which a region of a class map is an object.
 const REGION_THRESHOLD: f32 = 0.5;
@@ -200,7 +235,27 @@ pub enum Task {
     SemanticSegmentation,
 }
 
-/// Where a model's weights come from and how to know them.
+/// Where a model's weights are from.
+pub enum WeightsSource {
+    /// A file that is published.
+    Download(WeightsFile),
+    /// The program itself, which has what such a file would hold.
+    BuiltIn(&'static [u8]),
+    /// A file of whoever runs it.
+    Given,
+}
+
+impl fmt::Debug for WeightsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Download(file) => f.debug_tuple("Download").field(file).finish(),
+            Self::BuiltIn(bytes) => write!(f, "BuiltIn({} bytes)", bytes.len()),
+            Self::Given => f.write_str("Given"),
+        }
+    }
+}
+
+/// A published file of weights, and how to know it.
 #[derive(Debug)]
 pub struct WeightsFile {
     /// Its name in the model directory.
@@ -211,10 +266,6 @@ pub struct WeightsFile {
     pub sha256: &'static str,
     /// Its size in bytes, where known.
     pub size: Option<u64>,
-    /// How it is laid out.
-    pub format: WeightsFormat,
-    /// SPDX identifier of its licence.
-    pub licence: &'static str,
 }
 
 /// The layout of a weights file.
@@ -230,4 +281,30 @@ pub enum WeightsFormat {
     Onnx,
     /// What `segmenter-training` wrote.
     Trained,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, load_built_in, weights::Trained};
+
+    #[test]
+    fn what_is_built_in_is_whole_and_finds_what_the_catalogue_says() {
+        assert_eq!(Trained::read(NOTES).unwrap().classes, BUILT_IN.classes);
+        load_built_in(&Device::stock()).unwrap();
+        assert!(DEFAULT.download().is_some() && BUILT_IN.download().is_none());
+        let told = format!("{:?}", BUILT_IN.weights);
+        assert_eq!(told, format!("BuiltIn({} bytes)", NOTES.len()));
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for entry in CATALOGUE {
+            assert!(
+                std::ptr::eq(find(entry.name).unwrap(), entry),
+                "{}",
+                entry.name
+            );
+        }
+    }
 }

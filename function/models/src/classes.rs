@@ -135,6 +135,9 @@ pub const VOC_TORCHVISION: [&str; 21] = {
     names
 };
 
+/// Sticky notes, and the two sides of the boards that wowboard-detector finds.
+pub const NOTES: [&str; 3] = ["stickynote", "wowboard-front", "wowboard-back"];
+
 /// The id in [`VOC`] of a class by the name that it has in any of these lists; 0 where it is none of those.
 pub fn voc_id(name: &str) -> usize {
     let name = match name {

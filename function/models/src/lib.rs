@@ -21,6 +21,6 @@ pub mod semantic;
 pub mod weights;
 
 pub use blocks::{Device, Precision};
-pub use model::{Input, LoadError, Model, Output, load};
+pub use model::{Input, LoadError, Model, Output, load, load_built_in, load_bytes};
 pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};
 pub use segmenter_kernels::{Isa, IsaError, Span, on_this_thread, peak_multiplications};

@@ -10,9 +10,9 @@ use segmenter_kernels::{Arena, Buffer};
 
 use crate::{
     blocks::Device,
-    catalogue::Entry,
+    catalogue::{BUILT_IN, Entry, NOTES},
     prediction::{Prediction, Selection},
-    weights::WeightError,
+    weights::{WeightError, Weights},
 };
 
 /// Reads the weights at `path` and builds the entry's network with them on `device`.
@@ -23,12 +23,31 @@ pub fn load(
 ) -> Result<Box<dyn Model>, LoadError> {
     entry
         .network
-        .load(path, entry.weights.format, device)
+        .load_file(path, entry.format, device)
         .map_err(|source| LoadError::Weights {
             model: entry.name,
             path: path.to_owned(),
             source,
         })
+}
+
+/// Builds the entry's network on `device` with the weights in `bytes`, which are what a file of them holds.
+pub fn load_bytes(
+    entry: &'static Entry,
+    bytes: &[u8],
+    device: &Device,
+) -> Result<Box<dyn Model>, LoadError> {
+    Weights::from_bytes(bytes, entry.format, device.precision())
+        .and_then(|weights| entry.network.load(weights, device))
+        .map_err(|source| LoadError::Bytes {
+            model: entry.name,
+            source,
+        })
+}
+
+/// Builds the network of the model that is [built in](BUILT_IN) on `device`.
+pub fn load_built_in(device: &Device) -> Result<Box<dyn Model>, LoadError> {
+    load_bytes(BUILT_IN, NOTES, device)
 }
 
 /// A loaded network with its pre- and post-processing.
@@ -124,6 +143,15 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What was wrong with it.
+        #[source]
+        source: WeightError,
+    },
+    /// The weights that were there already are damaged or another network's.
+    #[error("cannot load {model}")]
+    Bytes {
+        /// The catalogue's name.
+        model: &'static str,
+        /// What was wrong with them.
         #[source]
         source: WeightError,
     },

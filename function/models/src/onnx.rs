@@ -17,7 +17,7 @@ use segmenter_imaging::{
 
 use crate::{
     Device,
-    catalogue::{Entry, Task, WeightsFile, WeightsFormat},
+    catalogue::{Entry, Task, WeightsFormat, WeightsSource},
     classes,
     model::{Input, Model, Output},
     networks::Network,
@@ -32,18 +32,15 @@ pub static ENTRY: Entry = Entry {
     summary: "a class of 20 for every pixel, from an ONNX file of one's own",
     classes: &classes::VOC_TORCHVISION,
     threshold: 0.5,
-    weights: WeightsFile {
-        // As torchvision's network is exported for Image-Segmentation-API.
-        file_name: "deeplabv3_mobilenet_v3_large.onnx",
-        url: "",
-        sha256: "",
-        size: None,
-        format: WeightsFormat::Onnx,
-        licence: "NOASSERTION",
-    },
+    weights: WeightsSource::Given,
+    format: WeightsFormat::Onnx,
+    licence: "NOASSERTION",
     network: Network::Onnx,
     as_good_in_integers: false,
 };
+
+/// What it is called in a model directory, as torchvision's network is exported for Image-Segmentation-API.
+pub const FILE_NAME: &str = "deeplabv3_mobilenet_v3_large.onnx";
 
 /// The side of inputs that the file leaves open.
 const SIDE: u32 = 512;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    catalogue::{Entry, Task, WeightsFile, WeightsFormat},
+    catalogue::{Entry, Task, WeightsFormat, WeightsSource},
     networks::Network,
     weights::{Trained, WeightError},
 };
@@ -25,23 +25,16 @@ pub fn entry(path: &Path) -> Result<&'static Entry, WeightError> {
     })?;
     let classes = Trained::read(&bytes)?.classes.into_iter();
     let classes: Vec<&'static str> = classes.map(forever).collect();
-    let text = |part: Option<&std::ffi::OsStr>| {
-        forever(part.unwrap_or_default().to_string_lossy().into_owned())
-    };
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(Box::leak(Box::new(Entry {
-        name: text(path.file_stem()),
+        name: forever(name.into_owned()),
         task: Task::InstanceSegmentation,
         summary: "objects of one's own with outlines, from a file of trained weights",
         classes: Vec::leak(classes),
         threshold: THRESHOLD,
-        weights: WeightsFile {
-            file_name: text(path.file_name()),
-            url: "",
-            sha256: "",
-            size: Some(bytes.len() as u64),
-            format: WeightsFormat::Trained,
-            licence: "NOASSERTION",
-        },
+        weights: WeightsSource::Given,
+        format: WeightsFormat::Trained,
+        licence: "NOASSERTION",
         network: Network::CenterMask,
         as_good_in_integers: false,
     })))
@@ -70,7 +63,6 @@ mod tests {
         let entry = entry(&path).unwrap();
         assert_eq!(entry.name, "cups");
         assert_eq!(entry.classes, ["cup", "saucer"]);
-        assert_eq!(entry.weights.file_name, "cups.safetensors");
 
         let error = super::entry(&path.with_extension("pth")).unwrap_err();
         assert!(error.to_string().contains("cannot open"), "{error}");

@@ -61,7 +61,9 @@ const REQUIRED: f64 = 0.99;
 #[test]
 fn finds_what_the_reference_finds() {
     let entry = &catalogue::CATALOGUE[0];
-    let weights = shared().join("weights").join(entry.weights.file_name);
+    let weights = shared()
+        .join("weights")
+        .join(entry.download().unwrap().file_name);
     let expected = shared().join("reference/d2go_mask_rcnn_detections.json");
     if !weights.exists() || !expected.exists() {
         println!(
@@ -129,7 +131,9 @@ const REQUIRED_INT8: f64 = 0.80;
 #[test]
 fn finds_in_integers_what_the_original_finds() {
     let entry = &catalogue::CATALOGUE[0];
-    let weights = shared().join("weights").join(entry.weights.file_name);
+    let weights = shared()
+        .join("weights")
+        .join(entry.download().unwrap().file_name);
     let expected = shared().join("reference/d2go_mask_rcnn_detections.json");
     if !weights.exists() || !expected.exists() {
         println!(
@@ -196,7 +200,9 @@ fn dice(actual: &[&str], expected: &[&str]) -> f64 {
 #[test]
 fn names_what_people_name() {
     let entry = &catalogue::CATALOGUE[0];
-    let weights = shared().join("weights").join(entry.weights.file_name);
+    let weights = shared()
+        .join("weights")
+        .join(entry.download().unwrap().file_name);
     let pictures = shared().join("images/coco-val");
     if !weights.exists() || !pictures.exists() {
         println!(

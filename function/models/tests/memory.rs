@@ -53,7 +53,9 @@ fn check(test: &str, device: &Device) {
         PathBuf::from,
     );
     let entry = &CATALOGUE[0];
-    let weights = shared.join("weights").join(entry.weights.file_name);
+    let weights = shared
+        .join("weights")
+        .join(entry.download().unwrap().file_name);
     let picture = shared.join("images/coco-val/000000000139.jpg");
     if !weights.exists() || !picture.exists() {
         println!("skipped: {test}: {} is not there", shared.display());

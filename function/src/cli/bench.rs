@@ -62,7 +62,7 @@ pub(super) struct Bench {
 }
 
 /// Measures and prints.
-pub(super) fn run(bench: &Bench) -> anyhow::Result<()> {
+pub(super) fn run(mut bench: Bench) -> anyhow::Result<()> {
     let pictures = bench
         .pictures
         .iter()
@@ -78,20 +78,21 @@ pub(super) fn run(bench: &Bench) -> anyhow::Result<()> {
     };
     let (subject, report) = if let Some(url) = &bench.url {
         let server = Server::new(url, bench.full)?;
-        let report = local::block_on(1, measure(bench, &pictures, |bytes| server.call(bytes)))?;
+        let report = local::block_on(1, measure(&bench, &pictures, |bytes| server.call(bytes)))?;
         (server.url.to_string(), report)
     } else {
+        bench.model.fall_back();
         let threads = bench.model.threads();
         let report = local::block_on(threads, async {
             let (prediction, places) = (bench.prediction.clone(), bench.concurrency);
             let segmenter =
                 local::segmenter(&bench.model, prediction, bench.limits, places).await?;
-            measure(bench, &pictures, |bytes| {
+            measure(&bench, &pictures, |bytes| {
                 call(&segmenter, bytes, bench.full)
             })
             .await
         })?;
-        let model = bench.model.entry().map_or("", |entry| entry.name);
+        let model = bench.model.entry().name;
         (format!("{model} on {threads} threads"), report)
     };
     if bench.json {

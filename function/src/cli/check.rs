@@ -26,12 +26,10 @@ pub(super) struct Check {
 }
 
 /// Goes through everything that a server needs, a line each, and ends at the first that is missing.
-pub(super) fn run(check: &Check) -> anyhow::Result<()> {
-    let serve = &check.serve;
+pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
+    serve.model.fall_back();
     let model = &serve.model;
-    let entry = model
-        .entry()
-        .context("this build has no models in its catalogue")?;
+    let entry = model.entry();
     // That it was parsed is all that there is to check about it.
     line("configuration", "every setting can work");
     line("model", &format!("{}: {}", entry.name, entry.summary));

@@ -22,7 +22,7 @@ const VARIABLES: [&str; 4] = [
 ];
 
 /// Answers events until Lambda ends the process.
-pub(super) fn run(serve: &Serve) -> anyhow::Result<()> {
+pub(super) fn run(mut serve: Serve) -> anyhow::Result<()> {
     let started = Instant::now();
     if let Some(missing) = VARIABLES.iter().find(|name| env::var_os(name).is_none()) {
         return Err(BadConfiguration(format!(
@@ -30,11 +30,12 @@ pub(super) fn run(serve: &Serve) -> anyhow::Result<()> {
         ))
         .into());
     }
+    serve.model.fall_back();
     start::runtime(&serve.model)?.block_on(async {
-        let segmenter = Arc::new(start::service(serve)?);
-        let bucket = start::bucket(serve)?;
-        let starting = Starting::begin(&segmenter, serve);
-        let router = http::router(&segmenter, serve, bucket);
+        let segmenter = Arc::new(start::service(&serve)?);
+        let bucket = start::bucket(&serve)?;
+        let starting = Starting::begin(&segmenter, &serve);
+        let router = http::router(&segmenter, &serve, bucket);
         // Lambda counts what is done before the first event is asked for as the start.
         starting.finish(&segmenter).await?;
         tracing::info!("ready in {} ms", started.elapsed().as_millis());

@@ -24,10 +24,11 @@ pub(super) async fn segmenter(
 ) -> anyhow::Result<Segmenter> {
     // Before anything is downloaded for it.
     super::device(model)?;
-    let path = pull::locate(model).await?;
+    super::tell_of_stand_in(model);
+    let weights = pull::locate(model).await?;
     let loaded = {
         let model = model.clone();
-        tokio::task::spawn_blocking(move || super::load_model(&model, &path)).await??
+        tokio::task::spawn_blocking(move || super::load_model(&model, &weights)).await??
     };
     let limits = Limits {
         queue: places,
@@ -37,9 +38,7 @@ pub(super) async fn segmenter(
         grace: Duration::ZERO,
         picture,
     };
-    let entry = model
-        .entry()
-        .context("this build has no models in its catalogue")?;
+    let entry = model.entry();
     let segmenter = Segmenter::new(
         &[entry],
         prediction,

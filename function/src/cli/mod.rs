@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod demo;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
@@ -21,8 +22,12 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use segmenter_models::Model;
+use segmenter_models::{
+    Model,
+    catalogue::{BUILT_IN, DEFAULT},
+};
 
+use self::pull::Located;
 use crate::{config, download::DownloadError, logging, store::StoreError};
 
 /// Finds and outlines the objects in a picture.
@@ -37,6 +42,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Draw a board with sticky notes and find them on it, to see that it works
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Demo),
     /// Answer requests over HTTP and gRPC
     #[command(after_help = serve::EXAMPLES)]
     Serve(config::Serve),
@@ -62,6 +70,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  segmenter demo
   segmenter serve
   segmenter predict street.jpg
   segmenter pull maskrcnn_resnet50_fpn
@@ -120,14 +129,15 @@ pub fn run() -> ExitCode {
         return ExitCode::from(EX_USAGE);
     }
     let result = match cli.command {
+        Command::Demo(demo) => demo::run(&demo),
         Command::Serve(serve) => serve::run(serve, &matches),
         #[cfg(feature = "lambda")]
-        Command::Lambda(serve) => lambda::run(&serve),
-        Command::Predict(predict) => predict::run(&predict),
+        Command::Lambda(serve) => lambda::run(serve),
+        Command::Predict(predict) => predict::run(predict),
         Command::Models(args) => models::run(&args),
         Command::Pull(args) => pull::run(&args),
-        Command::Bench(bench) => bench::run(&bench),
-        Command::Check(check) => check::run(&check),
+        Command::Bench(bench) => bench::run(bench),
+        Command::Check(check) => check::run(check),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -160,12 +170,33 @@ fn device(model: &config::Model) -> Result<segmenter_models::Device, BadConfigur
     device.map_err(|error| BadConfiguration(error.to_string()))
 }
 
-/// Builds the network of a model with the weights at `path`.
-fn load_model(model: &config::Model, path: &Path) -> anyhow::Result<Box<dyn Model>> {
-    let entry = model
-        .entry()
-        .context("this build has no models in its catalogue")?;
-    Ok(segmenter_models::load(entry, path, &device(model)?)?)
+/// The weights file of a model, if one is named.
+fn weights_file(model: &config::Model) -> Result<Option<&Path>, BadConfiguration> {
+    let file = model.file();
+    file.map_err(|error| BadConfiguration(error.to_string()))
+}
+
+/// Says so where the model that is built in answers for want of the default one.
+fn tell_of_stand_in(model: &config::Model) {
+    if model.stands_in() {
+        let finds = BUILT_IN.classes.join(", ");
+        let default = DEFAULT.name;
+        tracing::info!(
+            model = BUILT_IN.name,
+            "no model is named and {default} is not in the model directory, so the one that is built in answers, which \
+             finds {finds}; for the 80 kinds of objects of COCO, `segmenter pull {default}`, or --model {default}, \
+             which downloads it, too"
+        );
+    }
+}
+
+/// Builds the network of a model with its weights.
+fn load_model(model: &config::Model, weights: &Located) -> anyhow::Result<Box<dyn Model>> {
+    let (entry, device) = (model.entry(), device(model)?);
+    Ok(match weights {
+        Located::File(path) => segmenter_models::load(entry, path, &device)?,
+        Located::BuiltIn(bytes) => segmenter_models::load_bytes(entry, bytes, &device)?,
+    })
 }
 
 #[cfg(test)]

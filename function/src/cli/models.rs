@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use clap::{Args, builder::FalseyValueParser};
-use segmenter_models::catalogue::{CATALOGUE, Entry, Task};
+use segmenter_models::catalogue::{CATALOGUE, DEFAULT, Entry, Task, WeightsSource};
 use serde::Serialize;
 
 use super::pull::size;
@@ -50,34 +50,44 @@ struct Row {
     /// Bytes: of the file, or as the catalogue has it.
     size: Option<u64>,
     installed: bool,
-    path: PathBuf,
-    url: &'static str,
-    sha256: &'static str,
+    built_in: bool,
+    /// Of what is not built in, as the next two.
+    path: Option<PathBuf>,
+    url: Option<&'static str>,
+    sha256: Option<&'static str>,
 }
 
 impl Row {
     fn new(entry: &'static Entry, dir: &ModelDir) -> Self {
-        let weights = &entry.weights;
-        let path = dir.weights_path(weights);
-        let installed = dir.has(weights);
-        let found = || std::fs::metadata(&path).ok().filter(|_| installed);
+        let file = entry.download();
+        let path = file.map(|file| dir.weights_path(file));
+        let built_in = matches!(entry.weights, WeightsSource::BuiltIn(_));
+        let installed = built_in || file.is_some_and(|file| dir.has(file));
+        let found = || {
+            let path = path.as_ref().filter(|_| installed)?;
+            Some(std::fs::metadata(path).ok()?.len())
+        };
+        let size = match &entry.weights {
+            WeightsSource::BuiltIn(bytes) => Some(bytes.len() as u64),
+            WeightsSource::Download(file) => file.size.or_else(found),
+            WeightsSource::Given => None,
+        };
         Self {
             name: entry.name,
-            default: CATALOGUE
-                .first()
-                .is_some_and(|first| first.name == entry.name),
+            default: entry.name == DEFAULT.name,
             task: match entry.task {
                 Task::Detection => "boxes",
                 Task::InstanceSegmentation => "instances",
                 Task::SemanticSegmentation => "classes",
             },
             summary: entry.summary,
-            licence: weights.licence,
-            size: weights.size.or_else(|| found().map(|file| file.len())),
+            licence: entry.licence,
+            size,
             installed,
-            url: weights.url,
-            sha256: weights.sha256,
+            built_in,
             path,
+            url: file.map(|file| file.url),
+            sha256: file.map(|file| file.sha256),
         }
     }
 }
@@ -123,21 +133,27 @@ fn table(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use segmenter_models::catalogue::BUILT_IN;
+
     use super::*;
 
     #[test]
     fn every_model_has_a_line_and_the_columns_are_straight() {
         let dir = tempfile::tempdir().unwrap();
-        let entry = &CATALOGUE[0];
-        let file = std::fs::File::create(dir.path().join(entry.weights.file_name)).unwrap();
-        file.set_len(entry.weights.size.unwrap_or(1)).unwrap();
+        let weights = DEFAULT.download().unwrap();
+        let file = std::fs::File::create(dir.path().join(weights.file_name)).unwrap();
+        file.set_len(weights.size.unwrap_or(1)).unwrap();
         let dir = ModelDir::new(Some(dir.path())).unwrap();
         let rows: Vec<Row> = CATALOGUE
             .iter()
             .map(|entry| Row::new(entry, &dir))
             .collect();
-        assert!(rows[0].installed && rows[0].default);
-        assert!(rows[1..].iter().all(|row| !row.installed && !row.default));
+        assert!(rows[0].default && !rows[1..].iter().any(|row| row.default));
+        for row in &rows {
+            assert_eq!(row.built_in, row.name == BUILT_IN.name);
+            assert_eq!(row.installed, row.default || row.built_in, "{}", row.name);
+            assert_eq!(row.path.is_none(), row.built_in, "{}", row.name);
+        }
 
         let text = table(&rows);
         let lines: Vec<&str> = text.lines().collect();

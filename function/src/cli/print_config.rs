@@ -48,10 +48,10 @@ pub(super) fn settings(serve: &Serve, matches: &ArgMatches) -> String {
 fn derived(serve: &Serve, id: &str) -> String {
     let entry = serve.model.entry();
     match id {
-        "model" => entry.map_or_else(String::new, |entry| entry.name.to_owned()),
+        "model" => entry.name.to_owned(),
         "model_dir" => ModelDir::new(None)
             .map_or_else(|_| String::new(), |dir| dir.path().display().to_string()),
-        "threshold" => entry.map_or_else(String::new, |entry| entry.threshold.to_string()),
+        "threshold" => entry.threshold.to_string(),
         "cpu" => Isa::best().to_string(),
         "threads" => serve.model.threads().to_string(),
         "workers" => serve.limits.workers(serve.model.threads()).to_string(),

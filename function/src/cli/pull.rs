@@ -9,7 +9,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use segmenter_models::catalogue::{CATALOGUE, Entry};
+use segmenter_models::catalogue::{DEFAULT, Entry, WeightsSource};
 use url::Url;
 
 use super::BadConfiguration;
@@ -55,7 +55,7 @@ pub(super) fn run(args: &PullArgs) -> anyhow::Result<()> {
 async fn pull(args: &PullArgs) -> anyhow::Result<()> {
     let dir = ModelDir::new(args.model_dir.as_deref())?;
     let models = match args.models.as_slice() {
-        [] => CATALOGUE.get(..1).unwrap_or_default().iter().collect(),
+        [] => vec![DEFAULT],
         models => models.to_vec(),
     };
     if models.len() > 1 && (args.url.is_some() || args.sha256.is_some()) {
@@ -66,58 +66,101 @@ async fn pull(args: &PullArgs) -> anyhow::Result<()> {
         .into());
     }
     for entry in models {
-        let mut download = Download::new(&entry.weights)?;
+        let Some(weights) = entry.download() else {
+            let name = entry.name;
+            if args.url.is_some() || args.sha256.is_some() {
+                return Err(BadConfiguration(format!(
+                    "{name} is built in: --url and --sha256 are for a model that is downloaded"
+                ))
+                .into());
+            }
+            eprintln!("{name} is built in, there is nothing to download");
+            continue;
+        };
+        let mut download = Download::new(weights)?;
         if let Some(url) = &args.url {
             download.url = url.clone();
         }
         if let Some(sha256) = &args.sha256 {
             download.sha256.clone_from(sha256);
         }
-        let path = download_with_progress(&download, &dir, entry).await?;
+        let path = download_with_progress(&download, &dir, entry.name).await?;
         println!("{}", path.display());
     }
     Ok(())
 }
 
-/// Where the model's weights are: the file that is given, or the model directory's, or what is now
+/// Weights that are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Located {
+    /// A file that has them.
+    File(PathBuf),
+    /// What such a file would hold.
+    BuiltIn(&'static [u8]),
+}
+
+/// Where the model's weights are: the file that is given, or this program, or the model directory, or what is now
 /// downloaded into it, unless `--offline` forbids that.
-pub(super) async fn locate(model: &config::Model) -> anyhow::Result<PathBuf> {
-    let entry = model
-        .entry()
-        .context("this build has no models in its catalogue")?;
-    if let Some(path) = model.file().map(Path::to_owned) {
-        let sha256 = model.sha256.clone();
-        return tokio::task::spawn_blocking(|| check_given(entry, path, sha256)).await?;
+pub(super) async fn locate(model: &config::Model) -> anyhow::Result<Located> {
+    let entry = model.entry();
+    let sha256 = model.sha256.clone();
+    if let Some(path) = super::weights_file(model)?.map(Path::to_owned) {
+        let check = move || check_given(entry, path, sha256);
+        return Ok(Located::File(tokio::task::spawn_blocking(check).await??));
     }
+    let weights = match &entry.weights {
+        WeightsSource::Download(weights) => weights,
+        WeightsSource::BuiltIn(bytes) => {
+            if let Some(sha256) = sha256 {
+                store::verify_bytes(
+                    &format!("{}, which is built in,", entry.name),
+                    bytes,
+                    &sha256,
+                )?;
+            }
+            return Ok(Located::BuiltIn(bytes));
+        }
+        WeightsSource::Given => {
+            let name = entry.name;
+            return Err(BadConfiguration(format!("{name} is a file, and none is given")).into());
+        }
+    };
     let dir = ModelDir::new(model.model_dir.as_deref())?;
-    let sha256 = model.sha256.as_deref().unwrap_or(entry.weights.sha256);
-    let sha256 = sha256.to_owned();
+    let sha256 = sha256.unwrap_or_else(|| weights.sha256.to_owned());
     let found = {
         let (dir, sha256) = (dir.clone(), sha256.clone());
-        tokio::task::spawn_blocking(move || dir.find(&entry.weights, &sha256)).await??
+        tokio::task::spawn_blocking(move || dir.find(weights, &sha256)).await??
     };
     if let Some(path) = found {
-        return Ok(path);
+        return Ok(Located::File(path));
     }
     if model.offline {
-        return Err(dir.missing(entry).into());
+        return Err(dir.missing(entry.name, weights).into());
     }
-    let mut download = Download::new(&entry.weights)?;
+    let mut download = Download::new(weights)?;
     download.sha256 = sha256;
-    download_with_progress(&download, &dir, entry)
+    download_with_progress(&download, &dir, entry.name)
         .await
-        .with_context(|| dir.missing(entry))
+        .map(Located::File)
+        .with_context(|| dir.missing(entry.name, weights))
 }
 
 /// Checks a file that was asked for by name. It may hold weights of one's own: unless it is said which
 /// they have to be, a file that is not the catalogue's is told of and not refused; whether it fits the
 /// network is seen when it is read.
-fn check_given(entry: &Entry, path: PathBuf, sha256: Option<String>) -> anyhow::Result<PathBuf> {
+fn check_given(
+    entry: &'static Entry,
+    path: PathBuf,
+    sha256: Option<String>,
+) -> anyhow::Result<PathBuf> {
     if let Some(sha256) = sha256 {
         store::verify(&path, &sha256)?;
         return Ok(path);
     }
-    match store::verify(&path, entry.weights.sha256) {
+    let Some(weights) = entry.download() else {
+        return Ok(path);
+    };
+    match store::verify(&path, weights.sha256) {
         Err(error @ StoreError::Checksum { .. }) => {
             tracing::warn!("{error}; used because --weights names it");
         }
@@ -129,9 +172,9 @@ fn check_given(entry: &Entry, path: PathBuf, sha256: Option<String>) -> anyhow::
 async fn download_with_progress(
     download: &Download,
     dir: &ModelDir,
-    entry: &Entry,
+    model: &'static str,
 ) -> anyhow::Result<PathBuf> {
-    let mut progress = Reporter::new(entry.name);
+    let mut progress = Reporter::new(model);
     let path = download.run(dir, &mut progress).await;
     progress.bar.finish_and_clear();
     Ok(path?)
@@ -201,6 +244,8 @@ fn parse_url(url: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use segmenter_models::catalogue::BUILT_IN;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 
@@ -218,7 +263,7 @@ mod tests {
 
     #[test]
     fn arguments_are_checked_before_anything_is_downloaded() {
-        let name = CATALOGUE[0].name;
+        let name = DEFAULT.name;
         let refused = |argument| parse::<PullArgs>(&[argument]).unwrap_err();
         let args: PullArgs = parse(&[name, "--url=http://mirror/a.pth"]).unwrap();
         assert_eq!(args.models[0].name, name);
@@ -230,7 +275,7 @@ mod tests {
 
     #[test]
     fn one_url_is_for_one_model() {
-        let name = CATALOGUE[0].name;
+        let name = DEFAULT.name;
         let args = parse(&[name, name, "--url=http://mirror/a.pth"]).unwrap();
         let error = run(&args).unwrap_err().to_string();
         assert!(error.contains("for one model, not for 2"), "{error}");
@@ -242,10 +287,35 @@ mod tests {
         let mut model: config::Model = parse(&["--offline"]).unwrap();
         model.model_dir = Some(dir.path().to_owned());
         let error = locate(&model).await.unwrap_err().to_string();
-        let file_name = CATALOGUE[0].weights.file_name;
+        let file_name = DEFAULT.download().unwrap().file_name;
         for advice in ["segmenter pull", file_name, "--weights"] {
             assert!(error.contains(advice), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_built_in_is_there_and_has_its_digest() {
+        let name = BUILT_IN.name;
+        let mut model: config::Model = parse(&["--offline", "--model", name]).unwrap();
+        let Located::BuiltIn(bytes) = locate(&model).await.unwrap() else {
+            panic!("{name} is not built in");
+        };
+        model.sha256 = Some(store::hex(&Sha256::digest(bytes)));
+        assert_eq!(locate(&model).await.unwrap(), Located::BuiltIn(bytes));
+        model.sha256 = Some("0".repeat(64));
+        let other = locate(&model).await.unwrap_err().to_string();
+        assert!(
+            other.starts_with(name) && other.contains("SHA-256"),
+            "{other}"
+        );
+    }
+
+    #[test]
+    fn what_is_built_in_is_not_pulled_from_elsewhere() {
+        let name = BUILT_IN.name;
+        run(&parse(&[name]).unwrap()).unwrap();
+        let error = run(&parse(&[name, "--url=http://mirror/a.pth"]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("is built in"), "{error}");
     }
 
     #[tokio::test]
@@ -257,7 +327,7 @@ mod tests {
         let missing = locate(&model).await.unwrap_err().to_string();
         assert!(missing.contains("mine.pth"), "{missing}");
         std::fs::write(&path, "mine").unwrap();
-        assert_eq!(locate(&model).await.unwrap(), path);
+        assert_eq!(locate(&model).await.unwrap(), Located::File(path));
         // Unless it is said which file it has to be.
         model.sha256 = Some("0".repeat(64));
         let other = locate(&model).await.unwrap_err().to_string();

@@ -27,8 +27,9 @@ Examples:
 A page to try it on: http://localhost:8080, documentation of the API: http://localhost:8080/docs";
 
 /// Serves until it is told to stop.
-pub(super) fn run(serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
+pub(super) fn run(mut serve: Serve, matches: &ArgMatches) -> anyhow::Result<()> {
     let started = Instant::now();
+    serve.model.fall_back();
     if serve.print_config {
         return super::print(&print_config::settings(&serve, matches));
     }

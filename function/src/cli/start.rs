@@ -35,8 +35,8 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
     let mut entries = Vec::with_capacity(models.len());
     for model in &models {
         super::device(model)?;
-        let entry = model.entry();
-        entries.push(entry.context("this build has no models in its catalogue")?);
+        super::weights_file(model)?;
+        entries.push(model.entry());
     }
     config::look_at_model_type();
     let metrics = Metrics::new()?.with_process()?;
@@ -58,7 +58,12 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
             .query(&wish)
             .map_err(|error| BadConfiguration(error.to_string()))?;
     }
-    Ok(segmenter)
+    let Some(model) = serve.on_demand() else {
+        return Ok(segmenter);
+    };
+    let device = super::device(&model)?;
+    let load = move || segmenter_models::load_built_in(&device);
+    Ok(segmenter.with_on_demand(model.entry(), "cpu", load))
 }
 
 /// The store of uploads, where there is one.
@@ -86,6 +91,7 @@ struct Loaded {
 impl Starting {
     /// Begins to load the models that are to be installed in `segmenter`, which is not ready until then.
     pub(super) fn begin(segmenter: &Segmenter, serve: &Serve) -> Self {
+        super::tell_of_stand_in(&serve.model);
         let readiness = segmenter.readiness();
         Self {
             model: readiness.latch("model"),
@@ -126,17 +132,15 @@ impl Starting {
 /// Finds the model's weights and loads them on a thread of its own, so that probes are answered meanwhile.
 async fn load(model: config::Model) -> anyhow::Result<Loaded> {
     let started = Instant::now();
-    let entry = model
-        .entry()
-        .context("this build has no models in its catalogue")?;
-    let path = pull::locate(&model).await?;
+    let entry = model.entry();
+    let weights = pull::locate(&model).await?;
     let precision = super::device(&model)?.precision();
     let (send, loaded) = oneshot::channel();
     thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
             // Nobody listens any more where a signal has ended the start.
-            let _ = send.send(super::load_model(&model, &path));
+            let _ = send.send(super::load_model(&model, &weights));
         })?;
     let model = loaded.await.context("loading the model failed")??;
     Ok(Loaded {

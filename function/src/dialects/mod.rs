@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
-use segmenter_models::catalogue::Task;
+use segmenter_models::catalogue::{BUILT_IN, Task};
 
 use crate::{
     error::Error,
@@ -47,4 +47,10 @@ fn of_pixels(segmenter: &Segmenter) -> &Served {
     models
         .find(|model| model.entry.task == Task::SemanticSegmentation)
         .unwrap_or_else(|| segmenter.default_model())
+}
+
+/// The model for clients of wowboard-detector: the one that is built in, whichever answers all others.
+fn of_boards(segmenter: &Segmenter) -> &Served {
+    let model = segmenter.model(BUILT_IN.name);
+    model.unwrap_or_else(|_| segmenter.default_model())
 }

@@ -30,6 +30,7 @@ use utoipa_axum::{
     routes,
 };
 
+use super::of_boards;
 use crate::{
     encode,
     error::Error,
@@ -105,7 +106,7 @@ impl<'a> Call<'a> {
     /// The model, which must be there.
     fn served(self, app: &Segmenter) -> Result<&Served, Error> {
         let served = match app.model(self.model) {
-            Err(_) if self.model == WOWBOARD => Ok(app.default_model()),
+            Err(_) if self.model == WOWBOARD => Ok(of_boards(app)),
             found => found,
         };
         let version = self.version.unwrap_or(VERSION);
@@ -122,7 +123,7 @@ impl<'a> Call<'a> {
 /// Whether a model answers, as TensorFlow Serving tells it
 ///
 /// With `/metadata` behind the name, its signature; with `/versions/1` behind the name, the same. `wowboard` is the
-/// first model.
+/// model that is built in, centermask_notes.
 #[utoipa::path(
     get,
     path = "/v1/models/{model}",
@@ -155,7 +156,7 @@ fn describe(app: &Segmenter, path: &str) -> Result<Json<Value>, Refusal> {
     Ok(Json(if call.metadata {
         metadata(call.model, served.entry)
     } else {
-        let state = if served.is_ready() {
+        let state = if app.is_ready(served) {
             "AVAILABLE"
         } else {
             "LOADING"

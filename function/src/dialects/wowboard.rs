@@ -1,6 +1,8 @@
 //! The API of "wowboard-detector": the boxes of what is certain, and, where there is an object store, the picture and
 //! its objects as objects there.
 //!
+//! The model that is built in finds what theirs did, and answers whichever others there are.
+//!
 //! Objects are cut out of the picture as it is, where the original cut them out of one that it had squeezed into a
 //! square. A reply says that something was stored only where all of it was.
 
@@ -22,7 +24,7 @@ use utoipa_axum::{
 };
 use uuid::Uuid;
 
-use super::flask;
+use super::{flask, of_boards};
 use crate::{
     bucket::{Bucket, BucketError, Content, Task},
     encode::{self, Drawing},
@@ -80,7 +82,7 @@ struct CertainObjects {
     object_id: Option<Vec<String>>,
 }
 
-/// The boxes of the objects in a picture
+/// The boxes of sticky notes and boards in a picture
 ///
 /// Answers those with a score of more than 0.65. With --object-store, the picture is stored as
 /// `TASK_ID/TASK_ID.EXTENSION`, and each object, cut out of it, as `TASK_ID/obj_0.png` and so on.
@@ -111,6 +113,7 @@ async fn upload(
     let sent = picture::read(&app, &ticket, request, &["file"]).await;
     let sent = sent.map_err(Refusal::Request)?;
     let wish = Wish {
+        model: Some(of_boards(&app).entry.name.to_owned()),
         threshold: Some(CERTAIN as f32),
         ..Wish::default()
     };

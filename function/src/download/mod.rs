@@ -185,7 +185,6 @@ fn host(url: &Url) -> String {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use segmenter_models::catalogue::WeightsFormat;
     use sha2::{Digest, Sha256};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -199,8 +198,6 @@ mod tests {
         url: "https://example.org/net.pth",
         sha256: "",
         size: None,
-        format: WeightsFormat::StateDict,
-        licence: "Apache-2.0",
     };
 
     fn content() -> Vec<u8> {

@@ -44,7 +44,11 @@ impl Drawing {
 
 /// Draws the findings on their picture, which is decoded again for it.
 pub fn draw(answer: &Answer, drawing: Drawing, limits: PictureLimits) -> Result<Vec<u8>, Error> {
-    let mut image = answer.image(limits)?;
+    draw_on(answer.image(limits)?, answer, drawing)
+}
+
+/// Draws the findings on this picture, which is theirs.
+pub fn draw_on(mut image: Image, answer: &Answer, drawing: Drawing) -> Result<Vec<u8>, Error> {
     let detections = detections(answer);
     let annotations: Vec<_> = detections
         .iter()

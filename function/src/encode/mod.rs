@@ -16,7 +16,7 @@ use segmenter_models::{
 
 pub use self::{
     crops::{covered, crop},
-    drawing::{Drawing, draw},
+    drawing::{Drawing, draw, draw_on},
     json::{MaskFormat, Reply, json},
     raster::{cutout, raster, voc_raster},
 };

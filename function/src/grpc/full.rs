@@ -75,7 +75,8 @@ impl Service for Full {
                 summary: entry.summary.to_owned(),
                 classes: class_names(entry).map(str::to_owned).collect(),
                 threshold: model.threshold,
-                licence: entry.weights.licence.to_owned(),
+                licence: entry.licence.to_owned(),
+                loaded: model.is_loaded(),
             }
         });
         Ok(Response::new(ModelsReply {

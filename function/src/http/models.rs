@@ -27,6 +27,8 @@ struct ModelInfo {
     threshold: f32,
     /// SPDX identifier of the weights' licence.
     licence: &'static str,
+    /// Whether it is loaded. One that is not yet is loaded for the first request that is for it, which waits for that.
+    loaded: bool,
 }
 
 /// Lists the models that this server answers with.
@@ -40,7 +42,8 @@ pub(super) async fn list(State(app): State<App>) -> Json<Models> {
             summary: entry.summary,
             classes: class_names(entry).collect(),
             threshold: model.threshold,
-            licence: entry.weights.licence,
+            licence: entry.licence,
+            loaded: model.is_loaded(),
         }
     });
     Json(Models {

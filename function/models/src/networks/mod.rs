@@ -72,7 +72,7 @@ impl Network {
     }
 
     /// Reads the weights at `path` and builds it with them, on this device.
-    pub fn load(
+    pub fn load_file(
         self,
         path: &Path,
         format: WeightsFormat,
@@ -81,7 +81,18 @@ impl Network {
         if self == Self::Onnx {
             return Ok(Box::new(OnnxModel::load(path, device)?));
         }
-        let mut weights = Weights::read(path, format, device.precision())?;
+        self.load(Weights::read(path, format, device.precision())?, device)
+    }
+
+    /// Builds it from these weights and no others, on this device.
+    ///
+    /// # Errors
+    /// If one of them is missing or left, and as [`build`](Self::build).
+    pub fn load(
+        self,
+        mut weights: Weights,
+        device: &Device,
+    ) -> Result<Box<dyn Model>, WeightError> {
         let model = self.build(&mut weights, device)?;
         weights.finish()?;
         Ok(model)

@@ -157,19 +157,25 @@ impl Weights {
             path: path.to_owned(),
             source,
         };
+        // Only these are so large that they are sought in rather than read at once.
+        if format == WeightsFormat::StateDict {
+            let file = BufReader::new(File::open(path).map_err(open)?);
+            return Ok(Self::new(state_dict::read(file)?));
+        }
+        Self::from_bytes(&std::fs::read(path).map_err(open)?, format, precision)
+    }
+
+    /// Reads what a file holds, as far as calculating in this precision takes it.
+    pub fn from_bytes(
+        bytes: &[u8],
+        format: WeightsFormat,
+        precision: Precision,
+    ) -> Result<Self, WeightError> {
         Ok(match format {
-            // Small, with hundreds of entries: read at once rather than sought in.
-            WeightsFormat::TorchScript => {
-                let file = Cursor::new(std::fs::read(path).map_err(open)?);
-                torchscript::read(file, precision)?.into()
-            }
-            WeightsFormat::StateDict => Self::new(state_dict::read(BufReader::new(
-                File::open(path).map_err(open)?,
-            ))?),
-            WeightsFormat::TfLite => {
-                tflite::read(&std::fs::read(path).map_err(open)?, precision)?.into()
-            }
-            WeightsFormat::Trained => Trained::read(&std::fs::read(path).map_err(open)?)?.into(),
+            WeightsFormat::TorchScript => torchscript::read(Cursor::new(bytes), precision)?.into(),
+            WeightsFormat::StateDict => Self::new(state_dict::read(Cursor::new(bytes))?),
+            WeightsFormat::TfLite => tflite::read(bytes, precision)?.into(),
+            WeightsFormat::Trained => Trained::read(bytes)?.into(),
             WeightsFormat::Onnx => return Err(OnnxError::Weightless.into()),
         })
     }

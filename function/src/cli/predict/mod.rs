@@ -71,7 +71,7 @@ fn parse_masks(name: &str) -> Result<MaskFormat, String> {
 }
 
 /// Predicts every picture, in order. A picture that fails is reported and the others go on.
-pub(super) fn run(predict: &Predict) -> anyhow::Result<()> {
+pub(super) fn run(mut predict: Predict) -> anyhow::Result<()> {
     let pictures = list(&predict.pictures)?;
     let drawings = predict
         .draw
@@ -83,6 +83,7 @@ pub(super) fn run(predict: &Predict) -> anyhow::Result<()> {
         .as_deref()
         .map(|folder| CutOuts::new(folder, &pictures))
         .transpose()?;
+    predict.model.fall_back();
     let threads = predict.model.threads();
     local::block_on(threads, async {
         let jobs = predict.jobs.unwrap_or(threads);
@@ -282,9 +283,22 @@ fn json_line(picture: &str, result: anyhow::Result<Found>) -> Value {
     }
 }
 
-/// What was found, for people.
+/// What was found and what became of it, for people.
 fn table(picture: &str, found: &Found) -> String {
-    let (answer, prediction) = (&found.answer, &found.answer.prediction);
+    let mut text = objects(picture, &found.answer, found.took);
+    if let Some(path) = &found.drawn {
+        // Writing to a `String` does not fail.
+        let _ = writeln!(text, "  drawn: {}", path.display());
+    }
+    if let Some(count) = found.cut_out {
+        let _ = writeln!(text, "  cut out: {count}");
+    }
+    text
+}
+
+/// What was found on a picture, a line each, for people.
+pub(super) fn objects(picture: &str, answer: &Answer, took: Duration) -> String {
+    let prediction = &answer.prediction;
     let detections = encode::detections(answer);
     let mut text = String::new();
     // Writing to a `String` does not fail.
@@ -299,7 +313,7 @@ fn table(picture: &str, found: &Found) -> String {
         } else {
             "objects"
         },
-        found.took.as_millis()
+        took.as_millis()
     );
     for detection in detections.iter() {
         let [x0, y0, x1, y1] = detection.bbox.map(|side| side.round() as i64);
@@ -309,12 +323,6 @@ fn table(picture: &str, found: &Found) -> String {
             text,
             "  {label:<16} {score:.2}  {x0:>5} {y0:>5} {x1:>5} {y1:>5}"
         );
-    }
-    if let Some(path) = &found.drawn {
-        let _ = writeln!(text, "  drawn: {}", path.display());
-    }
-    if let Some(count) = found.cut_out {
-        let _ = writeln!(text, "  cut out: {count}");
     }
     text
 }

@@ -70,7 +70,8 @@ impl GrpcInferenceService for OpenInference {
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version } = request.into_inner();
         let served = self.served(&name, &version);
-        let ready = served.map_err(|error| status(&error))?.is_ready();
+        let served = served.map_err(|error| status(&error))?;
+        let ready = self.segmenter.is_ready(served);
         Ok(Response::new(ModelReadyResponse { ready }))
     }
 

@@ -171,7 +171,7 @@ async fn model(State(app): State<App>, path: NamedPath) -> Result<Json<ModelMeta
 )]
 async fn model_ready(State(app): State<App>, path: NamedPath) -> Result<Response, Refusal> {
     let served = served(&app, path)?;
-    let (name, ready) = (served.entry.name, served.is_ready());
+    let (name, ready) = (served.entry.name, app.is_ready(served));
     Ok((status(ready), Json(ModelReady { name, ready })).into_response())
 }
 

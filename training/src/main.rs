@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use segmenter_models::{
     networks::centermask::MULTIPLE,
     weights::{Storage, Trained},
@@ -78,10 +78,10 @@ struct Train {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Examples that are made of each drawn picture, which are cheaper than as many pictures
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "annotations")]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "annotations")]
     views: u16,
     /// The greatest learning rate
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 2e-3)]
     rate: f64,
     /// What chance begins with
     #[arg(long, default_value_t = 1)]
@@ -89,30 +89,6 @@ struct Train {
     /// Sizes of the pictures that are trained on, one after the other [default: several of about 384 pixels]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_delimiter = ',', value_parser = size)]
     sizes: Vec<[u32; 2]>,
-    /// Where it is calculated
-    #[arg(long, value_enum, default_value_t)]
-    device: Device,
-}
-
-/// What a training runs on. One that was begun on one can be gone on with on another.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Device {
-    /// The processor
-    #[default]
-    Cpu,
-    /// A GPU, by whatever interface wgpu reaches it
-    #[cfg(feature = "gpu")]
-    Gpu,
-}
-
-impl Device {
-    fn open(self) -> burn::tensor::Device {
-        match self {
-            Self::Cpu => burn::tensor::Device::flex(),
-            #[cfg(feature = "gpu")]
-            Self::Gpu => burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
-        }
-    }
 }
 
 /// `WIDTHxHEIGHT`, each a multiple of what the network takes.
@@ -230,8 +206,7 @@ fn run(arguments: &Train) -> anyhow::Result<()> {
             arguments.sizes.clone()
         },
     };
-    let device = arguments.device.open();
-    let mut training = Training::open(&arguments.out, options, classes.clone(), begin, device)?;
+    let mut training = Training::open(&arguments.out, options, classes.clone(), begin)?;
     training.run(&source)?;
     let trained = Trained {
         classes,

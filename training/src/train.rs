@@ -82,12 +82,16 @@ pub const SIZES: [[u32; 2]; 6] = [
     [288, 384],
 ];
 
-/// Regions of an example that are outlined in a step.
+/// Regions of an example that are outlined in a step, so that those of all are one product.
 const REGIONS: usize = 12;
 
-/// What is listed by its points is filled up to a multiple of this, with what counts for nothing: whoever compiles what
-/// is calculated for each shape meets few.
-const POINTS: usize = 1024;
+/// Points of an example that its losses are divided by at the least, so that pictures with nothing in them do not count
+/// for more than all others.
+const FEWEST: usize = 4;
+
+/// What is listed by its points is filled up to a multiple of this with what counts for nothing, so that there is
+/// something in any case.
+const POINTS: usize = 64;
 
 /// By how much of its own length a side of a region is moved, as a standard deviation: a detector's boxes do not fit
 /// exactly either.
@@ -170,7 +174,7 @@ pub struct Training {
 }
 
 impl Training {
-    /// Goes on with that in the folder, or begins one there, with these tensors, on one of burn's devices.
+    /// Goes on with that in the folder, or begins one there, with these tensors.
     ///
     /// # Errors
     /// Where the folder has one with other options, and where it cannot be read or made.
@@ -179,10 +183,9 @@ impl Training {
         options: Options,
         classes: Vec<String>,
         begin: Tensors,
-        device: burn::tensor::Device,
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let device = device.autodiff();
+        let device = burn::tensor::Device::flex().autodiff();
         let optimizer = AdamWConfig::new()
             .with_weight_decay(1e-4)
             // burn's own is as large as many a gradient.
@@ -281,7 +284,7 @@ impl Training {
         let begin = Instant::now();
         let before = self.record.last().map_or(0.0, |line| line.seconds);
         let first = self.step();
-        let mut batches = Batches::new(source, &self.options, first, self.drawers());
+        let mut batches = Batches::new(source, &self.options, first);
         let mut sum = None;
         let mut stored = before;
         let mut seconds = before;
@@ -308,16 +311,6 @@ impl Training {
             seconds = before + begin.elapsed().as_secs_f64();
         }
         Ok(())
-    }
-
-    /// How many threads make batches: a third of the work where the processor trains, too.
-    fn drawers(&self) -> usize {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        if self.device.clone().without_autodiff() == burn::tensor::Device::flex() {
-            cores.div_ceil(3)
-        } else {
-            cores
-        }
     }
 
     /// Notes what the steps since the last note cost.
@@ -413,7 +406,7 @@ impl Training {
         let found: Tensor<2> = Tensor::cat(distances, 0).select(0, rows);
         let found = found.clamp_max(MAX_LOG_DISTANCE).exp();
         let (iou, generalized) = overlaps(&found, &truth);
-        let count = positives.max(1) as f32;
+        let count = positives.max(FEWEST * batch.examples) as f32;
         let box_loss = ((generalized.neg() + 1.0) * counts.clone()).sum() / count;
 
         let qualities = Tensor::<1>::zeros([batch.places() * classes], device);
@@ -565,7 +558,9 @@ impl Batches {
         clippy::disallowed_types,
         reason = "a few batches at most, and who waits for them does nothing else"
     )]
-    fn new(source: &Arc<dyn Source>, options: &Options, first: u64, threads: usize) -> Self {
+    fn new(source: &Arc<dyn Source>, options: &Options, first: u64) -> Self {
+        // About as much of the work as the network's share leaves.
+        let threads = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(3));
         let begin = |index: usize| {
             let (sender, receiver) = mpsc::sync_channel(1);
             let (source, options) = (Arc::clone(source), options.clone());
@@ -646,8 +641,7 @@ mod tests {
 
     fn open(folder: &Path, steps: u64) -> anyhow::Result<Training> {
         let begin = parameters::fresh(1, 5)?;
-        let device = burn::tensor::Device::flex();
-        Training::open(folder, options(steps), Squares.classes(), begin, device)
+        Training::open(folder, options(steps), Squares.classes(), begin)
     }
 
     #[test]

@@ -17,7 +17,7 @@ use burn::{
         backend_extension,
         tensor::FloatTensor,
     },
-    tensor::{DType, Device, Tensor, TensorData},
+    tensor::{DType, Tensor, TensorData},
 };
 use segmenter_kernels::{Context, Isa, Picture, training::Convolution};
 
@@ -111,8 +111,7 @@ fn widened(tensor: Tensor<4>, channels: usize) -> Tensor<4> {
     Tensor::cat(vec![tensor, zeros], 1)
 }
 
-/// Whether such a convolution of this map is one of these. Only what may be trained is, only in 32-bit floats, and only
-/// on this processor.
+/// Whether such a convolution of this map is one of these. Only what may be trained is, and only in 32-bit floats.
 pub(super) fn suits(geometry: &Geometry, x: &Values) -> bool {
     Convolution::suits(geometry) && may_be_trained(x)
 }
@@ -120,11 +119,7 @@ pub(super) fn suits(geometry: &Geometry, x: &Values) -> bool {
 fn may_be_trained(x: &Values) -> bool {
     match x {
         Values::Blocked(_) => true,
-        Values::Burn(x) => {
-            x.is_autodiff()
-                && x.dtype() == DType::F32
-                && x.device().without_autodiff() == Device::flex()
-        }
+        Values::Burn(x) => x.is_autodiff() && x.dtype() == DType::F32,
         _ => false,
     }
 }

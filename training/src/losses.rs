@@ -54,19 +54,19 @@ mod tests {
             target,
             [1.0, 1.0, 3.0, 1.0],
             [0.1, 0.1, 0.1, 0.1],
-            [-2.0, 1.0, 4.0, 1.0],
+            [3.0, 0.1, 0.1, 1.0],
         ];
         let (iou, generalized) = overlaps(
             &tensor(boxes.as_flattened(), [4, 4]),
             &tensor([target; 4].as_flattened(), [4, 4]),
         );
         let (iou, generalized) = (values(iou), values(generalized));
-        for (value, expected) in iou.iter().zip([1.0, 0.5, 0.01, -1.0 / 3.0]) {
+        for (value, expected) in iou.iter().zip([1.0, 0.5, 0.01, 1.21 / 6.2]) {
             assert!((value - expected).abs() < 1e-6, "{value}, not {expected}");
         }
         // One of the first three is within the other, so that their hull is their union.
         assert_eq!(iou[..3], generalized[..3]);
-        assert!(generalized[3] < iou[3]);
+        assert!((generalized[3] - (iou[3] - 1.8 / 8.0)).abs() < 1e-6);
     }
 
     #[test]

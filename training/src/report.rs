@@ -16,11 +16,29 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 280.0;
 const MARGIN: f64 = 48.0;
 
-/// Those that there are, with their colours and what they are of.
-const CURVES: [(&str, &str, fn(&Losses) -> f32); 3] = [
-    ("scores", "#0969da", |losses| losses.scores),
-    ("boxes", "#bf3989", |losses| losses.boxes),
-    ("masks", "#9a6700", |losses| losses.masks),
+/// A part of the losses, as it is drawn.
+struct Curve {
+    name: &'static str,
+    colour: &'static str,
+    of: fn(&Losses) -> f32,
+}
+
+const CURVES: [Curve; 3] = [
+    Curve {
+        name: "scores",
+        colour: "#0969da",
+        of: |losses| losses.scores,
+    },
+    Curve {
+        name: "boxes",
+        colour: "#bf3989",
+        of: |losses| losses.boxes,
+    },
+    Curve {
+        name: "masks",
+        colour: "#9a6700",
+        of: |losses| losses.masks,
+    },
 ];
 
 const STYLE: &str = "body{font:15px system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
@@ -76,7 +94,7 @@ pub fn html(record: &[Line], qualities: &[Quality], sheet: &Image) -> anyhow::Re
 fn curves(record: &[Line]) -> anyhow::Result<String> {
     let values = record
         .iter()
-        .flat_map(|line| CURVES.map(|(_, _, of)| f64::from(of(&line.losses))))
+        .flat_map(|line| CURVES.map(|curve| f64::from((curve.of)(&line.losses))))
         .filter(|value| *value > 0.0);
     let [least, most] = values.fold([f64::INFINITY, 0.0], |[least, most]: [f64; 2], value| {
         [least.min(value), most.max(value)]
@@ -105,7 +123,7 @@ fn curves(record: &[Line]) -> anyhow::Result<String> {
             )?;
         }
     }
-    for (index, (name, colour, of)) in CURVES.into_iter().enumerate() {
+    for (index, Curve { name, colour, of }) in CURVES.into_iter().enumerate() {
         let points: Vec<_> = record
             .iter()
             .map(|line| format!("{:.1},{:.1}", x(line.step), y(of(&line.losses).into())))

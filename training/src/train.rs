@@ -548,16 +548,16 @@ fn outline(example: &Example, [width, height]: [usize; 2], random: &mut Random) 
 /// Batches from a step on, made ahead by threads that end when nobody wants any more.
 struct Batches {
     /// Each thread makes the batch of every so many-th step.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "a few batches at most, and who waits for them does nothing else"
+    )]
     threads: Vec<mpsc::Receiver<anyhow::Result<Batch>>>,
     /// Which is the next one's.
     next: usize,
 }
 
 impl Batches {
-    #[expect(
-        clippy::disallowed_types,
-        reason = "a few batches at most, and who waits for them does nothing else"
-    )]
     fn new(source: &Arc<dyn Source>, options: &Options, first: u64) -> Self {
         // About as much of the work as the network's share leaves.
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(3));

@@ -437,7 +437,7 @@ async fn a_bucket_has_all_of_an_upload_or_nothing() {
 /// Pictures on which something is certain, with the sizes of what is cut out of them.
 async fn pictures_with_objects(server: &Server, count: usize) -> Vec<(Vec<u8>, Vec<[u32; 2]>)> {
     let mut pictures = Vec::new();
-    for seed in 0..200 {
+    for seed in 0..2000 {
         let picture = pictures::jpeg(&pictures::notes(seed));
         let (found, _) = certain(server, picture.clone()).await;
         if !found.is_empty() {

@@ -7,6 +7,7 @@ use crate::{
     camera::Frame,
     layer::{Layer, Paint, Role},
     maths::{Colour, Point, grey, scale},
+    scene::Class,
     shapes::{self, Shape},
     stage::Stage,
 };
@@ -51,6 +52,46 @@ impl Slot {
         }
         let rim = 0.45 + 0.55 * ((y + self.half[1]) / (1.4 * self.half[1])).clamp(0.0, 1.0);
         crate::maths::mix(below, scale(self.colour, rim), cover)
+    }
+}
+
+/// What the boards of a side are like.
+struct Side {
+    class: Class,
+    /// How often they are as wide as the first of `widths` says.
+    usual: f32,
+    /// Least and greatest, in units of their height: of the usual ones, and of others.
+    widths: [[f32; 2]; 2],
+    corners: [f32; 2],
+    gloss: [f32; 2],
+    paint: fn(&mut Stage, Point) -> Paint,
+}
+
+impl Side {
+    /// Puts one on a surface, whose unit is the board's height.
+    fn put(&self, stage: &mut Stage, ground: &Frame) -> Placed {
+        let [usual, others] = self.widths;
+        let [least, greatest] = if stage.random.chance(self.usual) {
+            usual
+        } else {
+            others
+        };
+        let half = [0.5 * stage.random.range(least, greatest), 0.5];
+        let role = stage.object(self.class, None, ground, half);
+        let paint = (self.paint)(stage, half);
+        let [least, greatest] = self.corners;
+        let round = stage.random.range(least, greatest);
+        let [least, greatest] = self.gloss;
+        let gloss = if stage.random.chance(0.6) {
+            stage.random.range(least, greatest)
+        } else {
+            0.05
+        };
+        Placed {
+            frame: put(stage, ground, paint, role, [half, [round, gloss]]),
+            half,
+            id: (stage.made.len() - 1) as u16,
+        }
     }
 }
 

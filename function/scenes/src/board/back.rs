@@ -1,6 +1,6 @@
 //! A back: white, with a table to fill in.
 
-use super::{Placed, Slot};
+use super::{Placed, Side, Slot};
 use crate::{
     camera::Frame,
     ink::Ink,
@@ -34,26 +34,15 @@ struct Cell {
 
 /// Puts one on a surface, whose unit is the board's height.
 pub(crate) fn put(stage: &mut Stage, ground: &Frame) -> Placed {
-    let aspect = if stage.random.chance(0.8) {
-        stage.random.range(0.84, 0.96)
-    } else {
-        stage.random.range(0.68, 1.2)
+    let side = Side {
+        class: Class::WowboardBack,
+        usual: 0.8,
+        widths: [[0.84, 0.96], [0.68, 1.2]],
+        corners: [0.015, 0.08],
+        gloss: [0.1, 0.7],
+        paint,
     };
-    let half = [0.5 * aspect, 0.5];
-    let role = stage.object(Class::WowboardBack, None, ground, half);
-    let paint = paint(stage, half);
-    let round = stage.random.range(0.015, 0.08);
-    let gloss = if stage.random.chance(0.6) {
-        stage.random.range(0.1, 0.7)
-    } else {
-        0.05
-    };
-    let frame = super::put(stage, ground, paint, role, [half, [round, gloss]]);
-    Placed {
-        frame,
-        half,
-        id: (stage.made.len() - 1) as u16,
-    }
+    side.put(stage, ground)
 }
 
 fn paint(stage: &mut Stage, half: Point) -> Paint {

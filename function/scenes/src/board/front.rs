@@ -1,6 +1,6 @@
 //! A front: a rainbow around a white disk.
 
-use super::{Placed, Slot};
+use super::{Placed, Side, Slot};
 use crate::{
     camera::Frame,
     ink::Ink,
@@ -44,26 +44,15 @@ struct Rainbow {
 
 /// Puts one on a surface, whose unit is the board's height.
 pub(crate) fn put(stage: &mut Stage, ground: &Frame) -> Placed {
-    let aspect = if stage.random.chance(0.85) {
-        stage.random.range(0.84, 0.96)
-    } else {
-        stage.random.range(0.7, 1.1)
+    let side = Side {
+        class: Class::WowboardFront,
+        usual: 0.85,
+        widths: [[0.84, 0.96], [0.7, 1.1]],
+        corners: [0.02, 0.085],
+        gloss: [0.2, 1.0],
+        paint,
     };
-    let half = [0.5 * aspect, 0.5];
-    let id = stage.object(Class::WowboardFront, None, ground, half);
-    let paint = paint(stage, half);
-    let round = stage.random.range(0.02, 0.085);
-    let gloss = if stage.random.chance(0.6) {
-        stage.random.range(0.2, 1.0)
-    } else {
-        0.05
-    };
-    let frame = super::put(stage, ground, paint, id, [half, [round, gloss]]);
-    Placed {
-        frame,
-        half,
-        id: (stage.made.len() - 1) as u16,
-    }
+    side.put(stage, ground)
 }
 
 fn paint(stage: &mut Stage, half: Point) -> Paint {

@@ -57,6 +57,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	then export SEGMENTER_CLUSTER_IMAGES=$(abspath $(IMAGES)); fi; \
 	run $(OPERATOR) --test story || passed=false; \
 	echo; \
+	grep -E '^test .* FAILED$$' "$$log" || true; \
 	skipped=$$(grep -o 'skipped: .*' "$$log" | sort -u || true); \
 	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \
 	echo "$$skipped"; \

@@ -78,7 +78,7 @@ struct Train {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     /// Examples that are made of each drawn picture, which are cheaper than as many pictures
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "annotations")]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "annotations")]
     views: u16,
     /// The greatest learning rate
     #[arg(long, default_value_t = 2e-3)]
@@ -149,6 +149,9 @@ struct Draw {
 /// Far from the seeds of training.
 const EVALUATION_SEED: u64 = 1 << 40;
 
+/// How often training goes through its sizes before it comes back to pictures of which there are to be more views.
+const WINDOWS: usize = 2;
+
 /// Size of the pictures that are drawn to be measured on, or to be kept.
 const SIZE: [u32; 2] = [1024, 768];
 
@@ -170,6 +173,11 @@ fn pictures(annotations: &Path, folder: Option<&Path>, seed: u64) -> anyhow::Res
 
 fn run(arguments: &Train) -> anyhow::Result<()> {
     let seed = arguments.seed;
+    let sizes = if arguments.sizes.is_empty() {
+        SIZES.to_vec()
+    } else {
+        arguments.sizes.clone()
+    };
     let source: Arc<dyn Source> = match &arguments.annotations {
         Some(file) => Arc::new(pictures(file, arguments.pictures.as_deref(), seed)?),
         None => {
@@ -178,14 +186,10 @@ fn run(arguments: &Train) -> anyhow::Result<()> {
                 family: Family::Training,
                 seed: seed << 32,
             };
-            match arguments.views {
-                1 => Arc::new(drawn),
-                views => Arc::new(Views {
-                    source: drawn,
-                    each: views.into(),
-                    seed,
-                }),
-            }
+            // A picture comes again at the same size.
+            let window = usize::from(arguments.batch) * sizes.len() * WINDOWS;
+            let each = arguments.views.into();
+            Arc::new(Views::new(drawn, each, window as u64, seed))
         }
     };
     let classes = source.classes();
@@ -200,11 +204,7 @@ fn run(arguments: &Train) -> anyhow::Result<()> {
         batch: arguments.batch.into(),
         rate: arguments.rate,
         seed,
-        sizes: if arguments.sizes.is_empty() {
-            SIZES.to_vec()
-        } else {
-            arguments.sizes.clone()
-        },
+        sizes,
     };
     let mut training = Training::open(&arguments.out, options, classes.clone(), begin)?;
     training.run(&source)?;

@@ -1,8 +1,10 @@
 //! Where examples come from.
 
-use std::ops::Range;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use anyhow::Context as _;
 use segmenter_scenes::{Class, Family, Settings, cups, scene};
 
 use crate::{
@@ -21,14 +23,6 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Where it cannot be read any more.
     fn example(&self, number: u64, size: [u32; 2]) -> anyhow::Result<Example>;
-
-    /// Those of these numbers.
-    ///
-    /// # Errors
-    /// Where one cannot be read any more.
-    fn examples(&self, numbers: Range<u64>, size: [u32; 2]) -> anyhow::Result<Vec<Example>> {
-        numbers.map(|number| self.example(number, size)).collect()
-    }
 }
 
 /// What can be drawn.
@@ -88,19 +82,64 @@ impl Source for Drawn {
     }
 }
 
-/// Several examples of each of another source, which cost less than as many new ones: a batch of them is more than a
-/// smaller one of new ones (Hoffer et al., "Augment Your Batch", 2020).
+/// Several examples of each of another source's, which cost less than as many new ones (Hoffer et al., "Augment Your
+/// Batch", 2020). The same one comes again only after all others of a window, so that a batch has no two views of it.
 pub struct Views<S> {
-    /// The other.
-    pub source: S,
-    /// How many examples are made of each of its.
-    pub each: u64,
-    /// What chance begins with.
-    pub seed: u64,
+    source: S,
+    each: u64,
+    window: u64,
+    seed: u64,
+    /// The examples of the source that are wanted again, by their number and size.
+    kept: Mutex<Kept>,
 }
+
+type Kept = HashMap<(u64, [u32; 2]), Arc<Example>>;
 
 /// By how much larger examples are drawn than their views, so that a cut is nearly as sharp.
 const LARGER: f32 = 1.25;
+
+impl<S: Source> Views<S> {
+    /// Makes `each` examples of each of the source's, `window` of which are kept at a time. Chance begins with the seed.
+    ///
+    /// # Panics
+    /// If one of these numbers is 0.
+    pub fn new(source: S, each: u64, window: u64, seed: u64) -> Self {
+        assert!(each > 0 && window > 0, "no views");
+        Self {
+            source,
+            each,
+            window,
+            seed,
+            kept: Mutex::default(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // No change of it can be left half done.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source's example that this one is a view of.
+    fn viewed(&self, number: u64, size: [u32; 2]) -> anyhow::Result<Arc<Example>> {
+        let (pass, place) = (number / self.window, number % self.window);
+        let key = (pass / self.each * self.window + place, size);
+        let is_last = pass % self.each == self.each - 1;
+        let kept = if is_last {
+            self.kept().remove(&key)
+        } else {
+            self.kept().get(&key).cloned()
+        };
+        if let Some(example) = kept {
+            return Ok(example);
+        }
+        let larger = size.map(|side| (side as f32 * LARGER) as u32);
+        let example = Arc::new(self.source.example(key.0, larger)?);
+        if !is_last {
+            self.kept().insert(key, Arc::clone(&example));
+        }
+        Ok(example)
+    }
+}
 
 impl<S: Source> Source for Views<S> {
     fn classes(&self) -> Vec<String> {
@@ -108,59 +147,70 @@ impl<S: Source> Source for Views<S> {
     }
 
     fn example(&self, number: u64, size: [u32; 2]) -> anyhow::Result<Example> {
-        let mut examples = self.examples(number..number + 1, size)?;
-        examples.pop().context("an example")
-    }
-
-    fn examples(&self, numbers: Range<u64>, size: [u32; 2]) -> anyhow::Result<Vec<Example>> {
-        let each = self.each.max(1);
-        let larger = size.map(|side| (side as f32 * LARGER) as u32);
-        let mut seen: Option<(u64, Example)> = None;
-        let mut views = Vec::new();
-        for number in numbers {
-            let of = number / each;
-            let example = match seen.take() {
-                Some((number, example)) if number == of => example,
-                _ => self.source.example(of, larger)?,
-            };
-            let mut random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let objects = example.objects.iter();
-            let objects = objects.map(|object| (object.class, &object.mask));
-            views.push(varied(&example.image, objects, size, &mut random)?);
-            seen = Some((of, example));
-        }
-        Ok(views)
+        let example = self.viewed(number, size)?;
+        let mut random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let objects = example.objects.iter();
+        let objects = objects.map(|object| (object.class, &object.mask));
+        varied(&example.image, objects, size, &mut random)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Context as _;
+    use segmenter_imaging::Image;
+
     use super::*;
 
     fn views() -> Views<Drawn> {
-        Views {
-            source: Drawn {
-                subject: Subject::Cups,
-                family: Family::Training,
-                seed: 3,
-            },
-            each: 3,
-            seed: 4,
-        }
+        let drawn = Drawn {
+            subject: Subject::Cups,
+            family: Family::Training,
+            seed: 3,
+        };
+        Views::new(drawn, 3, 4, 5)
     }
 
     #[test]
-    fn views_are_the_same_one_by_one_and_together() {
-        let size = [96, 64];
-        let together = views().examples(1..7, size).unwrap();
-        assert_eq!(together.len(), 6);
-        for (number, expected) in (1..).zip(&together) {
+    fn views_are_the_same_in_any_order_and_nothing_is_kept_for_long() {
+        let (size, all) = ([96, 64], views());
+        let examples: Vec<_> = (0..24).map(|i| all.example(i, size).unwrap()).collect();
+        assert!(all.kept().is_empty());
+        for number in [5, 23, 0, 9, 13] {
             let example = views().example(number, size).unwrap();
+            let expected = &examples[number as usize];
             assert_eq!([example.image.width(), example.image.height()], size);
             assert_eq!(example.image, expected.image);
             assert_eq!(example.objects.len(), expected.objects.len());
         }
-        assert_ne!(together[0].image, together[1].image);
-        assert_eq!(views().classes(), ["cup"]);
+        assert_ne!(examples[0].image, examples[4].image);
+        assert_eq!(all.classes(), ["cup"]);
+    }
+
+    #[test]
+    fn a_window_is_seen_as_often_as_wanted_before_the_next() {
+        struct Numbers(Mutex<Vec<u64>>);
+
+        impl Source for Numbers {
+            fn classes(&self) -> Vec<String> {
+                Vec::new()
+            }
+
+            fn example(&self, number: u64, [width, height]: [u32; 2]) -> anyhow::Result<Example> {
+                self.0.lock().unwrap().push(number);
+                let pixels = vec![0; (width * height * 3) as usize];
+                let image = Image::new(width, height, pixels).context("pixels")?;
+                Ok(Example {
+                    image,
+                    objects: Vec::new(),
+                })
+            }
+        }
+
+        let views = Views::new(Numbers(Mutex::default()), 3, 4, 0);
+        for number in 0..24 {
+            views.example(number, [32, 32]).unwrap();
+        }
+        assert_eq!(*views.source.0.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -1,6 +1,7 @@
 //! The training loop.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
@@ -397,7 +398,7 @@ impl Training {
         };
         let rows = indices(&|at| batch.row(at));
         let places = indices(&|at| batch.score(at, classes));
-        let mut counts = vec![1.0_f32; positives];
+        let mut counts = weights(&batch.positives);
         counts.resize(listed, 0.0);
         let counts = Tensor::<1>::from_data(TensorData::new(counts, [listed]), device);
         let mut truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
@@ -409,10 +410,14 @@ impl Training {
         let count = positives.max(FEWEST * batch.examples) as f32;
         let box_loss = ((generalized.neg() + 1.0) * counts.clone()).sum() / count;
 
-        let qualities = Tensor::<1>::zeros([batch.places() * classes], device);
-        let qualities =
-            qualities.select_assign(0, places, iou.detach() * counts, IndexingUpdateOp::Add);
-        let score_loss = quality_focal(scores, qualities).sum() / count;
+        let everywhere = batch.places() * classes;
+        let put = |on: Tensor<1>, values: Tensor<1>| {
+            on.select_assign(0, places.clone(), values, IndexingUpdateOp::Add)
+        };
+        let is_listed = counts.clone().sign();
+        let qualities = put(Tensor::zeros([everywhere], device), iou.detach() * is_listed.clone());
+        let weights = put(Tensor::ones([everywhere], device), counts - is_listed);
+        let score_loss = (quality_focal(scores, qualities) * weights).sum() / count;
 
         let maps = masks.into_tensor().context("maps of burn's")?;
         let boxes: Vec<_> = batch.regions.iter().map(|region| region.bbox).collect();
@@ -521,6 +526,20 @@ impl Batch {
     }
 }
 
+/// What points count for, 1 on average: those of a class the less, the more points it has, so that what is rare is not
+/// learned last; by the root, so that it does not count for more than all others either.
+fn weights(positives: &[Positive]) -> Vec<f32> {
+    let mut counts = BTreeMap::new();
+    for at in positives {
+        *counts.entry(at.class).or_insert(0.0_f32) += 1.0;
+    }
+    let mean = counts.values().map(|count| count.sqrt()).sum::<f32>() / positives.len() as f32;
+    positives
+        .iter()
+        .map(|at| 1.0 / (mean * counts[&at.class].sqrt()))
+        .collect()
+}
+
 /// Regions to outline an example's objects in: of too many some, and of few each more than once.
 fn outline(example: &Example, [width, height]: [usize; 2], random: &mut Random) -> Vec<Region> {
     let mut objects: Vec<_> = example.objects.iter().collect();
@@ -592,7 +611,8 @@ impl Options {
         let size = self.sizes[(step % self.sizes.len() as u64) as usize];
         let count = self.batch as u64;
         let numbers = step * count..(step + 1) * count;
-        let examples = source.examples(numbers, size)?;
+        let examples = numbers.map(|number| source.example(number, size));
+        let examples: Vec<_> = examples.collect::<Result<_, _>>()?;
         let mut random = Random::new(self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Batch::new(&examples, &mut random)
     }
@@ -637,6 +657,22 @@ mod tests {
             seed: 5,
             sizes: vec![[96, 96]],
         }
+    }
+
+    #[test]
+    fn points_of_rare_classes_count_for_more() {
+        let point = |class| Positive {
+            example: 0,
+            level: 0,
+            place: 0,
+            class,
+            distances: [1.0; 4],
+        };
+        let points = [vec![point(2); 16], vec![point(0); 4]].concat();
+        let weights = weights(&points);
+        assert!((weights.iter().sum::<f32>() - 20.0).abs() < 1e-4);
+        assert!((weights[19] / weights[0] - 2.0).abs() < 1e-6);
+        assert!(super::weights(&[]).is_empty());
     }
 
     fn open(folder: &Path, steps: u64) -> anyhow::Result<Training> {

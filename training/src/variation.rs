@@ -59,8 +59,8 @@ impl Cut {
     }
 
     fn random([width, height]: [u32; 2], random: &mut Random) -> Self {
-        // Not quite in the picture's shape either.
-        let part = CLOSEST + (1.0 - CLOSEST) * random.uniform();
+        // More often nearly all than little, and not quite in the picture's shape.
+        let part = CLOSEST + (1.0 - CLOSEST) * random.uniform().sqrt();
         let mut side = |length: u32| {
             let part = (part * (0.8 + 0.4 * random.uniform())).min(1.0);
             let cut = ((length as f32 * part) as u32).clamp(1, length);

@@ -415,7 +415,10 @@ impl Training {
             on.select_assign(0, places.clone(), values, IndexingUpdateOp::Add)
         };
         let is_listed = counts.clone().sign();
-        let qualities = put(Tensor::zeros([everywhere], device), iou.detach() * is_listed.clone());
+        let qualities = put(
+            Tensor::zeros([everywhere], device),
+            iou.detach() * is_listed.clone(),
+        );
         let weights = put(Tensor::ones([everywhere], device), counts - is_listed);
         let score_loss = (quality_focal(scores, qualities) * weights).sum() / count;
 

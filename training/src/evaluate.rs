@@ -180,3 +180,81 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
     };
     classes.iter().enumerate().map(quality).collect()
 }
+
+/// How many of the objects of some height are found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Recall {
+    /// The least height of these objects, in parts of the picture's; the next entry's is the first that is too high.
+    pub from: f32,
+    /// How many there are, but for those that are too small to count.
+    pub objects: usize,
+    /// How many have a finding of their class, whatever its score, whose mask they share half with: an intersection
+    /// over union of 0.50.
+    pub found: usize,
+}
+
+/// The least heights of [`Recall`]s.
+const HEIGHTS: [f32; 6] = [0.0, 0.03, 0.06, 0.12, 0.25, 0.5];
+
+/// How many objects are found, the lowest first.
+pub fn recalls(judged: &[Judged]) -> Vec<Recall> {
+    let mut recalls = HEIGHTS.map(|from| Recall {
+        from,
+        objects: 0,
+        found: 0,
+    });
+    for (example, found) in judged {
+        let objects = example.objects.iter();
+        for object in objects.filter(|object| counts(object, &example.image)) {
+            let [_, y0, _, y1] = object.bbox;
+            let height = (y1 - y0) / example.image.height() as f32;
+            let fits = |found: &&Detection| {
+                let mask = found.mask.as_ref();
+                found.class as usize == object.class
+                    && mask.is_some_and(|mask| mask.iou(&object.mask) >= 0.5)
+            };
+            let is_found = found.iter().any(|found| fits(&found));
+            if let Some(of) = recalls.iter_mut().rfind(|of| height >= of.from) {
+                of.objects += 1;
+                of.found += usize::from(is_found);
+            }
+        }
+    }
+    recalls.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use segmenter_imaging::rle::Rle;
+
+    use super::*;
+
+    const SIDE: u32 = 100;
+
+    /// A mask of a square at the upper left.
+    fn square(side: u32) -> Rle {
+        let inside = |i: u32| i % SIDE < side && i / SIDE < side;
+        let mask: Vec<_> = (0..SIDE * SIDE).map(inside).collect();
+        Rle::from_bitmap(SIDE, SIDE, &mask).unwrap()
+    }
+
+    #[test]
+    fn what_is_found_counts_at_its_height() {
+        let image = Image::new(SIDE, SIDE, vec![0; (SIDE * SIDE * 3) as usize]).unwrap();
+        let objects = [square(4), square(20)].map(|mask| Object::new(0, mask).unwrap());
+        let found = Detection {
+            class: 0,
+            score: 0.1,
+            bbox: [0.0; 4],
+            mask: Some(square(18)),
+        };
+        let example = Example {
+            image,
+            objects: objects.into(),
+        };
+        let recalls = recalls(&[(example, vec![found])]);
+        let counts = recalls.iter().map(|of| (of.objects, of.found));
+        let expected = [(0, 0), (1, 0), (0, 0), (1, 1), (0, 0), (0, 0)];
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
+    }
+}

@@ -87,21 +87,29 @@ struct Train {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Sizes of the pictures that are trained on, one after the other [default: several of about 384 pixels]
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_delimiter = ',', value_parser = size)]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_delimiter = ',', value_parser = input)]
     sizes: Vec<[u32; 2]>,
 }
 
-/// `WIDTHxHEIGHT`, each a multiple of what the network takes.
-fn size(text: &str) -> Result<[u32; 2], String> {
-    let multiple = MULTIPLE as u32;
-    let side = |text: &str| {
-        text.parse()
-            .ok()
-            .filter(|&side: &u32| side > 0 && side % multiple == 0)
-    };
+/// `WIDTHxHEIGHT`.
+fn pixels(text: &str) -> Result<[u32; 2], String> {
+    let side = |text: &str| text.parse().ok().filter(|&side: &u32| side > 0);
     text.split_once('x')
         .and_then(|(width, height)| Some([side(width)?, side(height)?]))
-        .ok_or_else(|| format!("two multiples of {multiple} are needed, such as 512x384"))
+        .ok_or_else(|| "two numbers of pixels are needed, such as 512x384".to_owned())
+}
+
+/// The same, each a multiple of what the network takes.
+fn input(text: &str) -> Result<[u32; 2], String> {
+    let multiple = MULTIPLE as u32;
+    let size = pixels(text)?;
+    if size.iter().all(|side| side % multiple == 0) {
+        Ok(size)
+    } else {
+        Err(format!(
+            "two multiples of {multiple} are needed, such as 512x384"
+        ))
+    }
 }
 
 #[derive(Args, Debug)]
@@ -118,6 +126,9 @@ struct Evaluate {
     /// How many are drawn
     #[arg(long, default_value_t = 300)]
     count: u64,
+    /// How large they are drawn
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1024x768", value_parser = pixels, conflicts_with = "annotations")]
+    size: [u32; 2],
     /// Draw them with textures, lights and hands that are trained on
     #[arg(long)]
     training_family: bool,
@@ -152,7 +163,7 @@ const EVALUATION_SEED: u64 = 1 << 40;
 /// How often training goes through its sizes before it comes back to pictures of which there are to be more views.
 const WINDOWS: usize = 2;
 
-/// Size of the pictures that are drawn to be measured on, or to be kept.
+/// Size of the pictures that are drawn to be kept.
 const SIZE: [u32; 2] = [1024, 768];
 
 /// Pictures of a sheet.
@@ -206,6 +217,7 @@ fn run(arguments: &Train) -> anyhow::Result<()> {
         seed,
         sizes,
     };
+    segmenter_allocator::keep_everything();
     let mut training = Training::open(&arguments.out, options, classes.clone(), begin)?;
     training.run(&source)?;
     let trained = Trained {
@@ -248,13 +260,22 @@ fn evaluate(arguments: &Evaluate) -> anyhow::Result<()> {
         trained.classes.join(", "),
         source.classes().join(", ")
     );
-    let judged = evaluate::run(&model, source.as_ref(), count, SIZE)?;
+    let judged = evaluate::run(&model, source.as_ref(), count, arguments.size)?;
     let qualities = evaluate::qualities(&judged, &trained.classes)?;
     println!("class            objects     AP   AP50   AP75");
     for quality in &qualities {
         println!(
             "{:<16} {:>7}  {:.3}  {:.3}  {:.3}",
             quality.class, quality.objects, quality.ap, quality.ap50, quality.ap75
+        );
+    }
+    println!("\nheight of the picture  objects  found");
+    let recalls = evaluate::recalls(&judged);
+    for recall in recalls.iter().filter(|recall| recall.objects > 0) {
+        let from = 100.0 * recall.from;
+        println!(
+            "from {from:>3.0} %             {:>7}  {:>5}",
+            recall.objects, recall.found
         );
     }
     if arguments.sheet.is_none() && arguments.report.is_none() {

@@ -294,7 +294,6 @@ impl Training {
             let last = part >= 1.0 || !wanted();
             if step > first && (step % REPORT == 0 || last) {
                 if let Some(sum) = sum.take() {
-                    // Waits for the device.
                     let sum = Losses::read(sum)?;
                     seconds = before + begin.elapsed().as_secs_f64();
                     self.note(step, seconds, sum)?;
@@ -374,10 +373,24 @@ impl Training {
 
     /// What is to become less, and its parts for [`Losses::read`].
     fn losses(&self, batch: &Batch) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
+        let x = Tensor::from_data(batch.pixels.clone(), &self.device);
+        let Features { levels, masks } = self.network.features(Map::from_tensor(x));
+        let (of_scores, of_boxes) = self.detection_losses(batch, levels)?;
+        let of_masks = self.mask_loss(batch, masks)?;
+        let parts = [&of_scores, &of_boxes, &of_masks].map(|loss| loss.clone().detach());
+        let losses = Tensor::cat(parts.into(), 0);
+        let loss = of_scores + of_boxes * BOX_WEIGHT + of_masks * MASK_WEIGHT;
+        Ok((loss, losses))
+    }
+
+    /// Of the scores of all points, and of the boxes of those that have to find something.
+    fn detection_losses(
+        &self,
+        batch: &Batch,
+        levels: [Map; STRIDES.len()],
+    ) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
         let device = &self.device;
         let classes = self.classes.len();
-        let x = Tensor::from_data(batch.pixels.clone(), device);
-        let Features { levels, masks } = self.network.features(Map::from_tensor(x));
         let mut scores = Vec::new();
         let mut distances = Vec::new();
         for level in levels {
@@ -387,7 +400,6 @@ impl Training {
             let logarithms = logarithms.into_tensor().context("distances of burn's")?;
             distances.push(logarithms.permute([0, 2, 3, 1]).reshape([-1, 4]));
         }
-        let scores: Tensor<1> = Tensor::cat(scores, 0);
 
         let positives = batch.positives.len();
         let listed = positives.next_multiple_of(POINTS).max(POINTS);
@@ -398,30 +410,35 @@ impl Training {
         };
         let rows = indices(&|at| batch.row(at));
         let places = indices(&|at| batch.score(at, classes));
-        let mut counts = weights(&batch.positives);
-        counts.resize(listed, 0.0);
-        let counts = Tensor::<1>::from_data(TensorData::new(counts, [listed]), device);
+        let mut weights = weights(&batch.positives);
+        weights.resize(listed, 0.0);
+        let weights = Tensor::<1>::from_data(TensorData::new(weights, [listed]), device);
         let mut truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
         truth.resize(4 * listed, 1.0);
         let truth: Tensor<2> = Tensor::from_data(TensorData::new(truth, [listed, 4]), device);
+
         let found: Tensor<2> = Tensor::cat(distances, 0).select(0, rows);
         let found = found.clamp_max(MAX_LOG_DISTANCE).exp();
         let (iou, generalized) = overlaps(&found, &truth);
         let count = positives.max(FEWEST * batch.examples) as f32;
-        let box_loss = ((generalized.neg() + 1.0) * counts.clone()).sum() / count;
+        let of_boxes = ((generalized.neg() + 1.0) * weights.clone()).sum() / count;
 
-        let everywhere = batch.places() * classes;
         let put = |on: Tensor<1>, values: Tensor<1>| {
             on.select_assign(0, places.clone(), values, IndexingUpdateOp::Add)
         };
-        let is_listed = counts.clone().sign();
-        let qualities = put(
-            Tensor::zeros([everywhere], device),
-            iou.detach() * is_listed.clone(),
-        );
-        let weights = put(Tensor::ones([everywhere], device), counts - is_listed);
-        let score_loss = (quality_focal(scores, qualities) * weights).sum() / count;
+        let everywhere = [batch.places() * classes];
+        let counts = weights.clone().sign();
+        let qualities = iou.detach() * counts.clone();
+        let qualities = put(Tensor::zeros(everywhere, device), qualities);
+        let weights = put(Tensor::ones(everywhere, device), weights - counts);
+        let scores: Tensor<1> = Tensor::cat(scores, 0);
+        let of_scores = (quality_focal(scores, qualities) * weights).sum() / count;
+        Ok((of_scores, of_boxes))
+    }
 
+    /// Of the outlines in all regions.
+    fn mask_loss(&self, batch: &Batch, masks: Map) -> anyhow::Result<Tensor<1>> {
+        let device = &self.device;
         let maps = masks.into_tensor().context("maps of burn's")?;
         let boxes: Vec<_> = batch.regions.iter().map(|region| region.bbox).collect();
         let pooled = regions::pool(&maps, &boxes, device);
@@ -434,17 +451,12 @@ impl Training {
         let count = counts.iter().sum::<f32>().max(1.0) * (MASK_SIDE * MASK_SIDE) as f32;
         let counts = Tensor::from_data(TensorData::new(counts, [regions, 1, 1, 1]), device);
         let of_pixels = cross_entropy(logits, Tensor::from_data(truth, device));
-        let mask_loss = (of_pixels * counts).sum() / count;
-
-        let parts = [&score_loss, &box_loss, &mask_loss].map(|loss| loss.clone().detach());
-        let losses = Tensor::cat(parts.into(), 0);
-        let loss = score_loss + box_loss * BOX_WEIGHT + mask_loss * MASK_WEIGHT;
-        Ok((loss, losses))
+        Ok((of_pixels * counts).sum() / count)
     }
 }
 
 impl Losses {
-    /// Scores, boxes and masks, `[3]`. Waits for the device.
+    /// Scores, boxes and masks, `[3]`.
     fn read(losses: Tensor<1>) -> anyhow::Result<Self> {
         let values = losses.into_data().try_into_vec::<f32>();
         match values.context("losses as numbers")?[..] {

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use segmenter_imaging::{
     Image,
     resample::{Filter, resize},
-    rle::Rle,
+    rle::{Rle, Runs},
 };
 
 use crate::{
@@ -78,32 +78,37 @@ impl Cut {
 
     /// This part of a mask at another size; `None` where too little of it is left.
     pub(crate) fn mask(&self, mask: &Rle, [width, height]: [u32; 2]) -> Option<Rle> {
-        let [x0, y0, x1, y1] = mask.bbox()?;
-        let bitmap = mask.to_bitmap();
         let at = |index: u32, length: u32, from: u32, cut: u32| {
             from + ((f64::from(index) + 0.5) * f64::from(cut) / f64::from(length)) as u32
         };
-        let columns: Vec<_> = (0..width)
-            .map(|column| {
-                let column = if self.mirrored {
-                    width - 1 - column
-                } else {
-                    column
-                };
-                at(column, width, self.x, self.size[0])
-            })
-            .collect();
-        let mut part = vec![false; (width * height) as usize];
-        for (row, part) in (0..height).zip(part.chunks_exact_mut(width as usize)) {
-            let y = at(row, height, self.y, self.size[1]);
-            if (y0..y1).contains(&y) {
-                let line = &bitmap[(y * mask.width()) as usize..][..mask.width() as usize];
-                for (inside, &x) in part.iter_mut().zip(&columns) {
-                    *inside = (x0..x1).contains(&x) && line[x as usize];
-                }
-            }
+        let mut spans = vec![Vec::new(); mask.width() as usize];
+        for (x, span) in mask.spans() {
+            spans[x as usize].push(span);
         }
-        let part = Rle::from_bitmap(height, width, &part)?;
+        // Which row of the mask each of the part's is.
+        let rows: Vec<_> = (0..height)
+            .map(|row| at(row, height, self.y, self.size[1]))
+            .collect();
+        let mut runs = Runs::default();
+        for column in 0..width {
+            let column = if self.mirrored {
+                width - 1 - column
+            } else {
+                column
+            };
+            let mut row = 0;
+            for span in &spans[at(column, width, self.x, self.size[0]) as usize] {
+                let [start, end] = [span.start, span.end].map(|end| {
+                    let before = |row: &u32| *row < end;
+                    rows.partition_point(before) as u32
+                });
+                runs.push(false, start - row);
+                runs.push(true, end - start);
+                row = end;
+            }
+            runs.push(false, height - row);
+        }
+        let part = runs.finish(height, width);
         let scale = f64::from(width * height) / f64::from(self.size[0] * self.size[1]);
         let whole = mask.area() as f64 * scale;
         let left = part.area();
@@ -139,5 +144,44 @@ fn relight(image: &mut Image, random: &mut Random) {
         for (sample, table) in pixel.iter_mut().zip(&tables) {
             *sample = table[usize::from(*sample)];
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_stay_on_their_objects() {
+        let (width, height) = (64, 48);
+        let inside: Vec<_> = (0..width * height)
+            .map(|i| i % width < 16 && (8..24).contains(&(i / width)))
+            .collect();
+        let red_on_grey = |&inside: &bool| if inside { [220, 20, 20] } else { [128; 3] };
+        let pixels = inside.iter().flat_map(red_on_grey).collect();
+        let image = Image::new(width, height, pixels).unwrap();
+        let mask = Rle::from_bitmap(height, width, &inside).unwrap();
+
+        let mut random = Random::new(3);
+        let mut seen = 0;
+        for _ in 0..40 {
+            let objects = [(0, &mask)].into_iter();
+            let example = varied(&image, objects, [96, 64], &mut random).unwrap();
+            assert_eq!([example.image.width(), example.image.height()], [96, 64]);
+            let Some(object) = example.objects.first() else {
+                continue;
+            };
+            seen += 1;
+            let mask = object.mask.to_bitmap();
+            let pixels = example.image.pixels().as_chunks::<3>().0;
+            let red = |[r, g, _]: &[u8; 3]| f32::from(*r) > 2.0 * f32::from(*g);
+            let right = pixels
+                .iter()
+                .zip(&mask)
+                .filter(|(pixel, inside)| red(pixel) == **inside);
+            let share = right.count() as f32 / mask.len() as f32;
+            assert!(share > 0.97, "{share} of example {seen}");
+        }
+        assert!(seen > 10, "only {seen} of 40 show it");
     }
 }

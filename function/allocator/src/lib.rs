@@ -34,6 +34,12 @@ pub fn give_back_soon() {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, DELAY_MS) };
 }
 
+/// Never gives freed memory back: for what does the same again and again, as large as the machine allows.
+pub fn keep_everything() {
+    // SAFETY: sets a number, at any time and from any thread.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
+}
+
 /// Gives back what the calling thread has kept for itself and not used since its last few calls of this. Threads that
 /// never call it keep some memory for each size of what they ever did.
 pub fn tidy() {

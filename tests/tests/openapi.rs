@@ -67,8 +67,9 @@ async fn the_documentation_needs_no_other_host() {
     };
     let mut page = server.get("/docs").await;
     if page.status().is_redirection() {
-        let to = page.headers()["location"].to_str().unwrap().to_owned();
-        page = server.get(&to).await;
+        let to = page.headers()["location"].to_str().unwrap();
+        let to = page.url().join(to).unwrap();
+        page = server.get(to.path()).await;
     }
     assert_eq!(page.status(), 200);
     let html = page.text().await.unwrap();

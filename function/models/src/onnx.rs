@@ -5,7 +5,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use rten::{Dimension, NodeId, RunOptions, ThreadPool, Value};
+use rten::{
+    Dimension, ModelOptions, NodeId, OpRegistry, RunOptions, ThreadPool, Value, op_registry,
+};
 use rten_tensor::{Layout, NdTensor};
 use segmenter_imaging::{
     Picture,
@@ -45,6 +47,93 @@ pub const FILE_NAME: &str = "deeplabv3_mobilenet_v3_large.onnx";
 /// The side of inputs that the file leaves open.
 const SIDE: u32 = 512;
 
+/// What networks of pictures are made of, convolutions and transformers. The others of ONNX, which are for sequences,
+/// signals, chance and control, would make the program larger by megabytes.
+fn operators() -> OpRegistry {
+    op_registry!(
+        Abs,
+        Add,
+        And,
+        ArgMax,
+        AveragePool,
+        BatchNormalization,
+        Cast,
+        Ceil,
+        Clip,
+        Concat,
+        ConstantOfShape,
+        Conv,
+        ConvInteger,
+        ConvTranspose,
+        DepthToSpace,
+        DequantizeLinear,
+        Div,
+        DynamicQuantizeLinear,
+        Elu,
+        Equal,
+        Erf,
+        Exp,
+        Expand,
+        Flatten,
+        Floor,
+        Gather,
+        Gelu,
+        Gemm,
+        GlobalAveragePool,
+        Greater,
+        GreaterOrEqual,
+        HardSigmoid,
+        HardSwish,
+        Identity,
+        InstanceNormalization,
+        LayerNormalization,
+        LeakyRelu,
+        Less,
+        LessOrEqual,
+        Log,
+        LogSoftmax,
+        MatMul,
+        MatMulInteger,
+        Max,
+        MaxPool,
+        Min,
+        Mod,
+        Mul,
+        Neg,
+        Not,
+        Or,
+        PRelu,
+        Pad,
+        Pow,
+        QuantizeLinear,
+        Range,
+        Reciprocal,
+        ReduceMax,
+        ReduceMean,
+        ReduceSum,
+        Relu,
+        Reshape,
+        Resize,
+        Round,
+        ScatterND,
+        Shape,
+        Sigmoid,
+        Slice,
+        Softmax,
+        Softplus,
+        Split,
+        Sqrt,
+        Squeeze,
+        Sub,
+        Sum,
+        Tanh,
+        Tile,
+        Transpose,
+        Unsqueeze,
+        Where
+    )
+}
+
 /// A network with its pre- and post-processing: pictures are resized to its input, whatever their shape, bilinearly with
 /// antialiasing, and normalised by ImageNet's mean and deviation.
 pub struct OnnxModel {
@@ -61,7 +150,8 @@ impl OnnxModel {
     /// Reads the file, and runs it once to see whether its logits are what they should be. Where the file has several
     /// outputs, they are the first.
     pub fn load(path: &Path, device: &Device) -> Result<Self, OnnxError> {
-        let model = rten::Model::load_file(path).map_err(|error| OnnxError::Read(error.into()))?;
+        let model = ModelOptions::with_ops(operators()).load_file(path);
+        let model = model.map_err(|error| OnnxError::Read(error.into()))?;
         let (&[input], [output, ..]) = (model.input_ids(), model.output_ids()) else {
             let inputs = model.input_ids().len();
             return Err(OnnxError::Signature(format!("{inputs} inputs")));

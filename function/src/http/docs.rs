@@ -1,9 +1,15 @@
 //! What port 8080 says of itself: OpenAPI at `/openapi.json`, a page to try it on at `/docs`.
 
-use axum::Router;
-use utoipa::{IntoResponses, OpenApi, openapi};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use std::sync::Arc;
 
+use axum::{
+    Json, Router,
+    response::{IntoResponse, Redirect},
+    routing::get,
+};
+use utoipa::{IntoResponses, OpenApi, openapi};
+
+use super::file::{self, Content, File};
 use crate::observe::ErrorReply;
 
 #[derive(OpenApi)]
@@ -69,12 +75,47 @@ pub(super) enum Refusal {
     Deadline(ErrorReply),
 }
 
-/// The routes of the documentation itself. Everything they need is in the binary.
+/// What the page does: Swagger UI styles what it makes where it makes it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                      img-src 'self' blob: data:; font-src data:; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+macro_rules! packed {
+    ($name:literal, $media_type:literal) => {
+        File {
+            path: concat!("/docs/", $name),
+            media_type: $media_type,
+            content: Content::Packed(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))),
+            policy: POLICY,
+        }
+    };
+}
+
+/// Everything that the page needs. Of Swagger UI there is what draws the page, not its bar to load other descriptions.
+static PARTS: [File; 4] = [
+    File {
+        path: "/docs/",
+        media_type: "text/html; charset=utf-8",
+        content: Content::Plain(include_str!("docs/index.html")),
+        policy: POLICY,
+    },
+    File {
+        path: "/docs/script.js",
+        media_type: "text/javascript; charset=utf-8",
+        content: Content::Plain(include_str!("docs/script.js")),
+        policy: POLICY,
+    },
+    packed!("swagger-ui.css", "text/css; charset=utf-8"),
+    packed!("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+];
+
+/// The routes of the documentation itself.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(api: openapi::OpenApi) -> Router<S> {
-    // The page would else have the description checked by a server on the internet.
-    let config = Config::default().validator_url("none");
-    SwaggerUi::new("/docs")
-        .url("/openapi.json", api)
-        .config(config)
-        .into()
+    // Every connection gets a copy of all routes.
+    let api = Arc::new(api);
+    let description = async move || Json(&*api).into_response();
+    file::router(&PARTS)
+        // What the page is made of lies beside it.
+        .route("/docs", get(async || Redirect::permanent("docs/")))
+        .route("/openapi.json", get(description))
 }

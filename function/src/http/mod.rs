@@ -7,6 +7,7 @@
 mod body;
 pub(crate) mod compress;
 mod docs;
+mod file;
 pub(crate) mod form;
 mod linger;
 mod models;

@@ -2,29 +2,21 @@
 
 use axum::{
     Json, Router,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-/// A file of the page.
-struct File {
-    /// Its path from the root of the server.
-    path: &'static str,
-    media_type: &'static str,
-    content: &'static str,
-}
+use super::file::{self, Content, File, accepts, serve};
 
 macro_rules! part {
     ($name:literal, $media_type:literal) => {
         File {
             path: concat!("/page/", $name),
             media_type: $media_type,
-            content: include_str!(concat!("page/", $name)),
+            content: Content::Plain(include_str!(concat!("page/", $name))),
+            policy: POLICY,
         }
     };
 }
@@ -63,7 +55,7 @@ pub(super) struct Status {
     ),
 ))]
 pub(super) async fn root(headers: HeaderMap) -> Response {
-    let mut response = if accepts_html(&headers) {
+    let mut response = if accepts(&headers, &header::ACCEPT, "text/html") {
         serve(&INDEX, &headers)
     } else {
         Json(Status { status: "healthy" }).into_response()
@@ -75,45 +67,7 @@ pub(super) async fn root(headers: HeaderMap) -> Response {
 
 /// The routes of the page's parts.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    PARTS.iter().fold(Router::new(), |router, file| {
-        let part = get(move |headers: HeaderMap| async move { serve(file, &headers) });
-        router.route(file.path, part)
-    })
-}
-
-/// The file, unless the browser has it already.
-fn serve(file: &'static File, sent: &HeaderMap) -> Response {
-    let tag = format!(
-        "\"{}\"",
-        BASE64_STANDARD.encode(Sha256::digest(file.content))
-    );
-    let kept = sent.get(header::IF_NONE_MATCH);
-    let is_kept = kept.is_some_and(|kept| kept.as_bytes() == tag.as_bytes());
-    let headers = [
-        (header::CONTENT_TYPE, file.media_type),
-        // Kept, but not shown without asking: a new version may be here.
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::ETAG, &tag),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    let headers = headers.map(|(name, value): (HeaderName, &str)| (name, value.to_owned()));
-    if is_kept {
-        (StatusCode::NOT_MODIFIED, headers).into_response()
-    } else {
-        (headers, file.content).into_response()
-    }
-}
-
-/// Whether it is a browser that asks.
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    let ranges = accepted
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next());
-    ranges.into_iter().any(|kind| kind.trim() == "text/html")
+    file::router(&PARTS)
 }
 
 #[cfg(test)]
@@ -123,7 +77,12 @@ mod tests {
     #[test]
     fn the_page_names_all_its_parts_and_nothing_from_elsewhere() {
         let texts = [&INDEX].into_iter().chain(&PARTS);
-        let all: String = texts.map(|file| file.content).collect();
+        let all: String = texts
+            .map(|file| match file.content {
+                Content::Plain(text) => text,
+                Content::Packed(_) => panic!("{} is packed", file.path),
+            })
+            .collect();
         for part in &PARTS {
             let name = part.path.rsplit('/').next().unwrap();
             assert!(all.contains(name), "nothing loads {name}");
@@ -138,18 +97,5 @@ mod tests {
         ] {
             assert!(!all.contains(foreign), "{foreign}");
         }
-    }
-
-    #[test]
-    fn browsers_accept_html_and_programs_do_not() {
-        let accepts = |value: &'static str| {
-            let headers = [(header::ACCEPT, HeaderValue::from_static(value))];
-            accepts_html(&HeaderMap::from_iter(headers))
-        };
-        assert!(accepts("text/html,application/xhtml+xml,*/*;q=0.8"));
-        assert!(accepts("application/json, text/html;q=0.5"));
-        assert!(!accepts("*/*"));
-        assert!(!accepts("application/json"));
-        assert!(!accepts_html(&HeaderMap::new()));
     }
 }

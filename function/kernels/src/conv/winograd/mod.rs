@@ -30,6 +30,7 @@ use crate::{
     rows::{Rows, tasks},
     shared::Shared,
     simd::{LANES, Simd},
+    threads,
 };
 
 /// Floats of inputs and outputs in the other basis that there are at a time, at the most: they stay in the
@@ -106,39 +107,44 @@ impl Winograd {
             Size::Three => 25,
         };
         let place = inputs_padded * blocks * LANES;
-        let mut weights = arena.take(places * place);
-        weights.fill(0.0);
         let groups: Vec<_> = groups(blocks, isa.most_blocks()).collect();
-        for &(first, blocks_of_group) in &groups {
+        // The first weight of each block of outputs, and how far those of its next input are.
+        let blocks_at = groups.iter().flat_map(|&(first, count)| {
             let group = first * LANES * inputs_padded;
-            for block in 0..blocks_of_group {
-                let output = (first + block) * LANES;
-                let kernels = &weight[output * inputs * 9..];
-                for input in 0..inputs {
-                    let lanes = LANES.min(outputs - output);
-                    let mut kernel = [[0.0; LANES]; 9];
-                    for lane in 0..lanes {
-                        let from = &kernels[(lane * inputs + input) * 9..][..9];
-                        for (tap, value) in kernel.iter_mut().zip(from) {
-                            tap[lane] = f64::from(*value);
-                        }
-                    }
-                    let at = group + (input * blocks_of_group + block) * LANES;
-                    let mut place_of = at;
-                    let mut put = |values: &[f64; LANES]| {
-                        let to = &mut weights[place_of..][..LANES];
-                        to.iter_mut()
-                            .zip(values)
-                            .for_each(|(to, &from)| *to = from as f32);
-                        place_of += place;
-                    };
-                    match size {
-                        Size::Four => transform::<Four, 6, 4>(&kernel, &mut put),
-                        Size::Three => transform::<Three, 5, 3>(&kernel, &mut put),
+            (0..count).map(move |block| (group + block * LANES, count * LANES))
+        });
+        let blocks_at: Vec<_> = blocks_at.collect();
+        let mut weights = arena.take(places * place);
+        let shared = Shared::new(&mut weights);
+        // Sixteen inputs of a block of outputs.
+        threads::for_each(blocks * inputs_padded / LANES, |task| {
+            let (block, first_input) = (task % blocks, task / blocks * LANES);
+            let (start, step) = blocks_at[block];
+            let output = block * LANES;
+            let lanes = LANES.min(outputs - output);
+            for input in first_input..first_input + LANES {
+                let mut kernel = [[0.0; LANES]; 9];
+                for lane in 0..lanes * usize::from(input < inputs) {
+                    let from = &weight[((output + lane) * inputs + input) * 9..][..9];
+                    for (tap, value) in kernel.iter_mut().zip(from) {
+                        tap[lane] = f64::from(*value);
                     }
                 }
+                let mut at = start + input * step;
+                let mut put = |values: &[f64; LANES]| {
+                    // SAFETY: there are as many places, and these lanes of each are this task's alone.
+                    let to = unsafe { shared.part(at, LANES) };
+                    for (to, &from) in to.iter_mut().zip(values) {
+                        *to = from as f32;
+                    }
+                    at += place;
+                };
+                match size {
+                    Size::Four => transform::<Four, 6, 4>(&kernel, &mut put),
+                    Size::Three => transform::<Three, 5, 3>(&kernel, &mut put),
+                }
             }
-        }
+        });
         let mut padded = vec![0.0; blocks * LANES];
         padded[..outputs].copy_from_slice(bias);
         Self {

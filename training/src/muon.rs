@@ -25,6 +25,10 @@ impl KernelMuon {
     }
 }
 
+/// The gradient gets this much of the weights: momentum that has no gradient any more would else fade to numbers that are
+/// so small that processors take a hundred times as long for them.
+const LEAST: f32 = 1e-12;
+
 impl Optimizer for KernelMuon {
     type State<const D: usize> = MuonState<2>;
 
@@ -37,6 +41,7 @@ impl Optimizer for KernelMuon {
     ) -> (Tensor<D>, Option<Self::State<D>>) {
         let shape = tensor.shape();
         let [tensor, gradient] = [tensor, gradient].map(|kernel| kernel.flatten::<2>(1, D - 1));
+        let gradient = gradient + tensor.clone() * LEAST;
         let (tensor, state) = self.0.step(rate, tensor, gradient, state);
         (tensor.reshape(shape), state)
     }

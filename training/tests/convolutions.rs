@@ -11,7 +11,6 @@ use burn::{
         ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions},
     },
 };
-use segmenter_kernels::training::{Convolution, LEAK};
 use segmenter_models::{
     blocks::{self, Activation, Conv2d, ConvTranspose2d, Geometry, Map, nearest, parameter_id},
     weights::Weights,
@@ -36,12 +35,6 @@ fn behind(sum: &Tensor<4>) -> Tensor<4> {
     let either = near(0.0).bool_or(near(6.0));
     let gradient = random(sum.dims()).add_scalar(1.0);
     gradient.mask_fill(either, 0.0).detach()
-}
-
-/// Rectified, with a gradient that leaks as that of the project's own convolutions does.
-fn rectified(sum: Tensor<4>) -> Tensor<4> {
-    let leak = sum.clone().clamp_max(0.0) * LEAK;
-    activation::relu(sum) + leak.clone() - leak.detach()
 }
 
 /// Weights of a layer called `layer`.
@@ -142,7 +135,6 @@ fn convolutions_are_burn_s() {
             let behind = behind(&sum);
             let expected = match act {
                 Activation::Identity => sum,
-                Activation::Relu if Convolution::suits(&geometry) => rectified(sum),
                 Activation::Relu => activation::relu(sum),
                 _ => sum.clamp(0.0, 6.0),
             };
@@ -206,7 +198,7 @@ fn transposed_convolutions_are_burn_s() {
         let parameters = (weight.clone(), Some(bias.clone()));
         let sum = module::conv_transpose2d(x.clone(), parameters.0, parameters.1, options);
         let behind = behind(&sum);
-        let expected = rectified(sum);
+        let expected = activation::relu(sum);
         let of_burn = (expected.clone() * behind.clone()).sum().backward();
 
         let (mut weights, device) = (weights(&weight, &bias), blocks::Device::Burn(device()));

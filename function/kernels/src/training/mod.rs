@@ -10,7 +10,7 @@ mod adjoint;
 mod output;
 pub(crate) mod weight;
 
-pub use self::output::{LEAK, OutputGradient};
+pub use self::output::OutputGradient;
 use crate::{
     Activation, Context, Geometry,
     conv::{Conv, Source},

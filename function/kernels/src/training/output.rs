@@ -7,10 +7,6 @@ use crate::{
     simd::{LANES, Simd},
 };
 
-/// How much of the gradient goes through a rectifier where it gives zeros. A channel that gives nothing but these would
-/// else be lost for good, and without norms many are: of the coarsest map's, half after some thousand steps.
-pub const LEAK: f32 = 0.01;
-
 /// The gradient behind a convolution, brought before its activation.
 #[derive(Debug)]
 pub struct OutputGradient {
@@ -21,8 +17,8 @@ pub struct OutputGradient {
 }
 
 impl Convolution<'_> {
-    /// From the gradient by the output. `rectified` is the output where it was rectified: those sums that it has zeros of
-    /// are reached by [`LEAK`] of it only.
+    /// From the gradient by the output. `rectified` is the output where it was rectified: nothing reaches those sums
+    /// that it has zeros of.
     ///
     /// # Panics
     /// If a length is another.
@@ -78,7 +74,6 @@ impl Task for Planes<'_> {
     fn run<S: Simd>(&self, index: usize) {
         let gradient = self.gradient[index * self.plane..][..self.plane].as_chunks::<LANES>();
         let mut total = S::splat(0.0);
-        let leak = S::splat(LEAK);
         for (pixel, gradient) in gradient.0.iter().enumerate() {
             // SAFETY: a pixel has LANES values; those of this plane are this task's alone.
             unsafe {
@@ -87,7 +82,7 @@ impl Task for Planes<'_> {
                     let at = index * self.plane + pixel * LANES;
                     let y = S::load(rectified[at..][..LANES].as_ptr());
                     let zero = S::splat(0.0);
-                    gradient = S::if_greater(y, zero, gradient, S::mul(gradient, leak));
+                    gradient = S::if_greater(y, zero, gradient, zero);
                     S::store(sums.at(at), gradient);
                 }
                 total = S::add(total, gradient);

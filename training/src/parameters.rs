@@ -19,7 +19,7 @@ use segmenter_models::{
     weights::{self, Storage, Trained, Weights},
 };
 
-use crate::random::Random;
+use crate::{muon, random::Random};
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, weights::Tensor>;
@@ -59,20 +59,30 @@ fn begin(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
         };
         return vec![value; count];
     }
+    let layer = name.trim_end_matches(".weight");
     // Of a transposed convolution the inputs come first, and each is seen through one tap.
-    let fan_in = if name.starts_with("outline_doubled") {
+    let is_transposed = layer == "outline_doubled";
+    let fan_in = if is_transposed {
         shape[0]
     } else {
         shape[1..].iter().product()
     };
-    let gain: f32 = match name.trim_end_matches(".weight") {
+    let gain: f32 = match layer {
         layer if layer.ends_with(".second") => 0.0,
         "scores" | "distances" | "outline_logits" => 0.1,
         layer if layer.starts_with("laterals") || layer.starts_with("mask_") => 1.0,
         _ => 2.0,
     };
     let deviation = (gain / fan_in as f32).sqrt();
-    (0..count).map(|_| random.normal() * deviation).collect()
+    let mut values: Vec<_> = (0..count).map(|_| random.normal() * deviation).collect();
+    // What the optimizer leaves as it is then.
+    if muon::is_hidden(layer) && !is_transposed {
+        for kernel in values.chunks_exact_mut(fan_in) {
+            let mean = kernel.iter().sum::<f32>() / fan_in as f32;
+            kernel.iter_mut().for_each(|weight| *weight -= mean);
+        }
+    }
+    values
 }
 
 /// Tensors to train other classes from: all that a network knows, but fresh scores, unless it finds these classes already.

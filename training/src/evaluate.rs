@@ -208,12 +208,12 @@ pub fn recalls(judged: &[Judged]) -> Vec<Recall> {
         for object in objects.filter(|object| counts(object, &example.image)) {
             let [_, y0, _, y1] = object.bbox;
             let height = (y1 - y0) / example.image.height() as f32;
-            let fits = |found: &&Detection| {
+            let fits = |found: &Detection| {
                 let mask = found.mask.as_ref();
                 found.class as usize == object.class
                     && mask.is_some_and(|mask| mask.iou(&object.mask) >= 0.5)
             };
-            let is_found = found.iter().any(|found| fits(&found));
+            let is_found = found.iter().any(fits);
             if let Some(of) = recalls.iter_mut().rfind(|of| height >= of.from) {
                 of.objects += 1;
                 of.found += usize::from(is_found);

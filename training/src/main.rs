@@ -199,8 +199,10 @@ fn run(arguments: &Train) -> anyhow::Result<()> {
             };
             // A picture comes again at the same size.
             let window = usize::from(arguments.batch) * sizes.len() * WINDOWS;
-            let each = arguments.views.into();
-            Arc::new(Views::new(drawn, each, window as u64, seed))
+            match arguments.views {
+                1 => Arc::new(drawn),
+                each => Arc::new(Views::new(drawn, each.into(), window as u64, seed)),
+            }
         }
     };
     let classes = source.classes();

@@ -1,6 +1,6 @@
 //! Files for browsers, which are in the binary.
 
-use std::{borrow::Cow, io::Read};
+use std::io::Read;
 
 use axum::{
     Router,
@@ -40,11 +40,8 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(files: &'static [File]) -
 
 /// The file, unless the browser has it already.
 pub(super) fn serve(file: &'static File, sent: &HeaderMap) -> Response {
-    let bytes = match file.content {
-        Content::Plain(text) => text.as_bytes(),
-        Content::Packed(bytes) => bytes,
-    };
-    let tag = format!("\"{}\"", BASE64_STANDARD.encode(Sha256::digest(bytes)));
+    let sum = Sha256::digest(file.content.bytes());
+    let tag = format!("\"{}\"", BASE64_STANDARD.encode(sum));
     let kept = sent.get(header::IF_NONE_MATCH);
     let is_kept = kept.is_some_and(|kept| kept.as_bytes() == tag.as_bytes());
     let headers = [
@@ -61,28 +58,35 @@ pub(super) fn serve(file: &'static File, sent: &HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     match file.content {
-        Content::Packed(bytes) if accepts(sent, &header::ACCEPT_ENCODING, "gzip") => {
-            let mut response = (headers, bytes).into_response();
-            let gzip = HeaderValue::from_static("gzip");
-            response
-                .headers_mut()
-                .insert(header::CONTENT_ENCODING, gzip);
+        Content::Plain(text) => (headers, text).into_response(),
+        Content::Packed(bytes) => {
+            let is_accepted = accepts(sent, &header::ACCEPT_ENCODING, "gzip");
+            let mut response = if is_accepted {
+                let gzip = [(header::CONTENT_ENCODING, "gzip")];
+                (headers, gzip, bytes).into_response()
+            } else {
+                (headers, unpacked(bytes)).into_response()
+            };
+            let vary = HeaderValue::from_static("accept-encoding");
+            response.headers_mut().insert(header::VARY, vary);
             response
         }
-        content => (headers, content.unpacked()).into_response(),
     }
 }
 
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    // What the build has packed is whole; else it ends early.
+    let _ = GzDecoder::new(bytes).read_to_end(&mut unpacked);
+    unpacked
+}
+
 impl Content {
-    fn unpacked(self) -> Cow<'static, [u8]> {
+    /// As they are kept.
+    fn bytes(self) -> &'static [u8] {
         match self {
-            Self::Plain(text) => text.as_bytes().into(),
-            Self::Packed(bytes) => {
-                let mut unpacked = Vec::new();
-                // What the build has packed is whole; else it ends early.
-                let _ = GzDecoder::new(bytes).read_to_end(&mut unpacked);
-                unpacked.into()
-            }
+            Self::Plain(text) => text.as_bytes(),
+            Self::Packed(bytes) => bytes,
         }
     }
 }
@@ -93,13 +97,52 @@ pub(super) fn accepts(sent: &HeaderMap, header: &HeaderName, wanted: &str) -> bo
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|accepted| accepted.split(';').next())
-        .any(|accepted| accepted.trim() == wanted)
+        .any(|accepted| {
+            let mut parts = accepted.split(';').map(str::trim);
+            let is_named = parts.next() == Some(wanted);
+            // A weight of zero is a no (RFC 9110, section 12.4.2).
+            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+            is_named && weight != Some(0.0)
+        })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use axum::body::to_bytes;
+    use flate2::{Compression, write::GzEncoder};
+
     use super::*;
+
+    #[tokio::test]
+    async fn packed_files_are_unpacked_for_who_does_not_accept_them() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(b"body {}").unwrap();
+        let packed: &[u8] = Vec::leak(packed.finish().unwrap());
+        let file: &File = Box::leak(Box::new(File {
+            path: "/style.css",
+            media_type: "text/css",
+            content: Content::Packed(packed),
+            policy: "default-src 'none'",
+        }));
+        let gzip = (
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("br, gzip"),
+        );
+        for (sent, encoding, expected) in [
+            (HeaderMap::new(), None, &b"body {}"[..]),
+            (HeaderMap::from_iter([gzip]), Some("gzip"), packed),
+        ] {
+            let response = serve(file, &sent);
+            let headers = response.headers();
+            assert_eq!(headers[header::VARY], "accept-encoding");
+            let encoded = headers.get(header::CONTENT_ENCODING);
+            assert_eq!(encoded.map(|value| value.to_str().unwrap()), encoding);
+            let body = to_bytes(response.into_body(), 1000).await.unwrap();
+            assert_eq!(body, expected);
+        }
+    }
 
     #[test]
     fn what_is_accepted_is_found_among_others() {
@@ -111,6 +154,7 @@ mod tests {
         assert!(accepts(browser, "text/html"));
         assert!(accepts("application/json, text/html;q=0.5", "text/html"));
         assert!(!accepts("*/*", "text/html"));
+        assert!(!accepts("*/*, text/html; q=0.0", "text/html"));
         assert!(!accepts("application/json", "text/html"));
         assert!(!super::accepts(
             &HeaderMap::new(),

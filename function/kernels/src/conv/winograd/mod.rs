@@ -121,10 +121,15 @@ impl Winograd {
             let (block, first_input) = (task % blocks, task / blocks * LANES);
             let (start, step) = blocks_at[block];
             let output = block * LANES;
-            let lanes = LANES.min(outputs - output);
             for input in first_input..first_input + LANES {
                 let mut kernel = [[0.0; LANES]; 9];
-                for lane in 0..lanes * usize::from(input < inputs) {
+                // What is beyond the last input is filled with zeros, as what is beyond the last output.
+                let lanes = if input < inputs {
+                    LANES.min(outputs - output)
+                } else {
+                    0
+                };
+                for lane in 0..lanes {
                     let from = &weight[((output + lane) * inputs + input) * 9..][..9];
                     for (tap, value) in kernel.iter_mut().zip(from) {
                         tap[lane] = f64::from(*value);

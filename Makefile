@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-arm test-sanitized tools image cluster cluster-test node promtool chromium generate lint fmt quality bench clean
+.PHONY: help run train test test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -17,7 +17,9 @@ FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster
 OPERATOR := --package segmenter-operator --package segmenter-cluster
 TRAINING := --package segmenter-training
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-BUILT := $(TARGET)/release
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+BUILT = $(TARGET)/release
+STATIC := -C target-feature=+crt-static
 IMAGES := $(TARGET)/images
 KERNELS := --release --locked --package segmenter-kernels --lib --tests
 
@@ -33,8 +35,11 @@ train: ## Train the detector of notes and boards, for hours; FLAGS="--steps 2000
 
 # The tests of the function start the binary that the first build leaves in the target directory.
 # Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
-# A cluster's node needs root, namespaces and images; these are packed without the minutes of optimization that
-# ship, which no test of a cluster would notice. The tests themselves say what they lack.
+# What is tested is linked as what ships is, with the target named so that procedural macros are not, and a cluster
+# runs the same binaries: a node needs root and namespaces, but no other build. The tests themselves say what they lack.
+test: export RUSTFLAGS = $(STATIC)
+test: export CARGO_BUILD_TARGET = $(HOST)
+test: BUILT = $(TARGET)/$(HOST)/release
 test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run every test, counting those that had to be skipped
 	cargo build --release --locked $(FUNCTION) --all-targets
 	cargo build --release --locked $(OPERATOR) --all-targets
@@ -53,7 +58,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	run $(TRAINING) || passed=false; \
 	if [ "$$(id -u)" = 0 ] && unshare --net --mount --pid --mount-proc --fork true \
 	    && KUBEBUILDER_ASSETS=$${given:-$$(tests/cluster/tools/build cluster)} \
-	    && CARGO_PROFILE_DIST_LTO=false CARGO_PROFILE_DIST_CODEGEN_UNITS=16 $(MAKE) --no-print-directory image; \
+	    && $(MAKE) --no-print-directory pack BUILT=$(BUILT) BINARIES=$(BUILT); \
 	then export SEGMENTER_CLUSTER_IMAGES=$(abspath $(IMAGES)); fi; \
 	run $(OPERATOR) --test story || passed=false; \
 	echo; \
@@ -77,7 +82,6 @@ test-arm: ## Run the tests of the kernels as a 64-bit ARM does
 	    cargo test $(KERNELS) --target $(ARM) --target-dir $(TARGET)/arm
 
 # Which only a nightly compiler can build in.
-test-sanitized: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 test-sanitized: ## Run the tests of the kernels with an eye on every address they touch
 	@rustc +nightly --version > /dev/null || { echo "missing: rustup toolchain install nightly" >&2; false; }
 	RUSTFLAGS="-Zsanitizer=address --cfg sanitized" cargo +nightly test $(KERNELS) --target $(HOST) --target-dir $(TARGET)/sanitized
@@ -86,27 +90,30 @@ test-sanitized: ## Run the tests of the kernels with an eye on every address the
 tools: ## Build the Kubernetes control plane that tests start, and say where it is
 	@tests/cluster/tools/build
 
-# The same that the Dockerfile builds and lays out. MODEL_DIR is where the default model is, or is downloaded to.
-image: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-image: DIST = $(TARGET)/$(HOST)/dist
-image: CERTIFICATES = /etc/ssl/certs/ca-certificates.crt
-image: MODEL_DIR ?= $(or $(wildcard ../shared/weights),$(CACHE))
-image: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+# The same that the Dockerfile builds and lays out.
+image: BINARIES = $(TARGET)/$(HOST)/dist
 image: ## Pack the images as OCI archives, without Docker; MODEL_DIR=DIR has the default model
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --package segmenter --target $(HOST)
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --package segmenter-operator --target $(HOST)
+	RUSTFLAGS="$(STATIC)" cargo build --locked --profile dist --package segmenter --target $(HOST)
+	RUSTFLAGS="$(STATIC)" cargo build --locked --profile dist --package segmenter-operator --target $(HOST)
 	cargo build --release --locked $(OPERATOR) --all-targets
+	@$(MAKE) --no-print-directory pack BINARIES=$(BINARIES)
+
+# MODEL_DIR is where the default model is, or is downloaded to; BINARIES what the images are to run.
+pack: CERTIFICATES = /etc/ssl/certs/ca-certificates.crt
+pack: MODEL_DIR ?= $(or $(wildcard ../shared/weights),$(CACHE))
+pack: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+pack:
 	rm -rf $(IMAGES) && mkdir -p $(IMAGES)/models
-	cp "$$($(DIST)/segmenter pull --model-dir "$(MODEL_DIR)")" $(IMAGES)/models
+	cp "$$($(BINARIES)/segmenter pull --model-dir "$(MODEL_DIR)")" $(IMAGES)/models
 	for stage in function function-lambda; do \
 	    name=$${stage/function/segmenter}; \
 	    $(BUILT)/image --stage $$stage --name $$name:$(VERSION) --to $(IMAGES)/$$name.tar \
-	        --built build:/out/segmenter=$(DIST)/segmenter \
+	        --built build:/out/segmenter=$(BINARIES)/segmenter \
 	        --built build:$(CERTIFICATES)=$(CERTIFICATES) \
 	        --built model:/models=$(IMAGES)/models; \
 	done
 	$(BUILT)/image --stage operator --name segmenter-operator:$(VERSION) --to $(IMAGES)/segmenter-operator.tar \
-	    --built build-operator:/out/segmenter-operator=$(DIST)/segmenter-operator
+	    --built build-operator:/out/segmenter-operator=$(BINARIES)/segmenter-operator
 
 # Both need root, and a kernel that lets it make namespaces.
 cluster: node promtool ## Run a whole Kubernetes until Ctrl-C: a node, an ingress, Prometheus, the images if they are packed

@@ -16,9 +16,12 @@ use crate::parameters::Tensors;
 /// [`Muon`] for kernels `[outputs, inputs, height, width]`, with steps of the length of AdamW's, so that both have one
 /// learning rate (Liu et al., "Muon is Scalable for LLM Training", 2025).
 ///
-/// A kernel's sum stays what it is: its gradient is centred (Yong et al., "Gradient Centralization", 2020), and so is
-/// the step then. What it sees is never negative, so that with the sum its output would fall or rise as a whole, and
-/// without norms to bring it back; one that falls far enough gives zeros for good.
+/// Without norms to bring outputs back, two things are kept of what each output sees, its row:
+/// * its sum: the gradient is centred (Yong et al., "Gradient Centralization", 2020), and so is the step then. Inputs are
+///   never negative, so that with the sum the output would fall or rise as a whole, and one that falls far enough gives
+///   zeros for good;
+/// * its length, which is [`LONGEST`] at the most: all steps being of one length, rows would grow as long as there are
+///   any, and outputs from layer to layer with them.
 #[derive(Clone)]
 pub(crate) struct KernelMuon(Muon);
 
@@ -32,6 +35,10 @@ impl KernelMuon {
 /// The gradient gets this much of the weights: momentum that has no gradient any more would else fade to numbers that are
 /// so small that processors take a hundred times as long for them.
 const LEAST: f32 = 1e-12;
+
+/// How long a row may become, unless it was longer before: what keeps the variance of random inputs through a rectifier
+/// (He et al., "Delving Deep into Rectifiers", 2015).
+const LONGEST: f32 = std::f32::consts::SQRT_2;
 
 impl Optimizer for KernelMuon {
     type State<const D: usize> = MuonState<2>;
@@ -47,13 +54,20 @@ impl Optimizer for KernelMuon {
         let [tensor, gradient] = [tensor, gradient].map(|kernel| kernel.flatten::<2>(1, D - 1));
         let gradient = gradient.clone() - gradient.mean_dim(1);
         let gradient = gradient + tensor.clone() * LEAST;
+        let longest = lengths(&tensor).clamp_min(LONGEST);
         let (tensor, state) = self.0.step(rate, tensor, gradient, state);
-        (tensor.reshape(shape), state)
+        let part = (longest / lengths(&tensor).clamp_min(f32::MIN_POSITIVE)).clamp_max(1.0);
+        ((tensor * part).reshape(shape), state)
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
         Muon::to_device(state, device)
     }
+}
+
+/// Of rows, `[rows, 1]`.
+fn lengths(rows: &Tensor<2>) -> Tensor<2> {
+    rows.clone().powi_scalar(2).sum_dim(1).sqrt()
 }
 
 /// Whether it is for the kernels of this layer: not the first, whose inputs are colours, and not those whose outputs are
@@ -77,18 +91,19 @@ mod tests {
 
     use super::*;
 
+    fn random(mean: f64, deviation: f64) -> Tensor<4> {
+        let distribution = Distribution::Normal(mean, deviation);
+        Tensor::random([8, 4, 3, 3], distribution, &Device::flex())
+    }
+
+    fn values(rows: Tensor<2>) -> Vec<f32> {
+        rows.into_data().try_into_vec().unwrap()
+    }
+
     #[test]
     fn a_step_leaves_the_sums_of_kernels() {
-        let device = Device::flex();
-        let random = |deviation| {
-            let distribution = Distribution::Normal(0.2, deviation);
-            Tensor::<4>::random([8, 4, 3, 3], distribution, &device)
-        };
-        let (kernels, gradient) = (random(0.1), random(1.0));
-        let sums = |kernels: &Tensor<4>| -> Vec<f32> {
-            let rows = kernels.clone().flatten::<2>(1, 3);
-            rows.sum_dim(1).into_data().try_into_vec().unwrap()
-        };
+        let (kernels, gradient) = (random(0.1, 0.05), random(0.2, 1.0));
+        let sums = |kernels: &Tensor<4>| values(kernels.clone().flatten::<2>(1, 3).sum_dim(1));
         let (stepped, _) = KernelMuon::new().step(0.01, kernels.clone(), gradient, None);
         let moved: f32 = (stepped.clone() - kernels.clone())
             .abs()
@@ -97,6 +112,27 @@ mod tests {
         assert!(moved > 1e-3, "{moved}");
         for (after, before) in sums(&stepped).iter().zip(sums(&kernels)) {
             assert!((after - before).abs() < 1e-4, "{after} and not {before}");
+        }
+    }
+
+    #[test]
+    fn rows_grow_to_a_length_and_no_further() {
+        let lengths = |kernels: &Tensor<4>| values(lengths(&kernels.clone().flatten::<2>(1, 3)));
+        let gradient = random(0.0, 1.0);
+        for (deviation, longest) in [(0.01, LONGEST), (1.0, 10.0)] {
+            let mut kernels = random(0.0, deviation);
+            let before = lengths(&kernels);
+            for _ in 0..100 {
+                let (stepped, _) = KernelMuon::new().step(0.1, kernels, gradient.clone(), None);
+                kernels = stepped;
+            }
+            for (after, before) in lengths(&kernels).into_iter().zip(before) {
+                let limit = before.max(LONGEST) + 1e-3;
+                assert!(
+                    after > 1.0 && after <= limit.min(longest),
+                    "{before} became {after}"
+                );
+            }
         }
     }
 }

@@ -102,6 +102,13 @@ const JITTER: f32 = 0.04;
 const BOX_WEIGHT: f32 = 2.0;
 const MASK_WEIGHT: f32 = 1.0;
 
+/// How many times the usual loss a batch may have and still count in full: one of pictures that are answered wholly wrong
+/// would else undo many steps.
+const EXCESS: f32 = 2.0;
+
+/// What the usual loss keeps of itself in a step.
+const USUAL: f32 = 0.98;
+
 /// After so many steps the average of all weights takes in what they are.
 const AVERAGED: u64 = 10;
 
@@ -172,6 +179,8 @@ pub struct Training {
     average: Tensors,
     optimizer: ModuleOptimizer,
     record: Vec<Line>,
+    /// What a batch has cost lately, if there was one.
+    usual: Option<f32>,
 }
 
 impl Training {
@@ -203,6 +212,7 @@ impl Training {
             device,
             optimizer,
             record: Vec::new(),
+            usual: None,
         };
         if let Some(progress) = progress(folder)? {
             this.resume(progress)?;
@@ -350,7 +360,8 @@ impl Training {
     /// One step of the optimizer; its losses as [`Losses::read`] takes them.
     fn advance(&mut self, batch: &Batch, step: u64, part: f64) -> anyhow::Result<Tensor<1>> {
         let (loss, losses) = self.losses(batch)?;
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        let counted = self.counted(loss.clone().into_scalar());
+        let gradients = GradientsParams::from_grads((loss * counted).backward(), &self.network);
         let rate = self.rate(step, part);
         let network = self.network.clone();
         self.network = self.optimizer.step(rate, network, gradients);
@@ -362,6 +373,14 @@ impl Training {
             parameters::average(&mut self.average, &now, keep)?;
         }
         Ok(losses)
+    }
+
+    /// How much of a loss counts, all of it unless it is out of the ordinary.
+    fn counted(&mut self, loss: f32) -> f32 {
+        let usual = *self.usual.get_or_insert(loss);
+        let most = EXCESS * usual;
+        self.usual = Some(usual * USUAL + loss.min(most) * (1.0 - USUAL));
+        if loss > most { most / loss } else { 1.0 }
     }
 
     /// Rises, and falls along half a cosine (Loshchilov and Hutter, "SGDR", 2017) to a hundredth where all is done.
@@ -688,6 +707,19 @@ mod tests {
         assert!((weights.iter().sum::<f32>() - 20.0).abs() < 1e-4);
         assert!((weights[19] / weights[0] - 2.0).abs() < 1e-6);
         assert!(super::weights(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_batch_that_is_out_of_the_ordinary_counts_for_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut training = open(folder.path(), 1).unwrap();
+        assert_eq!(training.counted(3.0), 1.0);
+        assert_eq!(training.counted(5.0), 1.0);
+        assert_eq!(training.counted(2.0), 1.0);
+        let counted = training.counted(600.0);
+        assert!((5.9..6.2).contains(&(600.0 * counted)), "{counted}");
+        // One alone is not the usual.
+        assert!(600.0 * training.counted(600.0) < 6.4);
     }
 
     fn open(folder: &Path, steps: u64) -> anyhow::Result<Training> {

@@ -120,19 +120,39 @@ impl Caller {
                 Ok(Answer::Objects(reply.objects))
             }
             Self::Grpc { channel, url, .. } => {
-                let mut client = tonic::client::Grpc::new(channel.clone());
-                client.ready().await?;
-                let path = "/inference.InstanceDetector/Predict".parse()?;
-                let input = tonic::Request::new(Input { url: url.clone() });
-                let codec = tonic_prost::ProstCodec::<Input, Output>::default();
-                match client.unary(input, path, codec).await {
-                    Ok(output) => Ok(Answer::Objects(output.into_inner().objects)),
+                let mut answer = predict(channel, url).await;
+                // What a server that goes has not begun, clients of gRPC ask once more by themselves (gRFC A6,
+                // "transparent retries"); tonic leaves it to its caller.
+                if answer.as_ref().is_err_and(is_not_begun) {
+                    answer = predict(channel, url).await;
+                }
+                match answer {
+                    Ok(output) => Ok(Answer::Objects(output.objects)),
                     Err(status) if status.code() == Code::ResourceExhausted => Ok(Answer::Refused),
                     Err(status) => Err(status.into()),
                 }
             }
         }
     }
+}
+
+async fn predict(channel: &Channel, url: &str) -> std::result::Result<Output, tonic::Status> {
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    let ready = client.ready().await;
+    ready.map_err(|error| tonic::Status::from_error(error.into()))?;
+    let path = http::uri::PathAndQuery::from_static("/inference.InstanceDetector/Predict");
+    let input = tonic::Request::new(Input {
+        url: url.to_owned(),
+    });
+    let codec = tonic_prost::ProstCodec::<Input, Output>::default();
+    let answer = client.unary(input, path, codec).await?;
+    Ok(answer.into_inner())
+}
+
+/// Whether the connection was closed in order before the request's turn came (RFC 9113, section 6.8), which tonic tells
+/// in words only.
+fn is_not_begun(status: &tonic::Status) -> bool {
+    format!("{status:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
 }
 
 impl fmt::Display for Caller {

@@ -119,7 +119,7 @@ mod tests {
     fn rows_grow_to_a_length_and_no_further() {
         let lengths = |kernels: &Tensor<4>| values(lengths(&kernels.clone().flatten::<2>(1, 3)));
         let gradient = random(0.0, 1.0);
-        for (deviation, longest) in [(0.01, LONGEST), (1.0, 10.0)] {
+        for deviation in [0.01, 1.0] {
             let mut kernels = random(0.0, deviation);
             let before = lengths(&kernels);
             for _ in 0..100 {
@@ -128,10 +128,7 @@ mod tests {
             }
             for (after, before) in lengths(&kernels).into_iter().zip(before) {
                 let limit = before.max(LONGEST) + 1e-3;
-                assert!(
-                    after > 1.0 && after <= limit.min(longest),
-                    "{before} became {after}"
-                );
+                assert!(after > 1.0 && after <= limit, "{before} became {after}");
             }
         }
     }

@@ -18,7 +18,7 @@ use segmenter_imaging::{
 };
 
 use crate::{
-    example::{Example, Object},
+    example::{Example, LEAST_SEEN, Object},
     random::Random,
     source::Source,
     variation::{self, Cut},
@@ -36,7 +36,7 @@ pub struct Pictures {
 /// A picture as it is kept: no larger than what it takes, so that many fit.
 struct Picture {
     jpeg: Vec<u8>,
-    objects: Vec<(usize, Rle)>,
+    objects: Vec<Object>,
 }
 
 /// The longer side of a kept picture at most, in pixels: twice that of an input, so that a part of it is still sharp.
@@ -64,7 +64,7 @@ impl Pictures {
             let path = folder.join(&image.file_name);
             let mut objects = Vec::new();
             for &id in coco.get_ann_ids_for_img(image.id) {
-                let Some(annotation) = coco.get_ann(id).filter(|one| !one.iscrowd) else {
+                let Some(annotation) = coco.get_ann(id) else {
                     continue;
                 };
                 let class = ids
@@ -75,13 +75,17 @@ impl Pictures {
                 })?;
                 let mask = Rle::from_counts(mask.h, mask.w, mask.counts)
                     .with_context(|| format!("the segmentation of annotation {id} is damaged"))?;
-                objects.push((*class, mask));
+                let seen = if annotation.iscrowd { 0.0 } else { 1.0 };
+                objects.extend(Object::new(*class, mask, seen));
             }
             Picture::read(&path, [image.width, image.height], objects)
         });
         let pictures = pictures.collect::<anyhow::Result<Vec<_>>>()?;
-        let objects: usize = pictures.iter().map(|picture| picture.objects.len()).sum();
-        ensure!(objects > 0, "{name} has no objects to learn from");
+        let mut objects = pictures.iter().flat_map(|picture| &picture.objects);
+        ensure!(
+            objects.any(|object| object.seen >= LEAST_SEEN),
+            "{name} has no objects to learn from"
+        );
         Ok(Self {
             classes,
             pictures,
@@ -106,7 +110,7 @@ impl Pictures {
 }
 
 impl Picture {
-    fn read(path: &PathBuf, size: [u32; 2], objects: Vec<(usize, Rle)>) -> anyhow::Result<Self> {
+    fn read(path: &PathBuf, size: [u32; 2], objects: Vec<Object>) -> anyhow::Result<Self> {
         let name = path.display();
         let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
         let image =
@@ -131,11 +135,11 @@ impl Picture {
         });
         let small = resize(&image, width, height, Filter::Bilinear)?;
         let whole = Cut::whole(found);
-        let objects = objects.into_iter();
+        let objects = objects.iter();
         Ok(Self {
             jpeg: jpeg(&small)?,
             objects: objects
-                .filter_map(|(class, mask)| Some((class, whole.mask(&mask, [width, height])?)))
+                .filter_map(|object| whole.object(object, [width, height]))
                 .collect(),
         })
     }
@@ -161,14 +165,11 @@ impl Source for Pictures {
         };
         let picture = self.pictures.get(index).context("no pictures")?;
         let image = decode(&picture.jpeg, &Options::default())?;
-        let objects = picture.objects.iter();
-        let objects = objects.map(|(class, mask)| (*class, mask));
         if self.varied {
-            return variation::varied(&image, objects, size, &mut random);
+            return variation::varied(&image, &picture.objects, size, &mut random);
         }
-        let objects = objects.filter_map(|(class, mask)| Object::new(class, mask.clone()));
         Ok(Example {
-            objects: objects.collect(),
+            objects: picture.objects.clone(),
             image,
         })
     }
@@ -216,15 +217,21 @@ pub fn write(
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// An object in this format, of the category that is its class counted from one.
+/// An object in this format, of the category that is its class counted from one. What has too little to be seen is a crowd,
+/// COCO's word for what counts neither as missed nor as found.
 pub fn annotation(id: usize, image: u64, object: &Object) -> serde_json::Value {
-    let Object { class, bbox, mask } = object;
+    let Object {
+        class,
+        bbox,
+        mask,
+        seen,
+    } = object;
     let [x0, y0, x1, y1] = bbox;
     serde_json::json!({
         "id": id,
         "image_id": image,
         "category_id": class + 1,
-        "iscrowd": 0,
+        "iscrowd": u8::from(*seen < LEAST_SEEN),
         "area": mask.area(),
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "segmentation": {
@@ -256,7 +263,7 @@ mod tests {
         let mask = Rle::from_bitmap(height, width, &mask).unwrap();
         Example {
             image,
-            objects: vec![Object::new(0, mask).unwrap()],
+            objects: vec![Object::new(0, mask, 1.0).unwrap()],
         }
     }
 
@@ -274,6 +281,22 @@ mod tests {
         let read = pictures.example(0, [1, 1]).unwrap();
         assert_eq!(read.objects[0].mask, example().objects[0].mask);
         assert_eq!(read.objects[0].bbox, [0.0, 8.0, 16.0, 24.0]);
+        assert_eq!(read.objects[0].seen, 1.0);
+    }
+
+    #[test]
+    fn crowds_count_neither_way() {
+        let mut example = example();
+        example.objects[0].seen = 0.1;
+        let folder = tempfile::tempdir().unwrap();
+        let classes = ["square".to_owned()];
+        write(folder.path(), &classes, [Ok(example)].into_iter()).unwrap();
+        let path = folder.path().join("instances.json");
+        let error = Pictures::read(&path, folder.path(), 3).err().unwrap();
+        assert!(
+            error.to_string().contains("no objects to learn from"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
 pub struct Quality {
     /// The class.
     pub class: String,
-    /// How many objects there are, but for those that are too small to count.
+    /// How many objects there are that [count](Object::counts).
     pub objects: usize,
     /// Average precision of the masks at intersections over unions of 0.50 to 0.95.
     pub ap: f64,
@@ -92,17 +92,9 @@ pub fn run(
         .collect()
 }
 
-/// The longer side of the smallest object that counts, in pixels of the network's input: whether a smaller one is found
-/// or not is as good.
-const SMALLEST: f32 = 8.0;
-
-/// Whether an object is of a size that counts.
+/// Whether an object of such a picture counts.
 fn counts(object: &Object, image: &Image) -> bool {
-    let [x0, y0, x1, y1] = object.bbox;
-    let size = [image.width(), image.height()];
-    let scale = CenterMask::scale(size);
-    let [width, height] = [(x1 - x0) * scale[0], (y1 - y0) * scale[1]];
-    width.max(height) >= SMALLEST
+    object.counts(CenterMask::scale([image.width(), image.height()]))
 }
 
 /// How good that is, class by class.
@@ -121,12 +113,9 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
                 .filter(|object| object.class == class);
             for object in of_class {
                 let mut annotation = coco::annotation(annotations.len() + 1, image, object);
-                if counts(object, &example.image) {
-                    objects += 1;
-                } else {
-                    // COCO's word for what counts neither as missed nor as found.
-                    annotation["iscrowd"] = 1.into();
-                }
+                let counts = counts(object, &example.image);
+                objects += usize::from(counts);
+                annotation["iscrowd"] = u8::from(!counts).into();
                 annotations.push(annotation);
             }
             for detection in found.iter().filter(|found| found.class as usize == class) {
@@ -186,7 +175,7 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
 pub struct Recall {
     /// The least height of these objects, in parts of the picture's; the next entry's is the first that is too high.
     pub from: f32,
-    /// How many there are, but for those that are too small to count.
+    /// How many there are that [count](Object::counts).
     pub objects: usize,
     /// How many have a finding of their class, whatever its score, whose mask they share half with: an intersection
     /// over union of 0.50.
@@ -241,7 +230,7 @@ mod tests {
     #[test]
     fn what_is_found_counts_at_its_height() {
         let image = Image::new(SIDE, SIDE, vec![0; (SIDE * SIDE * 3) as usize]).unwrap();
-        let objects = [square(4), square(20)].map(|mask| Object::new(0, mask).unwrap());
+        let objects = [square(4), square(20)].map(|mask| Object::new(0, mask, 1.0).unwrap());
         let found = Detection {
             class: 0,
             score: 0.1,

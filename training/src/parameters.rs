@@ -76,7 +76,7 @@ fn begin(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
     let deviation = (gain / fan_in as f32).sqrt();
     let mut values: Vec<_> = (0..count).map(|_| random.normal() * deviation).collect();
     // What the optimizer leaves as it is then.
-    if muon::is_hidden(layer) && !is_transposed {
+    if muon::is_for(layer) && !is_transposed {
         for kernel in values.chunks_exact_mut(fan_in) {
             let mean = kernel.iter().sum::<f32>() / fan_in as f32;
             kernel.iter_mut().for_each(|weight| *weight -= mean);

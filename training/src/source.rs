@@ -73,7 +73,7 @@ impl Source for Drawn {
         let classes = self.subject.classes();
         let objects = scene.objects.into_iter().filter_map(|object| {
             let class = classes.iter().position(|class| *class == object.class)?;
-            Object::new(class, object.mask)
+            Object::new(class, object.mask, object.seen)
         });
         Ok(Example {
             image: scene.image,
@@ -149,9 +149,7 @@ impl<S: Source> Source for Views<S> {
     fn example(&self, number: u64, size: [u32; 2]) -> anyhow::Result<Example> {
         let example = self.viewed(number, size)?;
         let mut random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let objects = example.objects.iter();
-        let objects = objects.map(|object| (object.class, &object.mask));
-        varied(&example.image, objects, size, &mut random)
+        varied(&example.image, &example.objects, size, &mut random)
     }
 }
 

@@ -2,19 +2,26 @@
 
 use segmenter_models::networks::centermask::{MASK_SIDE, SIDES, STRIDES, point};
 
-use crate::example::{Example, Object};
+use crate::example::{AS_IT_IS, Example, Object};
 
-/// A point that has to find an object.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Positive {
+/// A score of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
     /// The index of the example in its batch.
     pub example: usize,
     /// Which of the network's levels it is on.
     pub level: usize,
     /// Its place there, `row * columns + column`.
     pub place: usize,
-    /// The class of the object.
+    /// The class that the score is of.
     pub class: usize,
+}
+
+/// A point that has to find an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Positive {
+    /// Which it is, and the class of the object.
+    pub at: Point,
     /// To the left, upper, right and lower side of the object's box, in strides. Negative where the point is beside
     /// it.
     pub distances: [f32; 4],
@@ -27,8 +34,8 @@ const RADIUS: f32 = 1.5;
 const SHORTEST: f32 = 0.05;
 
 /// The points of an example of `[width, height]`, each of which finds the smallest object that it is in the middle of
-/// (Tian et al., "FCOS: A Simple and Strong Anchor-Free Object Detector", 2020). Every object has one at least, the one
-/// nearest to its middle, unless that is a smaller object's.
+/// (Tian et al., "FCOS: A Simple and Strong Anchor-Free Object Detector", 2020). Every object that counts has one at
+/// least, the one nearest to its middle, unless that is a smaller object's.
 pub fn positives(index: usize, example: &Example, [width, height]: [usize; 2]) -> Vec<Positive> {
     let mut positives = Vec::new();
     for (level, stride) in STRIDES.into_iter().enumerate() {
@@ -36,7 +43,7 @@ pub fn positives(index: usize, example: &Example, [width, height]: [usize; 2]) -
         let mut objects: Vec<&Object> = example
             .objects
             .iter()
-            .filter(|object| self::level(object.bbox) == level)
+            .filter(|object| object.counts(AS_IT_IS) && self::level(object.bbox) == level)
             .collect();
         // The largest first, so that the smallest comes last and stays.
         objects.sort_by(|a, b| area(b.bbox).total_cmp(&area(a.bbox)));
@@ -51,16 +58,43 @@ pub fn positives(index: usize, example: &Example, [width, height]: [usize; 2]) -
             let [x, y] = point([place % columns, place / columns], stride);
             let [x0, y0, x1, y1] = object.bbox;
             let distances = [x - x0, y - y0, x1 - x, y1 - y];
-            positives.push(Positive {
+            let at = Point {
                 example: index,
                 level,
                 place,
                 class: object.class,
+            };
+            positives.push(Positive {
+                at,
                 distances: distances.map(|side| (side / stride as f32).max(SHORTEST)),
             });
         }
     }
     positives
+}
+
+/// The points of an example that may find an object or not: those in the middle of one that does not count, and on it.
+/// Some may have to find another.
+pub fn optional(index: usize, example: &Example, [width, height]: [usize; 2]) -> Vec<Point> {
+    let mut optional = Vec::new();
+    let objects = example.objects.iter();
+    for object in objects.filter(|object| !object.counts(AS_IT_IS)) {
+        let bitmap = Bitmap::new(object);
+        for (level, stride) in STRIDES.into_iter().enumerate() {
+            let [columns, rows] = [width / stride, height / stride];
+            let middle = places(object.bbox, stride, [columns, rows]);
+            let is_on =
+                |place: &usize| bitmap.contains(point([place % columns, place / columns], stride));
+            let on = (0..columns * rows).filter(is_on);
+            optional.extend(middle.into_iter().chain(on).map(|place| Point {
+                example: index,
+                level,
+                place,
+                class: object.class,
+            }));
+        }
+    }
+    optional
 }
 
 /// The level that finds an object with this box.
@@ -183,7 +217,8 @@ mod tests {
             (x0..x1).contains(&x) && (y0..y1).contains(&y)
         };
         let mask: Vec<_> = (0..width * height).map(inside).collect();
-        Object::new(class, Rle::from_bitmap(height, width, &mask).unwrap()).unwrap()
+        let mask = Rle::from_bitmap(height, width, &mask).unwrap();
+        Object::new(class, mask, 1.0).unwrap()
     }
 
     fn example(objects: Vec<Object>) -> Example {
@@ -197,16 +232,16 @@ mod tests {
 
     #[test]
     fn every_point_knows_the_box_of_its_object() {
-        let boxes = [[10, 20, 40, 50], [100, 3, 105, 8], [0, 0, 128, 96]];
+        let boxes = [[10, 20, 40, 50], [100, 3, 109, 8], [0, 0, 128, 96]];
         let objects = boxes.map(|bbox| object(1, bbox));
         let found = positives(7, &example(objects.into()), SIZE);
         for (bbox, level) in boxes.into_iter().zip([0, 0, 1]) {
-            let points: Vec<_> = found.iter().filter(|at| at.level == level).collect();
-            let decoded = points.iter().any(|at| {
+            let points: Vec<_> = found.iter().filter(|one| one.at.level == level).collect();
+            let decoded = points.iter().any(|Positive { at, distances }| {
                 let stride = STRIDES[at.level];
                 let columns = SIZE[0] / stride;
                 let [x, y] = point([at.place % columns, at.place / columns], stride);
-                let [left, top, right, bottom] = at.distances.map(|side| side * stride as f32);
+                let [left, top, right, bottom] = distances.map(|side| side * stride as f32);
                 let around = [x - left, y - top, x + right, y + bottom];
                 let near = around
                     .iter()
@@ -223,10 +258,38 @@ mod tests {
     fn where_two_are_in_the_middle_the_smaller_is_found() {
         let objects = vec![object(0, [40, 40, 56, 56]), object(1, [20, 20, 76, 76])];
         let found = positives(0, &example(objects), SIZE);
-        assert!(found.iter().any(|at| at.class == 0));
+        assert!(found.iter().any(|one| one.at.class == 0));
         // The larger has the same middle, and all points around it are the smaller's.
-        let of_both = found.iter().filter(|at| at.level == 0).count();
+        let of_both = found.iter().filter(|one| one.at.level == 0).count();
         assert_eq!(of_both, found.len());
+    }
+
+    #[test]
+    fn what_is_hardly_seen_may_be_found_or_not() {
+        let seen = |seen| Object {
+            seen,
+            ..object(1, [32, 32, 64, 48])
+        };
+        let of = |object: Object| {
+            let example = example(vec![object, self::object(0, [90, 10, 96, 17])]);
+            (
+                positives(2, &example, SIZE).len(),
+                optional(2, &example, SIZE),
+            )
+        };
+        let (wanted, optional) = of(seen(0.3));
+        assert!(wanted > 0);
+        // The other one is too small.
+        assert!(optional.iter().all(|at| at.class == 0 && at.example == 2));
+        assert!(optional.iter().any(|at| at.place == 11 + 16));
+        let (wanted, optional) = of(seen(0.2));
+        assert_eq!(wanted, 0);
+        let of_seen = optional.iter().filter(|at| at.class == 1 && at.level == 0);
+        let mut places: Vec<_> = of_seen.map(|at| at.place).collect();
+        places.sort_unstable();
+        places.dedup();
+        let on = [68, 69, 70, 71, 84, 85, 86, 87];
+        assert_eq!(places, on);
     }
 
     #[test]

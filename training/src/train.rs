@@ -24,14 +24,14 @@ use segmenter_models::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    example::Example,
+    example::{AS_IT_IS, Example},
     losses::{cross_entropy, overlaps, quality_focal},
     muon::{self, KernelMuon},
     parameters::{self, Tensors},
     random::Random,
     regions,
     source::Source,
-    targets::{Bitmap, Positive, Region, positives},
+    targets::{self, Bitmap, Point, Positive, Region, positives},
 };
 
 /// How long, how fast, and from where.
@@ -148,6 +148,7 @@ pub struct Line {
 struct Progress {
     options: Options,
     record: Vec<Line>,
+    usual: Option<f32>,
 }
 
 /// What was noted of a training in a folder, up to when it was last stored; nothing where there is none.
@@ -238,6 +239,7 @@ impl Training {
         let optimizer = self.optimizer.clone().load(self.path(OPTIMIZER));
         self.optimizer = optimizer.context("cannot read the optimizer's state")?;
         self.record = progress.record;
+        self.usual = progress.usual;
         Ok(())
     }
 
@@ -256,6 +258,7 @@ impl Training {
         let progress = Progress {
             options: self.options.clone(),
             record: self.record.clone(),
+            usual: self.usual,
         };
         // The last, so that it is never ahead of the others.
         let text = serde_json::to_string(&progress)?;
@@ -423,16 +426,21 @@ impl Training {
         let positives = batch.positives.len();
         let listed = positives.next_multiple_of(POINTS).max(POINTS);
         let indices = |of: &dyn Fn(&Positive) -> usize| -> Tensor<1, Int> {
-            let mut indices: Vec<i64> = batch.positives.iter().map(|at| of(at) as i64).collect();
+            let mut indices: Vec<i64> = batch.positives.iter().map(|one| of(one) as i64).collect();
             indices.resize(listed, 0);
             Tensor::from_data(TensorData::new(indices, [listed]), device)
         };
-        let rows = indices(&|at| batch.row(at));
-        let places = indices(&|at| batch.score(at, classes));
+        let rows = indices(&|one| batch.row(&one.at));
+        let places = indices(&|one| batch.score(&one.at, classes));
         let mut weights = weights(&batch.positives);
+        let everywhere = batch.weights(&weights, classes);
         weights.resize(listed, 0.0);
         let weights = Tensor::<1>::from_data(TensorData::new(weights, [listed]), device);
-        let mut truth: Vec<f32> = batch.positives.iter().flat_map(|at| at.distances).collect();
+        let mut truth: Vec<f32> = batch
+            .positives
+            .iter()
+            .flat_map(|one| one.distances)
+            .collect();
         truth.resize(4 * listed, 1.0);
         let truth: Tensor<2> = Tensor::from_data(TensorData::new(truth, [listed, 4]), device);
 
@@ -442,14 +450,15 @@ impl Training {
         let count = positives.max(FEWEST * batch.examples) as f32;
         let of_boxes = ((generalized.neg() + 1.0) * weights.clone()).sum() / count;
 
-        let put = |on: Tensor<1>, values: Tensor<1>| {
-            on.select_assign(0, places.clone(), values, IndexingUpdateOp::Add)
-        };
-        let everywhere = [batch.places() * classes];
-        let counts = weights.clone().sign();
-        let qualities = iou.detach() * counts.clone();
-        let qualities = put(Tensor::zeros(everywhere, device), qualities);
-        let weights = put(Tensor::ones(everywhere, device), weights - counts);
+        // What is filled up is at the first place and counts for nothing.
+        let qualities = Tensor::zeros([everywhere.len()], device).select_assign(
+            0,
+            places,
+            iou.detach() * weights.sign(),
+            IndexingUpdateOp::Add,
+        );
+        let shape = [everywhere.len()];
+        let weights = Tensor::from_data(TensorData::new(everywhere, shape), device);
         let scores: Tensor<1> = Tensor::cat(scores, 0);
         let of_scores = (quality_focal(scores, qualities) * weights).sum() / count;
         Ok((of_scores, of_boxes))
@@ -502,6 +511,8 @@ struct Batch {
     size: [usize; 2],
     examples: usize,
     positives: Vec<Positive>,
+    /// Points that may find an object or not, unless they are among the positives.
+    optional: Vec<Point>,
     /// [`REGIONS`] of each example, in the order of these.
     regions: Vec<Region>,
 }
@@ -512,7 +523,7 @@ impl Batch {
         let size = [first.image.width(), first.image.height()].map(|side| side as usize);
         let area = size[0] * size[1];
         let mut planes = Vec::with_capacity(examples.len() * 3 * area);
-        let mut found = Vec::new();
+        let (mut found, mut optional) = (Vec::new(), Vec::new());
         let mut outlined = Vec::new();
         let mut pixels = vec![[0.0; 4]; area];
         for (index, example) in examples.iter().enumerate() {
@@ -521,6 +532,7 @@ impl Batch {
                 planes.extend(pixels.iter().map(|pixel| pixel[channel]));
             }
             found.extend(positives(index, example, size));
+            optional.extend(targets::optional(index, example, size));
             outlined.extend(outline(example, size, random));
         }
         Ok(Self {
@@ -528,6 +540,7 @@ impl Batch {
             size,
             examples: examples.len(),
             positives: found,
+            optional,
             regions: outlined,
         })
     }
@@ -547,14 +560,26 @@ impl Batch {
         (0..level).map(|level| self.places_of(level)).sum()
     }
 
+    /// What the scores of all points count for, with what those of the positives do.
+    fn weights(&self, of_positives: &[f32], classes: usize) -> Vec<f32> {
+        let mut weights = vec![1.0; self.places() * classes];
+        for at in &self.optional {
+            weights[self.score(at, classes)] = 0.0;
+        }
+        for (one, weight) in self.positives.iter().zip(of_positives) {
+            weights[self.score(&one.at, classes)] = *weight;
+        }
+        weights
+    }
+
     /// The row of a point among all distances.
-    fn row(&self, at: &Positive) -> usize {
+    fn row(&self, at: &Point) -> usize {
         let each = self.places_of(at.level) / self.examples;
         self.before(at.level) + at.example * each + at.place
     }
 
     /// The place of a point's score for its class among all scores.
-    fn score(&self, at: &Positive, classes: usize) -> usize {
+    fn score(&self, at: &Point, classes: usize) -> usize {
         let each = self.places_of(at.level) / self.examples;
         self.before(at.level) * classes + (at.example * classes + at.class) * each + at.place
     }
@@ -564,19 +589,20 @@ impl Batch {
 /// learned last; by the root, so that it does not count for more than all others either.
 fn weights(positives: &[Positive]) -> Vec<f32> {
     let mut counts = BTreeMap::new();
-    for at in positives {
+    for Positive { at, .. } in positives {
         *counts.entry(at.class).or_insert(0.0_f32) += 1.0;
     }
     let mean = counts.values().map(|count| count.sqrt()).sum::<f32>() / positives.len() as f32;
     positives
         .iter()
-        .map(|at| 1.0 / (mean * counts[&at.class].sqrt()))
+        .map(|one| 1.0 / (mean * counts[&one.at.class].sqrt()))
         .collect()
 }
 
-/// Regions to outline an example's objects in: of too many some, and of few each more than once.
+/// Regions to outline the objects of an example in that count: of too many some, and of few each more than once.
 fn outline(example: &Example, [width, height]: [usize; 2], random: &mut Random) -> Vec<Region> {
-    let mut objects: Vec<_> = example.objects.iter().collect();
+    let objects = example.objects.iter();
+    let mut objects: Vec<_> = objects.filter(|object| object.counts(AS_IT_IS)).collect();
     while objects.len() > REGIONS {
         objects.swap_remove(random.below(objects.len()));
     }
@@ -678,7 +704,7 @@ mod tests {
                 .flat_map(|&inside| [if inside { 230 } else { 40 }; 3]);
             let image = Image::new(width, height, pixels.collect()).context("pixels")?;
             let mask = Rle::from_bitmap(height, width, &mask).context("mask")?;
-            let objects = Object::new(0, mask).into_iter().collect();
+            let objects = Object::new(0, mask, 1.0).into_iter().collect();
             Ok(Example { image, objects })
         }
     }
@@ -696,10 +722,12 @@ mod tests {
     #[test]
     fn points_of_rare_classes_count_for_more() {
         let point = |class| Positive {
-            example: 0,
-            level: 0,
-            place: 0,
-            class,
+            at: Point {
+                example: 0,
+                level: 0,
+                place: 0,
+                class,
+            },
             distances: [1.0; 4],
         };
         let points = [vec![point(2); 16], vec![point(0); 4]].concat();
@@ -707,6 +735,30 @@ mod tests {
         assert!((weights.iter().sum::<f32>() - 20.0).abs() < 1e-4);
         assert!((weights[19] / weights[0] - 2.0).abs() < 1e-6);
         assert!(super::weights(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_count_has_no_part_in_the_losses() {
+        let mut example = Squares.example(1, [96, 96]).unwrap();
+        let batch = |example: &Example| {
+            Batch::new(std::slice::from_ref(example), &mut Random::new(1)).unwrap()
+        };
+        let counted = batch(&example);
+        assert!(!counted.positives.is_empty() && counted.optional.is_empty());
+        assert!(counted.regions.iter().all(|region| region.weight == 1.0));
+        let weights = vec![2.0; counted.positives.len()];
+        let weights = counted.weights(&weights, 1);
+        assert_eq!(weights.len(), 12 * 12 + 6 * 6 + 3 * 3);
+        assert!(weights.iter().all(|weight| [1.0, 2.0].contains(weight)));
+
+        example.objects[0].seen = 0.1;
+        let ignored = batch(&example);
+        assert!(ignored.positives.is_empty());
+        assert!(ignored.regions.iter().all(|region| region.weight == 0.0));
+        let zeros = ignored.weights(&[], 1);
+        // Of its 32 pixels every way, and what is about its middle.
+        let zeros = zeros.iter().filter(|weight| **weight == 0.0).count();
+        assert!((16 + 4..=16 + 9 + 9).contains(&zeros), "{zeros}");
     }
 
     #[test]

@@ -12,24 +12,21 @@ use crate::{
     random::Random,
 };
 
-/// Of an object that a cut leaves less of, or of so few pixels, nothing is expected.
-const LEAST_PART: f64 = 0.15;
-const LEAST_PIXELS: u64 = 16;
-
-/// A part of a picture with the objects, each a class and a mask, that are in it, at this size.
+/// A part of a picture with the objects that are in it, at this size.
 ///
 /// # Errors
 /// Where the picture cannot be resized.
-pub fn varied<'a>(
+pub fn varied(
     image: &Image,
-    objects: impl Iterator<Item = (usize, &'a Rle)>,
+    objects: &[Object],
     size: [u32; 2],
     random: &mut Random,
 ) -> anyhow::Result<Example> {
     let cut = Cut::random([image.width(), image.height()], random);
     let mut image = cut.image(image, size).context("a cut without pixels")?;
     relight(&mut image, random);
-    let objects = objects.filter_map(|(class, mask)| Object::new(class, cut.mask(mask, size)?));
+    let objects = objects.iter();
+    let objects = objects.filter_map(|object| cut.object(object, size));
     Ok(Example {
         objects: objects.collect(),
         image,
@@ -76,8 +73,17 @@ impl Cut {
         }
     }
 
-    /// This part of a mask at another size; `None` where too little of it is left.
-    pub(crate) fn mask(&self, mask: &Rle, [width, height]: [u32; 2]) -> Option<Rle> {
+    /// What is left of an object in a picture of this size; `None` where that is nothing.
+    pub(crate) fn object(&self, object: &Object, size: [u32; 2]) -> Option<Object> {
+        let mask = self.mask(&object.mask, size);
+        let scale = f64::from(size[0] * size[1]) / f64::from(self.size[0] * self.size[1]);
+        let whole = object.mask.area() as f64 * scale;
+        let left = (mask.area() as f64 / whole).min(1.0) as f32;
+        Object::new(object.class, mask, object.seen * left)
+    }
+
+    /// This part of a mask at another size.
+    fn mask(&self, mask: &Rle, [width, height]: [u32; 2]) -> Rle {
         let at = |index: u32, length: u32, from: u32, cut: u32| {
             from + ((f64::from(index) + 0.5) * f64::from(cut) / f64::from(length)) as u32
         };
@@ -108,11 +114,7 @@ impl Cut {
             }
             runs.push(false, height - row);
         }
-        let part = runs.finish(height, width);
-        let scale = f64::from(width * height) / f64::from(self.size[0] * self.size[1]);
-        let whole = mask.area() as f64 * scale;
-        let left = part.area();
-        (left >= LEAST_PIXELS && left as f64 >= whole * LEAST_PART).then_some(part)
+        runs.finish(height, width)
     }
 
     fn image(&self, image: &Image, [width, height]: [u32; 2]) -> Option<Image> {
@@ -152,6 +154,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_cut_leaves_is_seen() {
+        let (width, height) = (64, 48);
+        let inside: Vec<_> = (0..width * height).map(|i| i % width < 16).collect();
+        let mask = Rle::from_bitmap(height, width, &inside).unwrap();
+        let object = Object::new(2, mask, 0.5).unwrap();
+        let from = |x: u32| Cut {
+            x,
+            y: 0,
+            size: [width - x, height],
+            mirrored: false,
+        };
+        let left = from(12).object(&object, [104, 96]).unwrap();
+        assert_eq!(left.class, 2);
+        assert_eq!(left.bbox, [0.0, 0.0, 8.0, 96.0]);
+        assert!((left.seen - 0.125).abs() < 1e-6, "{}", left.seen);
+        assert!(from(16).object(&object, [48, 48]).is_none());
+    }
+
+    #[test]
     fn masks_stay_on_their_objects() {
         let (width, height) = (64, 48);
         let inside: Vec<_> = (0..width * height)
@@ -162,11 +183,12 @@ mod tests {
         let image = Image::new(width, height, pixels).unwrap();
         let mask = Rle::from_bitmap(height, width, &inside).unwrap();
 
+        let object = Object::new(0, mask, 1.0).unwrap();
         let mut random = Random::new(3);
         let mut seen = 0;
         for _ in 0..40 {
-            let objects = [(0, &mask)].into_iter();
-            let example = varied(&image, objects, [96, 64], &mut random).unwrap();
+            let example =
+                varied(&image, std::slice::from_ref(&object), [96, 64], &mut random).unwrap();
             assert_eq!([example.image.width(), example.image.height()], [96, 64]);
             let Some(object) = example.objects.first() else {
                 continue;

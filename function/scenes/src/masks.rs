@@ -16,13 +16,9 @@ pub(crate) struct Made {
     pub(crate) whole: f32,
 }
 
-/// The least that is seen of an object, as a share of it, for somebody to outline it.
-pub(crate) const LEAST_SHARE: f32 = 0.15;
-/// And in pixels.
-pub(crate) const LEAST_PIXELS: usize = 24;
-
-/// The objects of which enough is seen. A note counts as a whole, with what the picture's edge cuts off; a board
-/// with what would be in the picture if nothing were before it, as close-ups show only a part of one.
+/// The objects of which something is seen, and how much of each. A note is compared with the whole of it, with what the
+/// picture's edge cuts off; a board with what would be in the picture if nothing were before it, as close-ups show only
+/// a part of one.
 pub(crate) fn objects(canvas: &Canvas, made: &[Made]) -> Vec<Object> {
     let mut pixels: Vec<Vec<u32>> = vec![Vec::new(); made.len()];
     // Column after column, as run lengths are.
@@ -38,17 +34,18 @@ pub(crate) fn objects(canvas: &Canvas, made: &[Made]) -> Vec<Object> {
     }
     let objects = made.iter().zip(pixels).zip(&canvas.drawn);
     objects
+        .filter(|((_, pixels), _)| !pixels.is_empty())
         .filter_map(|((made, pixels), &drawn)| {
+            let drawn = drawn as f32;
             let whole = if made.class.is_board() {
-                drawn as f32
+                drawn
             } else {
-                made.whole.max(drawn as f32)
+                made.whole.max(drawn)
             };
-            let enough = pixels.len() >= LEAST_PIXELS && pixels.len() as f32 >= LEAST_SHARE * whole;
-            let mask = enough.then(|| runs(&pixels, canvas)).flatten()?;
             Some(Object {
                 class: made.class,
-                mask,
+                seen: pixels.len() as f32 / whole,
+                mask: runs(&pixels, canvas)?,
             })
         })
         .collect()

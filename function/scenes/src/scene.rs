@@ -69,10 +69,12 @@ pub struct Scene {
 }
 
 /// Something in a picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// What it is.
     pub class: Class,
+    /// How much of it is seen, 0 to 1: of a note as such, of a board as far as it is within the picture.
+    pub seen: f32,
     /// Its pixels.
     pub mask: Rle,
 }

@@ -61,7 +61,7 @@ fn scenes_are_the_same_everywhere() {
     assert_eq!(digests.len(), 24);
 }
 
-const DIGEST: u64 = 0xe187_c56a_2adf_b9c8;
+const DIGEST: u64 = 0xbe15_2cc7_2913_79be;
 
 #[test]
 fn masks_are_of_the_pictures_size_and_apart() {
@@ -71,13 +71,12 @@ fn masks_are_of_the_pictures_size_and_apart() {
         assert_eq!([scene.image.width(), scene.image.height()], settings.size);
         for of_note in [true, false] {
             let mut taken = vec![false; 160 * 120];
-            for Object { class, mask } in &scene.objects {
+            for Object { class, mask, .. } in &scene.objects {
                 assert_eq!([mask.width(), mask.height()], settings.size);
                 if (*class == Class::StickyNote) != of_note {
                     continue;
                 }
                 let bitmap = mask.to_bitmap();
-                assert!(bitmap.iter().filter(|inside| **inside).count() >= 24);
                 for (taken, inside) in taken.iter_mut().zip(bitmap) {
                     assert!(
                         !(*taken && inside),
@@ -148,7 +147,7 @@ fn scenes_are_of_every_kind_and_size() {
         let notes = scene
             .objects
             .iter()
-            .filter(|object| object.class == Class::StickyNote);
+            .filter(|object| object.class == Class::StickyNote && object.seen > 0.25);
         heights.extend(notes.map(|note| rows(&note.mask) as f32 / size[1] as f32));
     }
     let share = |count: u32| f64::from(count) / SCENES as f64;

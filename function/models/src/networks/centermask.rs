@@ -288,7 +288,8 @@ pub struct Network {
     stages: Vec<Stage>,
     /// From the backbone's second stage on, to [`CHANNELS`].
     laterals: Vec<Conv2d>,
-    smooth: Conv2d,
+    /// Of every level.
+    smooth: Vec<Conv2d>,
     mask_lateral: Conv2d,
     mask_top: Conv2d,
     mask_smooth: Conv2d,
@@ -362,7 +363,9 @@ impl Network {
             .collect::<Result<_, _>>()?;
         let wide = Geometry::new(CHANNELS, CHANNELS, 3);
         let narrow = Geometry::new(MASK_CHANNELS, MASK_CHANNELS, 3);
-        let smooth = conv("smooth", wide, Activation::Relu)?;
+        let smooth = (0..STRIDES.len())
+            .map(|i| conv(&format!("smooth.{i}"), wide, Activation::Relu))
+            .collect::<Result<_, _>>()?;
         let mask_lateral = Geometry::new(first_channels, MASK_CHANNELS, 1);
         let mask_lateral = conv("mask_lateral", mask_lateral, Activation::Identity)?;
         let mask_top = Geometry::new(CHANNELS, MASK_CHANNELS, 1);
@@ -423,13 +426,13 @@ impl Network {
         let lateral = |i: usize, x: Map| self.laterals[i].forward(x);
         let coarsest = lateral(2, coarsest);
         let coarse = beneath(coarsest.clone(), lateral(1, coarse));
-        let middle = self
-            .smooth
-            .forward(beneath(coarse.clone(), lateral(0, middle)));
-        let top = self.mask_top.forward(middle.clone());
+        let middle = beneath(coarse.clone(), lateral(0, middle));
+        let smooth = |i: usize, x: Map| self.smooth[i].forward(x);
+        let levels = [smooth(0, middle), smooth(1, coarse), smooth(2, coarsest)];
+        let top = self.mask_top.forward(levels[0].clone());
         let masks = beneath(top, self.mask_lateral.forward(fine));
         Features {
-            levels: [middle, coarse, coarsest],
+            levels,
             masks: self.mask_smooth.forward(masks),
         }
     }

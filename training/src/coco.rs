@@ -18,7 +18,7 @@ use segmenter_imaging::{
 };
 
 use crate::{
-    example::{Example, LEAST_SEEN, Object},
+    example::{Example, Object},
     random::Random,
     source::Source,
     variation::{self, Cut},
@@ -83,7 +83,7 @@ impl Pictures {
         let pictures = pictures.collect::<anyhow::Result<Vec<_>>>()?;
         let mut objects = pictures.iter().flat_map(|picture| &picture.objects);
         ensure!(
-            objects.any(|object| object.seen >= LEAST_SEEN),
+            objects.any(Object::is_seen),
             "{name} has no objects to learn from"
         );
         Ok(Self {
@@ -200,7 +200,7 @@ pub fn write(
         }));
         for object in &objects {
             let id = annotations.len() + 1;
-            annotations.push(annotation(id, index as u64 + 1, object));
+            annotations.push(annotation(id, index as u64 + 1, object, object.is_seen()));
         }
     }
     let categories = classes.iter().enumerate();
@@ -217,21 +217,18 @@ pub fn write(
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// An object in this format, of the category that is its class counted from one. What has too little to be seen is a crowd,
-/// COCO's word for what counts neither as missed nor as found.
-pub fn annotation(id: usize, image: u64, object: &Object) -> serde_json::Value {
+/// An object in this format, of the category that is its class counted from one. What does not count is a crowd, COCO's
+/// word for what is neither missed nor wrongly found.
+pub fn annotation(id: usize, image: u64, object: &Object, counts: bool) -> serde_json::Value {
     let Object {
-        class,
-        bbox,
-        mask,
-        seen,
+        class, bbox, mask, ..
     } = object;
     let [x0, y0, x1, y1] = bbox;
     serde_json::json!({
         "id": id,
         "image_id": image,
         "category_id": class + 1,
-        "iscrowd": u8::from(*seen < LEAST_SEEN),
+        "iscrowd": u8::from(!counts),
         "area": mask.area(),
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "segmentation": {

@@ -112,11 +112,10 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
                 .iter()
                 .filter(|object| object.class == class);
             for object in of_class {
-                let mut annotation = coco::annotation(annotations.len() + 1, image, object);
                 let counts = counts(object, &example.image);
                 objects += usize::from(counts);
-                annotation["iscrowd"] = u8::from(!counts).into();
-                annotations.push(annotation);
+                let id = annotations.len() + 1;
+                annotations.push(coco::annotation(id, image, object, counts));
             }
             for detection in found.iter().filter(|found| found.class as usize == class) {
                 let Some(mask) = &detection.mask else {

@@ -26,7 +26,7 @@ pub struct Object {
 }
 
 /// Who annotates pictures would outline nothing of which less is seen.
-pub const LEAST_SEEN: f32 = 0.25;
+const LEAST_SEEN: f32 = 0.25;
 
 /// The longer side of the smallest object that counts, in pixels of the network's input: whether a smaller one is found
 /// or not is as good.
@@ -47,11 +47,16 @@ impl Object {
         })
     }
 
+    /// Whether enough of it is seen.
+    pub fn is_seen(&self) -> bool {
+        self.seen >= LEAST_SEEN
+    }
+
     /// Whether it is to be found, in a picture with so many pixels of the network's input to one of its own along both
     /// axes. If not, finding it is neither right nor wrong.
     pub fn counts(&self, scale: [f32; 2]) -> bool {
         let [x0, y0, x1, y1] = self.bbox;
         let longer = ((x1 - x0) * scale[0]).max((y1 - y0) * scale[1]);
-        self.seen >= LEAST_SEEN && longer >= SMALLEST
+        self.is_seen() && longer >= SMALLEST
     }
 }

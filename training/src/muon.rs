@@ -74,7 +74,7 @@ fn lengths(rows: &Tensor<2>) -> Tensor<2> {
 }
 
 /// Whether it is for the kernels of this layer: not the first, whose inputs are colours. Those whose outputs are answers
-/// are as any other: their inputs are so strong that AdamW's steps, which all go one way, would throw the answers about.
+/// are as any other: AdamW's steps can go one way for all inputs, and answers far with them.
 pub(crate) fn is_for(layer: &str) -> bool {
     layer != "stem"
 }

@@ -433,7 +433,7 @@ impl Training {
         let rows = indices(&|one| batch.row(&one.at));
         let places = indices(&|one| batch.score(&one.at, classes));
         let mut weights = weights(&batch.positives);
-        let everywhere = batch.weights(&weights, classes);
+        let everywhere = batch.score_weights(&weights, classes);
         weights.resize(listed, 0.0);
         let weights = Tensor::<1>::from_data(TensorData::new(weights, [listed]), device);
         let mut truth: Vec<f32> = batch
@@ -561,7 +561,7 @@ impl Batch {
     }
 
     /// What the scores of all points count for, with what those of the positives do.
-    fn weights(&self, of_positives: &[f32], classes: usize) -> Vec<f32> {
+    fn score_weights(&self, of_positives: &[f32], classes: usize) -> Vec<f32> {
         let mut weights = vec![1.0; self.places() * classes];
         for at in &self.optional {
             weights[self.score(at, classes)] = 0.0;
@@ -747,7 +747,7 @@ mod tests {
         assert!(!counted.positives.is_empty() && counted.optional.is_empty());
         assert!(counted.regions.iter().all(|region| region.weight == 1.0));
         let weights = vec![2.0; counted.positives.len()];
-        let weights = counted.weights(&weights, 1);
+        let weights = counted.score_weights(&weights, 1);
         assert_eq!(weights.len(), 12 * 12 + 6 * 6 + 3 * 3);
         assert!(weights.iter().all(|weight| [1.0, 2.0].contains(weight)));
 
@@ -755,7 +755,7 @@ mod tests {
         let ignored = batch(&example);
         assert!(ignored.positives.is_empty());
         assert!(ignored.regions.iter().all(|region| region.weight == 0.0));
-        let zeros = ignored.weights(&[], 1);
+        let zeros = ignored.score_weights(&[], 1);
         // Of its 32 pixels every way, and what is about its middle.
         let zeros = zeros.iter().filter(|weight| **weight == 0.0).count();
         assert!((16 + 4..=16 + 9 + 9).contains(&zeros), "{zeros}");

@@ -71,8 +71,10 @@ fn masks_are_of_the_pictures_size_and_apart() {
         assert_eq!([scene.image.width(), scene.image.height()], settings.size);
         for of_note in [true, false] {
             let mut taken = vec![false; 160 * 120];
-            for Object { class, mask, .. } in &scene.objects {
+            for Object { class, seen, mask } in &scene.objects {
                 assert_eq!([mask.width(), mask.height()], settings.size);
+                assert!(mask.area() > 0);
+                assert!((0.0..=1.0).contains(seen) && *seen > 0.0, "{seen}");
                 if (*class == Class::StickyNote) != of_note {
                     continue;
                 }

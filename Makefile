@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality bench clean
+.PHONY: help run train test test-gpu test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality bench clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -12,8 +12,11 @@ PYTHON ?= python3
 
 # Cargo builds a dependency with the features that all packages of one command ask for. What the operator
 # asks for would have the networks' dependencies built anew, and so would what differentiates them, so the three never
-# share a command; `cargo run` shares with the first.
-FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster --exclude segmenter-training
+# share a command; `cargo run` shares with the first. What runs on GPUs is in none of them, and built elsewhere.
+FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster --exclude segmenter-training \
+    --exclude segmenter-gpu
+GPU := --package segmenter-gpu --package segmenter-models --package segmenter \
+    --features segmenter/gpu,segmenter-models/gpu
 OPERATOR := --package segmenter-operator --package segmenter-cluster
 TRAINING := --package segmenter-training
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -44,6 +47,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	cargo build --release --locked $(FUNCTION) --all-targets
 	cargo build --release --locked $(OPERATOR) --all-targets
 	cargo build --release --locked $(TRAINING) --all-targets
+	cargo check --release --locked $(GPU) --target-dir $(TARGET)/gpu
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	export SEGMENTER_PYTHON=$${SEGMENTER_PYTHON-$(CACHE)/tests/bin/python}; \
 	export PATH="$$PATH:$(CACHE)/prometheus/usr/bin"; \
@@ -67,6 +71,10 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \
 	echo "$$skipped"; \
 	$$passed
+
+# Where there is no GPU: Debian's mesa-vulkan-drivers, which computes as one does on the processor, slowly.
+test-gpu: ## Run the tests of kernels and networks on this machine's first GPU, or on what computes as one
+	cargo test --release --locked $(GPU) --target-dir $(TARGET)/gpu --lib --test kernels -- --show-output
 
 # Vector instructions that this machine lacks, in an emulator.
 test-arm: ARM := aarch64-unknown-linux-gnu
@@ -167,6 +175,7 @@ lint: ## Check formatting and what clippy and rustdoc know, warnings being error
 	cargo clippy --release --locked $(OPERATOR) --all-targets -- -D warnings
 	cargo clippy --release --locked $(OPERATOR) --test story -- -D warnings
 	cargo clippy --release --locked $(TRAINING) --all-targets -- -D warnings
+	cargo clippy --release --locked $(GPU) --target-dir $(TARGET)/gpu --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
 fmt: ## Format the code

@@ -24,6 +24,7 @@ use segmenter_models::{
 use crate::{
     bucket::{Address, BadAddress, Bucket},
     fetch::{Allow, FetchLimits, FetchPolicy, Fetcher},
+    gpus::{self, NoGpu},
     samples::Samples,
     store::ModelDir,
 };
@@ -90,7 +91,8 @@ pub struct Model {
     /// Never download a model that is named
     #[arg(long, env = "SEGMENTER_OFFLINE", value_parser = FalseyValueParser::new())]
     pub offline: bool,
-    /// What the network runs on
+    /// What the network runs on: cpu, gpu, gpu:N as `segmenter devices` lists them, or auto, which is a GPU where this
+    /// build and the machine have one
     #[arg(long, env = "SEGMENTER_DEVICE", value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: Device,
     /// Whose operations run on the processor: `fast` are segmenter's own, `stock` burn's
@@ -327,10 +329,12 @@ pub enum LogFormat {
 /// What a network runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
-    /// The best there is in this build.
+    /// A GPU if there is one and nothing else is said that only the processor can do, else the processor.
     Auto,
     /// The processor.
     Cpu,
+    /// A GPU, the one of this number or the best; never what computes on the processor, unless it is asked for by number.
+    Gpu(Option<usize>),
 }
 
 /// Whose operations run on the processor.
@@ -369,6 +373,12 @@ pub enum DeviceError {
     /// burn's operations are of floats.
     #[error("stock kernels calculate with floats only, use --precision f32 or --kernels fast")]
     StockIntegers,
+    /// What is asked for is of processors.
+    #[error("{0} is for processors, leave it out or use --device cpu")]
+    NotOnGpu(&'static str),
+    /// The GPU that is asked for cannot be had.
+    #[error(transparent)]
+    Gpu(#[from] NoGpu),
 }
 
 /// A file of weights is given for a model that has its weights with it.
@@ -516,7 +526,9 @@ impl Model {
     pub fn device(&self) -> Result<segmenter_models::Device, DeviceError> {
         use segmenter_models::Precision::{F32, Int8};
 
-        let (Device::Auto | Device::Cpu) = self.device;
+        if let Some(gpu) = self.gpu()? {
+            return Ok(gpu);
+        }
         let isa = self.cpu.unwrap_or_else(Isa::best);
         let entry = self.entry();
         let has_integers = entry.network.has_integers();
@@ -542,6 +554,22 @@ impl Model {
             (Kernels::Fast, F32) => segmenter_models::Device::kernels(isa),
             (Kernels::Stock, _) => segmenter_models::Device::stock(),
         })
+    }
+
+    /// The GPU, if it is to be one.
+    fn gpu(&self) -> Result<Option<segmenter_models::Device>, DeviceError> {
+        let of_processors = match () {
+            () if self.precision == Some(Precision::Int8) => Some("--precision int8"),
+            () if self.kernels == Kernels::Stock => Some("--kernels stock"),
+            () if self.cpu.is_some() => Some("--cpu"),
+            () => None,
+        };
+        match (self.device, of_processors) {
+            (Device::Cpu, _) | (Device::Auto, Some(_)) => Ok(None),
+            (Device::Gpu(_), Some(setting)) => Err(DeviceError::NotOnGpu(setting)),
+            (Device::Auto, None) => Ok(gpus::best()),
+            (Device::Gpu(number), None) => Ok(Some(gpus::open(number)?)),
+        }
     }
 
     /// Processor threads to use: by default what the machine has, or the container's quota allows.
@@ -618,11 +646,21 @@ pub(crate) fn parse_sha256(digits: &str) -> Result<String, String> {
 }
 
 fn parse_device(name: &str) -> Result<Device, String> {
-    match name {
-        "auto" => Ok(Device::Auto),
-        "cpu" => Ok(Device::Cpu),
-        "gpu" => Err("this build has no GPU support, use auto or cpu".to_owned()),
-        _ => Err("expected auto or cpu".to_owned()),
+    let number = || name.strip_prefix("gpu:")?.parse().ok();
+    let device = match name {
+        "auto" => Device::Auto,
+        "cpu" => Device::Cpu,
+        "gpu" => Device::Gpu(None),
+        _ => {
+            let number = number().ok_or("expected auto, cpu, gpu or gpu:N, as in gpu:0")?;
+            Device::Gpu(Some(number))
+        }
+    };
+    match device {
+        Device::Gpu(_) if !gpus::SUPPORTED => {
+            Err(format!("{}; use auto or cpu", gpus::UNSUPPORTED))
+        }
+        device => Ok(device),
     }
 }
 
@@ -769,7 +807,8 @@ mod tests {
             ("--max-body=big", "such as 20MiB"),
             ("--threshold=1.5", "from 0 to 1"),
             ("--threshold=NaN", "from 0 to 1"),
-            ("--device=gpu", "no GPU support"),
+            ("--device=tpu", "auto, cpu, gpu or gpu:N"),
+            ("--device=gpu:first", "auto, cpu, gpu or gpu:N"),
             ("--precision=fp16", "auto, int8 or f32"),
             ("--sha256=abcd", "64 hex digits"),
             ("--cors=example.com", "https://example.com"),
@@ -823,6 +862,34 @@ mod tests {
         assert_eq!(parse(&[&named]).unwrap().model.file(), Ok(None));
         let serve = parse(&["--weights=mine.pt"]).unwrap();
         assert_eq!(serve.model.file(), Ok(Some(Path::new("mine.pt"))));
+    }
+
+    #[test]
+    fn a_gpu_that_is_asked_for_is_had_or_refused_and_never_replaced() {
+        if !gpus::SUPPORTED {
+            for name in ["gpu", "gpu:0"] {
+                let error = parse(&[&format!("--device={name}")]).unwrap_err();
+                assert!(error.contains("no GPU support"), "{error}");
+            }
+            return;
+        }
+        let device = |arguments: &[&str]| parse(arguments).unwrap().model.device();
+        let error = device(&["--device=gpu:99"]).unwrap_err().to_string();
+        assert!(error.contains("no gpu:99"), "{error}");
+        for (processors, name) in [
+            ("--kernels=stock", "--kernels stock"),
+            ("--cpu=portable", "--cpu"),
+            ("--precision=int8", "--precision int8"),
+        ] {
+            assert_eq!(
+                device(&["--device=gpu", processors]).unwrap_err(),
+                DeviceError::NotOnGpu(name)
+            );
+            assert_eq!(
+                device(&["--device=auto", processors]).unwrap().word(),
+                "cpu"
+            );
+        }
     }
 
     #[test]

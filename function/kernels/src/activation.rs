@@ -3,7 +3,7 @@
 use crate::simd::Simd;
 
 /// What follows a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// Nothing.
     Identity,

@@ -23,7 +23,7 @@ pub(super) async fn segmenter(
     places: usize,
 ) -> anyhow::Result<Segmenter> {
     // Before anything is downloaded for it.
-    super::device(model)?;
+    let device = super::device(model)?;
     super::tell_of_stand_in(model);
     let weights = pull::locate(model).await?;
     let loaded = {
@@ -47,7 +47,7 @@ pub(super) async fn segmenter(
         model.threads(),
         Metrics::new()?,
     );
-    segmenter.install(entry, loaded, "cpu").await?;
+    segmenter.install(entry, loaded, device.word()).await?;
     Ok(segmenter)
 }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod devices;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod local;
@@ -12,6 +13,7 @@ mod print_config;
 mod pull;
 mod serve;
 mod start;
+mod table;
 
 use std::{
     io::{self, Write},
@@ -57,6 +59,8 @@ enum Command {
     Predict(predict::Predict),
     /// List the models: what each is for, its licence, its size, and whether it is there
     Models(models::ModelsArgs),
+    /// List what networks can run on, and say what is taken where nothing is asked for
+    Devices(devices::DevicesArgs),
     /// Download a model, verify it and put it where it is looked for
     #[command(after_help = pull::EXAMPLES)]
     Pull(pull::PullArgs),
@@ -135,6 +139,7 @@ pub fn run() -> ExitCode {
         Command::Lambda(serve) => lambda::run(serve),
         Command::Predict(predict) => predict::run(predict),
         Command::Models(args) => models::run(&args),
+        Command::Devices(args) => devices::run(&args),
         Command::Pull(args) => pull::run(&args),
         Command::Bench(bench) => bench::run(bench),
         Command::Check(check) => check::run(check),

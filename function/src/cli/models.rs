@@ -1,6 +1,6 @@
 //! `segmenter models`: lists the catalogue.
 
-use std::{fmt::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::catalogue::{CATALOGUE, DEFAULT, Entry, Task, WeightsSource};
@@ -92,7 +92,6 @@ impl Row {
     }
 }
 
-/// The rows in columns as wide as they need to be.
 fn table(rows: &[Row]) -> String {
     let head = ["NAME", "FINDS", "LICENCE", "SIZE", "INSTALLED", "FOR"].map(str::to_owned);
     let mut lines = vec![head];
@@ -110,25 +109,7 @@ fn table(rows: &[Row]) -> String {
             ),
         ]
     }));
-    let width = |column: usize| {
-        lines
-            .iter()
-            .map(|line| line[column].len())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let mut text = String::new();
-    for line in &lines {
-        let mut padded = String::new();
-        for (cell, width) in line.iter().zip(widths) {
-            // Writing to a `String` does not fail.
-            let _ = write!(padded, "{cell:width$}  ");
-        }
-        text.push_str(padded.trim_end());
-        text.push('\n');
-    }
-    text
+    super::table::table(&lines)
 }
 
 #[cfg(test)]

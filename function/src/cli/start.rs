@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use segmenter_models::{Model, Precision, catalogue::Entry};
+use segmenter_models::{Device, Model, catalogue::Entry};
 use tokio::{runtime, sync::oneshot, task::JoinHandle};
 
 use super::{BadConfiguration, pull};
@@ -62,8 +62,9 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
         return Ok(segmenter);
     };
     let device = super::device(&model)?;
+    let word = device.word();
     let load = move || segmenter_models::load_built_in(&device);
-    Ok(segmenter.with_on_demand(model.entry(), "cpu", load))
+    Ok(segmenter.with_on_demand(model.entry(), word, load))
 }
 
 /// The store of uploads, where there is one.
@@ -80,11 +81,11 @@ pub(super) struct Starting {
     warm_up: Latch,
 }
 
-/// A model, what it calculates with, and how long it took to find, to verify and to load.
+/// A model, what it runs on, and how long it took to find, to verify and to load.
 struct Loaded {
     entry: &'static Entry,
     model: Box<dyn Model>,
-    precision: Precision,
+    device: Device,
     took: Duration,
 }
 
@@ -114,11 +115,14 @@ impl Starting {
         self.model.release();
         for loaded in models {
             let started = Instant::now();
-            let (entry, precision) = (loaded.entry, loaded.precision);
-            segmenter.install(entry, loaded.model, "cpu").await?;
+            let (entry, device) = (loaded.entry, loaded.device);
+            segmenter
+                .install(entry, loaded.model, device.word())
+                .await?;
             tracing::info!(
                 model = entry.name,
-                %precision,
+                device = device.word(),
+                precision = %device.precision(),
                 load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
                 warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
                 "the model is loaded and warm"
@@ -134,7 +138,7 @@ async fn load(model: config::Model) -> anyhow::Result<Loaded> {
     let started = Instant::now();
     let entry = model.entry();
     let weights = pull::locate(&model).await?;
-    let precision = super::device(&model)?.precision();
+    let device = super::device(&model)?;
     let (send, loaded) = oneshot::channel();
     thread::Builder::new()
         .name("load".to_owned())
@@ -146,7 +150,7 @@ async fn load(model: config::Model) -> anyhow::Result<Loaded> {
     Ok(Loaded {
         entry,
         model,
-        precision,
+        device,
         took: started.elapsed(),
     })
 }

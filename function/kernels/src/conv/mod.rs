@@ -140,7 +140,8 @@ impl Geometry {
         map == [self.kernel; 2] && self.padding == [0; 2] && self.dilation == 1
     }
 
-    pub(crate) fn is_depthwise(&self) -> bool {
+    /// Whether it has one kernel a channel.
+    pub fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.inputs && self.inputs == self.outputs
     }
 

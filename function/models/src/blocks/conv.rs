@@ -35,6 +35,8 @@ enum Method {
     Burn(Parameters),
     Kernels(Packed),
     Quantized(Integers),
+    #[cfg(feature = "gpu")]
+    Gpu(OnGpu),
 }
 
 #[derive(Module, Debug)]
@@ -64,6 +66,14 @@ pub(super) struct Tensors<'a> {
 struct Packed {
     #[module(skip)]
     conv: Arc<kernels::Conv>,
+}
+
+/// As [`Packed`], in a GPU's memory.
+#[cfg(feature = "gpu")]
+#[derive(Module, Debug)]
+struct OnGpu {
+    #[module(skip)]
+    conv: Arc<segmenter_gpu::Conv>,
 }
 
 /// As [`Packed`], in 8-bit integers.
@@ -112,6 +122,13 @@ impl Conv2d {
             Device::Kernels(context, _) => {
                 let conv = kernels::Conv::new(context.isa, geometry, &weight, &bias, activation);
                 Method::Kernels(Packed {
+                    conv: Arc::new(conv),
+                })
+            }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu, _) => {
+                let conv = segmenter_gpu::Conv::new(gpu, geometry, &weight, &bias, activation);
+                Method::Gpu(OnGpu {
                     conv: Arc::new(conv),
                 })
             }
@@ -228,6 +245,8 @@ impl Conv2d {
             }
             (Method::Kernels(Packed { conv }), x) => conv.forward(x.kernels(), None).into(),
             (Method::Quantized(Integers { conv, .. }), x) => conv.forward(x),
+            #[cfg(feature = "gpu")]
+            (Method::Gpu(OnGpu { conv }), x) => Values::Gpu(conv.forward(x.gpu(), None)),
         })
     }
 
@@ -252,6 +271,10 @@ impl Conv2d {
             Method::Quantized(Integers { conv, sum }) => {
                 conv.forward_with_residual(&x.0, &residual.0, *sum)
             }
+            #[cfg(feature = "gpu")]
+            Method::Gpu(OnGpu { conv }) => {
+                Values::Gpu(conv.forward(x.0.gpu(), Some(residual.0.gpu())))
+            }
         })
     }
 
@@ -259,12 +282,12 @@ impl Conv2d {
     /// be depthwise, of stride 1, and keep the size of its map.
     pub fn forward_doubled(&self, x: Map) -> Map {
         match &self.method {
-            Method::Burn(_) => {
+            Method::Kernels(Packed { conv }) => Map(conv.forward_doubled(x.0.kernels()).into()),
+            Method::Quantized(Integers { conv, .. }) => Map(conv.forward_doubled(&x.0)),
+            _ => {
                 let [_, _, height, width] = x.dims();
                 self.forward(nearest(x, [2 * height, 2 * width]))
             }
-            Method::Kernels(Packed { conv }) => Map(conv.forward_doubled(x.0.kernels()).into()),
-            Method::Quantized(Integers { conv, .. }) => Map(conv.forward_doubled(&x.0)),
         }
     }
 }

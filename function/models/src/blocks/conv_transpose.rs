@@ -30,6 +30,8 @@ pub struct ConvTranspose2d {
 enum Method {
     Burn(Parameters),
     Kernels(Packed),
+    #[cfg(feature = "gpu")]
+    Gpu(OnGpu),
 }
 
 #[derive(Module, Debug)]
@@ -47,6 +49,14 @@ struct Parameters {
 struct Packed {
     #[module(skip)]
     conv: Arc<kernels::ConvTranspose>,
+}
+
+/// As [`Packed`], in a GPU's memory.
+#[cfg(feature = "gpu")]
+#[derive(Module, Debug)]
+struct OnGpu {
+    #[module(skip)]
+    conv: Arc<segmenter_gpu::ConvTranspose>,
 }
 
 impl ConvTranspose2d {
@@ -75,6 +85,15 @@ impl ConvTranspose2d {
                     conv: Arc::new(conv),
                 })
             }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu, _) => {
+                let channels = [inputs, outputs];
+                let conv =
+                    segmenter_gpu::ConvTranspose::new(gpu, channels, &weight, &bias, activation);
+                Method::Gpu(OnGpu {
+                    conv: Arc::new(conv),
+                })
+            }
         };
         Ok(Self { method })
     }
@@ -97,6 +116,8 @@ impl ConvTranspose2d {
                 Values::Burn(activate(burn.activation, x))
             }
             Method::Kernels(Packed { conv }) => conv.forward(x.0.kernels()).into(),
+            #[cfg(feature = "gpu")]
+            Method::Gpu(OnGpu { conv }) => Values::Gpu(conv.forward(x.0.gpu())),
         })
     }
 }

@@ -12,6 +12,9 @@ pub enum Device {
     Burn(burn::tensor::Device),
     /// On this processor, with the kernels made for it.
     Kernels(Arc<Context>, Precision),
+    /// On a GPU, with the kernels made for those. What is done in host memory has a context of its own.
+    #[cfg(feature = "gpu")]
+    Gpu(Arc<segmenter_gpu::Gpu>, Arc<Context>),
 }
 
 /// What networks calculate with.
@@ -50,6 +53,12 @@ impl Device {
         Self::Kernels(Context::new(isa), Precision::Int8)
     }
 
+    /// The kernels for GPUs, on this one.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(gpu: Arc<segmenter_gpu::Gpu>) -> Self {
+        Self::Gpu(gpu, Context::new(Isa::best()))
+    }
+
     /// As this one, noting every call of a kernel for [`spans`](Self::spans).
     #[must_use]
     pub fn traced(self) -> Self {
@@ -58,14 +67,36 @@ impl Device {
             Self::Kernels(context, precision) => {
                 Self::Kernels(Context::traced(context.isa), precision)
             }
+            #[cfg(feature = "gpu")]
+            gpu @ Self::Gpu(..) => gpu,
         }
     }
 
-    /// The calls of kernels since this was last asked for; none of a device that is not traced.
+    /// The calls of kernels since this was last asked for; none of a device that is not traced, or is no processor.
     pub fn spans(&self) -> Vec<Span> {
         match self {
             Self::Burn(_) => Vec::new(),
             Self::Kernels(context, _) => context.spans(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(..) => Vec::new(),
+        }
+    }
+
+    /// Why it computes nothing any more, if it failed.
+    pub fn fault(&self) -> Option<String> {
+        match self {
+            Self::Burn(_) | Self::Kernels(..) => None,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu, _) => gpu.fault().map(|fault| fault.to_string()),
+        }
+    }
+
+    /// In a word: `cpu` or `gpu`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Burn(_) | Self::Kernels(..) => "cpu",
+            #[cfg(feature = "gpu")]
+            Self::Gpu(..) => "gpu",
         }
     }
 
@@ -74,6 +105,8 @@ impl Device {
         match self {
             Self::Burn(_) => Precision::F32,
             Self::Kernels(_, precision) => *precision,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(..) => Precision::F32,
         }
     }
 
@@ -87,6 +120,8 @@ impl Device {
         match self {
             Self::Burn(_) => Context::new(Isa::best()),
             Self::Kernels(context, _) => Arc::clone(context),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_, context) => Arc::clone(context),
         }
     }
 }
@@ -99,6 +134,8 @@ impl std::fmt::Display for Device {
             Self::Kernels(context, precision) => {
                 write!(f, "processor, fast {precision} kernels for {}", context.isa)
             }
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu, _) => write!(f, "GPU, {}", gpu.name()),
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Linear {
 enum Method {
     Burn(Parameters),
     /// As a convolution whose kernel covers the map.
-    Kernels(Conv2d),
+    Conv(Conv2d),
 }
 
 #[derive(Module, Debug)]
@@ -82,7 +82,7 @@ impl Linear {
                     activation,
                 })
             }
-            Device::Kernels(..) => {
+            _ => {
                 let tensors = Tensors {
                     name,
                     weight: &[outputs, inputs],
@@ -90,7 +90,7 @@ impl Linear {
                 };
                 let geometry = Geometry::new(channels, outputs, side).padding(0, 0);
                 let conv = Conv2d::load_tensors(weights, tensors, geometry, activation, device)?;
-                Method::Kernels(conv)
+                Method::Conv(conv)
             }
         };
         Ok(Self { method })
@@ -106,7 +106,7 @@ impl Linear {
                 let x = activate(burn.activation, x);
                 Map(Values::Burn(x.reshape([batch, outputs, 1, 1])))
             }
-            Method::Kernels(conv) => conv.forward(x),
+            Method::Conv(conv) => conv.forward(x),
         }
     }
 }

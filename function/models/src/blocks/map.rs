@@ -26,6 +26,8 @@ pub(super) enum Values {
     Kernels(Arc<kernels::Map>),
     /// Three channels, as the first layer takes them.
     Picture(Arc<kernels::Context>, Arc<kernels::Picture>),
+    #[cfg(feature = "gpu")]
+    Gpu(segmenter_gpu::Map),
     Quantized(Arc<QuantizedMap>),
     QuantizedPicture(Arc<kernels::Context>, Arc<QuantizedPicture>),
 }
@@ -48,6 +50,8 @@ impl Map {
                     Values::Kernels(Arc::new(kernels::Map::from_planar(context, values, shape)))
                 }
             }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu, _) => Values::Gpu(segmenter_gpu::Map::from_planar(gpu, values, shape)),
         })
     }
 
@@ -66,6 +70,8 @@ impl Map {
                 let picture = kernels::Picture::new(pixels, size);
                 Values::Picture(Arc::clone(context), Arc::new(picture))
             }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(gpu, _) => Values::Gpu(segmenter_gpu::Map::from_pixels(gpu, &pixels, size)),
         })
     }
 
@@ -96,10 +102,22 @@ impl Map {
             #[cfg(feature = "training")]
             Values::Blocked(_) => Self::from_tensor(self.0.tensor()).to_host(),
             Values::Kernels(map) => map.to_planar(),
+            #[cfg(feature = "gpu")]
+            Values::Gpu(map) => gpu::read(&[map]).remove(0),
             Values::Picture(context, picture) => picture.to_map(context).to_planar(),
             Values::Quantized(map) => map.dequantize().to_planar(),
             Values::QuantizedPicture(..) => another_device(),
         }
+    }
+
+    /// As [`to_host`](Self::to_host), of several maps of one device, for which is waited once.
+    pub fn to_host_all(maps: &[Self]) -> Vec<Vec<f32>> {
+        #[cfg(feature = "gpu")]
+        if let Some(Self(Values::Gpu(_))) = maps.first() {
+            let maps: Vec<_> = maps.iter().map(|map| map.0.gpu()).collect();
+            return gpu::read(&maps);
+        }
+        maps.iter().map(Self::to_host).collect()
     }
 
     /// One channel of each of its maps, `[batch, height, width]`, where `channels` says which one. Waits for
@@ -115,6 +133,10 @@ impl Map {
                 let quantization = map.quantization();
                 let planes = places.flat_map(|(n, channel)| map.plane(n, channel));
                 planes.map(|byte| quantization.dequantize(byte)).collect()
+            }
+            #[cfg(feature = "gpu")]
+            Values::Gpu(map) => {
+                gpu::planes(map, &places.map(|(_, channel)| channel).collect::<Vec<_>>())
             }
             _ => {
                 let values = self.to_host();
@@ -133,6 +155,8 @@ impl Map {
             #[cfg(feature = "training")]
             Values::Blocked(map) => map.dims(),
             Values::Kernels(map) => map.shape(),
+            #[cfg(feature = "gpu")]
+            Values::Gpu(map) => map.shape(),
             Values::Picture(_, picture) => picture.shape(),
             Values::Quantized(map) => map.shape(),
             Values::QuantizedPicture(_, picture) => picture.shape(),
@@ -149,6 +173,8 @@ impl Map {
         match (self.0, other.0) {
             #[cfg(feature = "training")]
             (Values::Blocked(x), Values::Blocked(y)) => Self(Values::Blocked(x.add(y))),
+            #[cfg(feature = "gpu")]
+            (Values::Gpu(x), y) => Self(Values::Gpu(segmenter_gpu::add(&x, y.gpu()))),
             (Values::Burn(x), y) => Self(Values::Burn(x + y.tensor())),
             (x, Values::Burn(y)) => Self(Values::Burn(x.tensor() + y)),
             (mut x, y) => {
@@ -162,6 +188,11 @@ impl Map {
     #[must_use]
     pub fn scale_channels(self, factors: &Self) -> Self {
         match (self.0.stock(), &factors.0) {
+            #[cfg(feature = "gpu")]
+            (Values::Gpu(x), factors) => Self(Values::Gpu(segmenter_gpu::scale_channels(
+                &x,
+                factors.gpu(),
+            ))),
             (Values::Burn(x), factors) => Self(Values::Burn(x * factors.tensor())),
             (mut x, factors) => {
                 x.unshared().scale_channels(factors.kernels());
@@ -176,6 +207,8 @@ impl Map {
         let [batch, channels, ..] = self.dims();
         Self(match self.0.stock() {
             Values::Burn(x) => Values::Burn(x.expand([batch, channels, height, width])),
+            #[cfg(feature = "gpu")]
+            Values::Gpu(x) => Values::Gpu(segmenter_gpu::expand(&x, [height, width])),
             Values::Quantized(x) => Values::from(x.expand([height, width])),
             x => Values::from(x.kernels().expand([height, width])),
         })
@@ -192,6 +225,11 @@ impl Map {
                 Values::Burn(Tensor::cat(values.map(Values::tensor).collect(), 1))
             }
             Values::Burn(_) => Values::Burn(Tensor::cat(values.map(Values::tensor).collect(), 1)),
+            #[cfg(feature = "gpu")]
+            Values::Gpu(_) => {
+                let maps: Vec<_> = values.map(Values::gpu).collect();
+                Values::Gpu(segmenter_gpu::concat(&maps))
+            }
             Values::Quantized(_) => {
                 let maps: Vec<_> = values.map(Values::quantized).collect();
                 Values::from(QuantizedMap::concat(&maps))
@@ -230,6 +268,14 @@ impl Values {
         }
     }
 
+    #[cfg(feature = "gpu")]
+    pub(super) fn gpu(&self) -> &segmenter_gpu::Map {
+        match self {
+            Self::Gpu(map) => map,
+            _ => another_device(),
+        }
+    }
+
     pub(super) fn quantized(&self) -> &QuantizedMap {
         match self {
             Self::Quantized(map) => map,
@@ -258,8 +304,30 @@ impl From<QuantizedMap> for Values {
     }
 }
 
+/// What is read back from a GPU. One that failed answers nothing any more, and neither can the network on it.
+#[cfg(feature = "gpu")]
+mod gpu {
+    use segmenter_gpu::{GpuError, Map};
+
+    pub(super) fn read(maps: &[&Map]) -> Vec<Vec<f32>> {
+        answered(segmenter_gpu::read(maps))
+    }
+
+    pub(super) fn planes(map: &Map, channels: &[usize]) -> Vec<f32> {
+        answered(segmenter_gpu::planes(map, channels))
+    }
+
+    #[expect(
+        clippy::panic,
+        reason = "whoever runs networks catches it and fails the requests of this batch"
+    )]
+    fn answered<T>(answer: Result<T, GpuError>) -> T {
+        answer.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
 /// A network is loaded on one device, and its pictures are brought to that. Networks that load in integers have
 /// a [`QuantStub`](super::QuantStub) wherever floats come in.
-fn another_device() -> ! {
+pub(super) fn another_device() -> ! {
     unreachable!("a map of another device or precision, or a picture behind the first layer")
 }

@@ -19,6 +19,8 @@ pub fn max_pool(x: Map, kernel: usize, stride: usize) -> Map {
             };
             Values::Burn(module::max_pool2d(x, options))
         }
+        #[cfg(feature = "gpu")]
+        Values::Gpu(x) => Values::Gpu(segmenter_gpu::max_pool(&x, kernel, stride)),
         x => kernels::max_pool(x.kernels(), kernel, stride).into(),
     })
 }
@@ -27,6 +29,8 @@ pub fn max_pool(x: Map, kernel: usize, stride: usize) -> Map {
 pub fn global_mean(x: Map) -> Map {
     Map(match x.0.stock() {
         Values::Burn(x) => Values::Burn(module::adaptive_avg_pool2d(x, [1, 1])),
+        #[cfg(feature = "gpu")]
+        Values::Gpu(x) => Values::Gpu(segmenter_gpu::global_mean(&x)),
         Values::Quantized(x) => x.global_mean().into(),
         x => kernels::global_mean(x.kernels()).into(),
     })

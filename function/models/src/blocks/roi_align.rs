@@ -5,48 +5,92 @@ use std::sync::Arc;
 use segmenter_kernels as kernels;
 pub use segmenter_kernels::RoiAlign;
 
+#[cfg(feature = "gpu")]
+use super::map::another_device;
 use super::{
     Device,
     map::{Map, Values},
 };
 
-/// A feature map in host memory, for regions to be taken from.
+/// A feature map for regions to be taken from.
 pub struct FeatureMap {
-    map: Arc<kernels::Map>,
+    values: Regional,
     scale: f32,
 }
 
+/// Where regions are taken.
+enum Regional {
+    /// In host memory.
+    Host(Arc<kernels::Map>),
+    /// On the GPU that the map is on.
+    #[cfg(feature = "gpu")]
+    Gpu(segmenter_gpu::Map),
+}
+
+impl Regional {
+    fn host(&self) -> &kernels::Map {
+        match self {
+            Self::Host(map) => map,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => another_device(),
+        }
+    }
+
+    #[cfg(feature = "gpu")]
+    fn gpu(&self) -> &segmenter_gpu::Map {
+        match self {
+            Self::Gpu(map) => map,
+            Self::Host(_) => another_device(),
+        }
+    }
+}
+
 impl FeatureMap {
-    /// Reads the map back from the device. `map` is `[1, channels, height, width]`, and `scale` the size
+    /// Brings the map to where its device takes regions. `map` is `[1, channels, height, width]`, and `scale` the size
     /// of one pixel of the picture on it: 1 / stride.
     pub fn read(map: Map, scale: f32, device: &Device) -> Self {
-        let map = match map.0 {
-            Values::Kernels(map) => map,
-            Values::Quantized(map) => Arc::new(map.dequantize()),
+        let values = match map.0 {
+            Values::Kernels(map) => Regional::Host(map),
+            Values::Quantized(map) => Regional::Host(Arc::new(map.dequantize())),
+            #[cfg(feature = "gpu")]
+            Values::Gpu(map) => Regional::Gpu(map),
             _ => {
                 let planar = kernels::Map::from_planar(&device.host(), &map.to_host(), map.dims());
-                Arc::new(planar)
+                Regional::Host(Arc::new(planar))
             }
         };
-        Self { map, scale }
+        Self { values, scale }
     }
 }
 
 /// Takes the regions `[x0, y0, x1, y1]`, in pixels of the picture, each from its map. All maps have the same
 /// channels, as many as `channels`. Result: `[rois, channels, size, size]`, floats.
 ///
-/// Every device's regions are taken in host memory: they are a sliver of the time on a processor, and their
-/// places are known there first.
+/// burn's devices have their regions taken in host memory, where their places are known first.
 pub fn roi_align(
     how: &RoiAlign,
     rois: &[(&FeatureMap, [f32; 4])],
     channels: usize,
     device: &Device,
 ) -> Map {
+    #[cfg(feature = "gpu")]
+    if let Device::Gpu(gpu, _) = device {
+        let rois: Vec<_> = rois
+            .iter()
+            .map(|&(FeatureMap { values, scale }, bbox)| segmenter_gpu::Roi {
+                map: values.gpu(),
+                scale: *scale,
+                bbox,
+            })
+            .collect();
+        return Map(Values::Gpu(segmenter_gpu::roi_align(
+            gpu, how, &rois, channels,
+        )));
+    }
     let rois: Vec<kernels::Roi<'_>> = rois
         .iter()
-        .map(|&(FeatureMap { map, scale }, bbox)| kernels::Roi {
-            map,
+        .map(|&(FeatureMap { values, scale }, bbox)| kernels::Roi {
+            map: values.host(),
             scale: *scale,
             bbox,
         })
@@ -54,7 +98,7 @@ pub fn roi_align(
     let pooled = how.forward(&device.host(), &rois, channels);
     match device {
         Device::Burn(_) => Map::from_host(&pooled.to_planar(), pooled.shape(), device),
-        Device::Kernels(..) => Map(pooled.into()),
+        _ => Map(pooled.into()),
     }
 }
 

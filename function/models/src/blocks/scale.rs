@@ -19,6 +19,8 @@ pub fn nearest(x: Map, size: [usize; 2]) -> Map {
     }
     Map(match x.0.stock() {
         Values::Burn(x) => Values::Burn(interpolate(x, InterpolateMode::Nearest, size)),
+        #[cfg(feature = "gpu")]
+        Values::Gpu(x) => Values::Gpu(segmenter_gpu::nearest(&x, size)),
         x => kernels::nearest(x.kernels(), size).into(),
     })
 }
@@ -28,6 +30,8 @@ pub fn nearest(x: Map, size: [usize; 2]) -> Map {
 pub fn bilinear(x: Map, size: [usize; 2]) -> Map {
     Map(match x.0.stock() {
         Values::Burn(x) => Values::Burn(interpolate(x, InterpolateMode::Bilinear, size)),
+        #[cfg(feature = "gpu")]
+        Values::Gpu(x) => Values::Gpu(segmenter_gpu::bilinear(&x, size)),
         x => kernels::bilinear(x.kernels(), size).into(),
     })
 }

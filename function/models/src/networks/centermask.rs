@@ -125,15 +125,16 @@ impl CenterMask {
         let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
 
         let Features { levels, masks } = self.network.features(x);
+        let answers = levels.map(|level| <[Map; 2]>::from(self.network.detect(level)));
+        let values = Map::to_host_all(answers.as_flattened());
         let mut candidates = Vec::new();
-        for (level, stride) in levels.into_iter().zip(STRIDES) {
-            let (scores, distances) = self.network.detect(level);
+        for (i, [scores, _]) in answers.iter().enumerate() {
             let [_, _, rows, columns] = scores.dims();
             let points = Points {
-                stride,
+                stride: STRIDES[i],
                 size: [rows, columns],
-                logits: &scores.to_host(),
-                distances: &distances.to_host(),
+                logits: &values[2 * i],
+                distances: &values[2 * i + 1],
             };
             points.candidates(self.classes, selection, &mut candidates);
         }

@@ -169,14 +169,14 @@ impl MaskRcnnFbnet {
 
         let features = self.network.backbone(x);
         let [_, _, rows, columns] = features.dims();
-        let (logits, deltas) = self.network.rpn(features.clone());
+        let answers = Map::to_host_all(&self.network.rpn(features.clone()));
         let features = FeatureMap::read(features, 1.0 / STRIDE as f32, &self.device);
         let level = Level {
             cells: &self.cells,
             strides: [STRIDE; 2],
             map: [rows, columns],
-            logits: &logits.to_host(),
-            deltas: &deltas.to_host(),
+            logits: &answers[0],
+            deltas: &answers[1],
         };
         let proposals = proposals(&[level], picture, &PROPOSALS);
         let found = self.classify(&features, &proposals, picture, selection);
@@ -198,13 +198,12 @@ impl MaskRcnnFbnet {
         }
         let rois: Vec<_> = proposals.iter().map(|&roi| (features, roi)).collect();
         let pooled = roi_align(&BOX_POOL, &rois, CHANNELS, &self.device);
-        let (scores, deltas) = self.network.box_head(pooled);
-        let mut scores = scores.to_host();
-        softmax(&mut scores, COCO.len() + 1);
+        let mut answers = Map::to_host_all(&self.network.box_head(pooled));
+        softmax(&mut answers[0], COCO.len() + 1);
         let predictions = Predictions {
             proposals,
-            scores: &scores,
-            deltas: &deltas.to_host(),
+            scores: &answers[0],
+            deltas: &answers[1],
         };
         detections(&predictions, picture, &DETECTIONS, selection)
     }
@@ -392,22 +391,22 @@ impl Network {
     }
 
     /// `[1, CHANNELS, h, w]` to logits `[1, ANCHORS, h, w]` and offsets `[1, ANCHORS * 4, h, w]`.
-    fn rpn(&self, features: Map) -> (Map, Map) {
+    fn rpn(&self, features: Map) -> [Map; 2] {
         let x = run(&self.rpn, self.rpn_input.forward(features));
-        (
+        [
             self.rpn_logits.forward(x.clone()),
             self.rpn_deltas.forward(x),
-        )
+        ]
     }
 
     /// `[rois, CHANNELS, 6, 6]` to logits `[rois, 81]`, background last, and offsets `[rois, 80 * 4]`.
-    fn box_head(&self, rois: Map) -> (Map, Map) {
+    fn box_head(&self, rois: Map) -> [Map; 2] {
         let x = global_mean(run(&self.box_blocks, self.box_input.forward(rois)));
         let x = self.box_mean.forward(x);
-        (
+        [
             self.box_scores.forward(x.clone()),
             self.box_deltas.forward(x),
-        )
+        ]
     }
 
     /// `[rois, CHANNELS, 14, 14]`, and a class for each, to probabilities `[rois, 28, 28]`.

@@ -113,20 +113,25 @@ impl RcnnResnet50Fpn {
         let x = Map::from_pixels(padded.pixels, size, &self.device);
 
         let pyramid = self.network.pyramid(x);
-        let rpn: Vec<RpnLevel> = pyramid
+        let rpn: Vec<[Map; 2]> = pyramid
             .iter()
             .map(|features| self.network.rpn(features.clone()))
             .collect();
+        let answers = Map::to_host_all(rpn.as_flattened());
         let levels: Vec<Level<'_>> = self
             .cells
             .iter()
-            .zip(&rpn)
-            .map(|(cells, level)| Level {
-                cells,
-                strides: [padded_width / level.map[1], padded_height / level.map[0]],
-                map: level.map,
-                logits: &level.logits,
-                deltas: &level.deltas,
+            .zip(&pyramid)
+            .zip(answers.chunks_exact(2))
+            .map(|((cells, features), answers)| {
+                let [_, _, rows, columns] = features.dims();
+                Level {
+                    cells,
+                    strides: [padded_width / columns, padded_height / rows],
+                    map: [rows, columns],
+                    logits: &answers[0],
+                    deltas: &answers[1],
+                }
             })
             .collect();
         let proposals = proposals(&levels, picture, &PROPOSALS);
@@ -159,13 +164,12 @@ impl RcnnResnet50Fpn {
             .map(|&roi| (&maps[level(roi)], roi))
             .collect();
         let pooled = roi_align(&BOX_POOL, &rois, Fpn::CHANNELS, &self.device);
-        let (logits, deltas) = self.network.box_head(pooled);
-        let mut scores = logits.to_host();
-        softmax(&mut scores, CLASSES);
+        let mut answers = Map::to_host_all(&self.network.box_head(pooled));
+        softmax(&mut answers[0], CLASSES);
         let predictions = Predictions {
             proposals,
-            scores: &scores,
-            deltas: &deltas.to_host(),
+            scores: &answers[0],
+            deltas: &answers[1],
         };
         detections(&predictions, picture, &DETECTIONS, selection)
     }
@@ -235,16 +239,6 @@ fn todays_name(name: &str) -> String {
         Some(("roi_heads.mask_head", "mask_fcn4")) => format!("roi_heads.mask_head.3.0.{kind}"),
         _ => name.to_owned(),
     }
-}
-
-/// What the region proposal network says about one level, in host memory.
-struct RpnLevel {
-    /// `[height, width]`.
-    map: [usize; 2],
-    /// `[anchors, height, width]`.
-    logits: Vec<f32>,
-    /// `[anchors * 4, height, width]`.
-    deltas: Vec<f32>,
 }
 
 /// All that has weights.
@@ -322,27 +316,25 @@ impl Network {
         self.fpn.forward(self.backbone.forward(x))
     }
 
-    /// `[1, 256, h, w]` to what is read back of it.
-    fn rpn(&self, level: Map) -> RpnLevel {
+    /// `[1, 256, h, w]` to logits `[1, anchors, h, w]` and offsets `[1, anchors * 4, h, w]`.
+    fn rpn(&self, level: Map) -> [Map; 2] {
         let x = self.rpn.forward(level);
-        let [_, _, height, width] = x.dims();
-        RpnLevel {
-            map: [height, width],
-            logits: self.rpn_logits.forward(x.clone()).to_host(),
-            deltas: self.rpn_deltas.forward(x).to_host(),
-        }
+        [
+            self.rpn_logits.forward(x.clone()),
+            self.rpn_deltas.forward(x),
+        ]
     }
 
     /// `[rois, 256, 7, 7]` to logits `[rois, 91, 1, 1]`, background first, and offsets `[rois, 91 * 4, 1, 1]`.
-    fn box_head(&self, rois: Map) -> (Map, Map) {
+    fn box_head(&self, rois: Map) -> [Map; 2] {
         let x = self
             .box_layers
             .iter()
             .fold(rois, |x, layer| layer.forward(x));
-        (
+        [
             self.box_scores.forward(x.clone()),
             self.box_deltas.forward(x),
-        )
+        ]
     }
 }
 
@@ -445,11 +437,9 @@ mod tests {
             let picture = Map::from_pixels(padded.pixels, [1, 256, 320], &device);
             for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
                 assert_close(&features, &expected["pyramid"][i]);
-                let rpn = model.network.rpn(features);
-                let [height, width] = rpn.map;
-                let (logits, deltas) = (&expected["logits"][i], &expected["deltas"][i]);
-                seeded::assert_close(&rpn.logits, &[1, 3, height, width], logits, 1e-4);
-                seeded::assert_close(&rpn.deltas, &[1, 12, height, width], deltas, 1e-4);
+                let [logits, deltas] = model.network.rpn(features);
+                assert_close(&logits, &expected["logits"][i]);
+                assert_close(&deltas, &expected["deltas"][i]);
             }
 
             let (masks, side) = assert_detections(&model, &expected).unwrap();

@@ -22,7 +22,25 @@ use crate::{Device, Input, Isa};
 /// burn's operations, and the kernels for every set of instructions that this machine has.
 pub(crate) fn devices() -> Vec<Device> {
     let kernels = Isa::available().into_iter().map(Device::kernels);
-    std::iter::once(Device::stock()).chain(kernels).collect()
+    let devices = std::iter::once(Device::stock()).chain(kernels);
+    #[cfg(feature = "gpu")]
+    let devices = devices.chain(gpu());
+    devices.collect()
+}
+
+/// The first GPU that this machine has, or what computes as one does.
+#[cfg(feature = "gpu")]
+fn gpu() -> Option<Device> {
+    static GPU: std::sync::OnceLock<Option<Device>> = std::sync::OnceLock::new();
+    let open = || {
+        let adapters = segmenter_gpu::adapters();
+        let Some(adapter) = adapters.first() else {
+            println!("skipped: no GPU and no driver that computes as one");
+            return None;
+        };
+        Some(Device::gpu(adapter.open().unwrap()))
+    };
+    GPU.get_or_init(open).clone()
 }
 
 /// Weights for any network.

@@ -1,0 +1,192 @@
+//! Feature maps in a GPU's memory.
+
+use std::sync::Arc;
+
+use crate::{
+    gpu::{Gpu, GpuError},
+    memory::{Block, Use},
+    shader::Shader,
+};
+
+/// Channels that lie side by side.
+pub(crate) const QUAD: usize = 4;
+
+/// Bytes of a value.
+const BYTES: usize = size_of::<f32>();
+
+/// As many quads as these channels take.
+pub(crate) fn quads(channels: usize) -> usize {
+    channels.div_ceil(QUAD)
+}
+
+/// A batch of feature maps, `[batch, channels, height, width]`, 32-bit floats. Clones share their values.
+///
+/// In memory it is `[batch, height, width, ceil(channels / 4), 4]`. What the last four hold beyond `channels` is any
+/// finite number; no kernel lets it reach another channel.
+#[derive(Clone, Debug)]
+pub struct Map {
+    gpu: Arc<Gpu>,
+    block: Arc<Block>,
+    shape: [usize; 4],
+}
+
+impl Map {
+    /// Of any values.
+    pub(crate) fn any(gpu: &Arc<Gpu>, shape: [usize; 4]) -> Self {
+        Self::of(gpu, shape, |bytes| Block::take(gpu, Use::Compute, bytes))
+    }
+
+    fn of(gpu: &Arc<Gpu>, shape: [usize; 4], block: impl FnOnce(usize) -> Block) -> Self {
+        let [batch, channels, height, width] = shape;
+        let bytes = batch * height * width * quads(channels) * QUAD * BYTES;
+        Self {
+            gpu: Arc::clone(gpu),
+            block: Arc::new(block(bytes)),
+            shape,
+        }
+    }
+
+    /// From values in the order `[batch, channels, height, width]`.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn from_planar(gpu: &Arc<Gpu>, values: &[f32], shape: [usize; 4]) -> Self {
+        let [batch, channels, height, width] = shape;
+        let pixels = height * width;
+        assert_eq!(values.len(), batch * channels * pixels);
+        let stride = quads(channels) * QUAD;
+        let mut packed = vec![0.0_f32; batch * pixels * stride];
+        for (i, value) in values.iter().enumerate() {
+            let [plane, pixel] = [i / pixels, i % pixels];
+            let [image, channel] = [plane / channels, plane % channels];
+            packed[(image * pixels + pixel) * stride + channel] = *value;
+        }
+        Self::of(gpu, shape, |_| Block::of(gpu, &packed))
+    }
+
+    /// Of three channels, from pixels `[batch, height, width]`, each with a fourth value that is left out.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn from_pixels(gpu: &Arc<Gpu>, pixels: &[[f32; 4]], size: [usize; 3]) -> Self {
+        let [batch, height, width] = size;
+        assert_eq!(pixels.len(), batch * height * width);
+        let shape = [batch, 3, height, width];
+        Self::of(gpu, shape, |_| Block::of(gpu, pixels))
+    }
+
+    /// `[batch, channels, height, width]`.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    pub(crate) fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    pub(crate) fn buffer(&self) -> &wgpu::Buffer {
+        self.block.buffer()
+    }
+
+    /// As many as its memory has, those beyond its channels, too.
+    pub(crate) fn quads(&self) -> usize {
+        let [batch, channels, height, width] = self.shape;
+        batch * height * width * quads(channels)
+    }
+}
+
+/// The values of these maps, each in the order `[batch, channels, height, width]`. Waits for the GPU, once for all.
+///
+/// # Errors
+/// If the GPU failed, now or before.
+///
+/// # Panics
+/// If they are of several GPUs.
+pub fn read(maps: &[&Map]) -> Result<Vec<Vec<f32>>, GpuError> {
+    let Some(first) = maps.first() else {
+        return Ok(Vec::new());
+    };
+    let same = |map: &&Map| Arc::ptr_eq(&map.gpu, &first.gpu);
+    assert!(maps.iter().all(same), "maps of several GPUs");
+    let sources: Vec<_> = maps
+        .iter()
+        .map(|map| (map.buffer(), map.quads() * QUAD))
+        .collect();
+    read_back(&first.gpu, &sources, |values| {
+        let mut rest = values;
+        let planes = maps.iter().map(|map| {
+            let (own, others) = rest.split_at(map.quads() * QUAD);
+            rest = others;
+            planar(own, map.shape)
+        });
+        planes.collect()
+    })
+}
+
+/// One channel of each of its maps, `[batch, height, width]`, where `channels` says which one. Waits for the GPU.
+///
+/// # Errors
+/// If the GPU failed, now or before.
+///
+/// # Panics
+/// If there are not as many channels as maps, or one is none of theirs.
+pub fn planes(map: &Map, channels: &[usize]) -> Result<Vec<f32>, GpuError> {
+    let [batch, all, height, width] = map.shape;
+    assert_eq!(channels.len(), batch, "a channel for each map");
+    assert!(channels.iter().all(|&channel| channel < all));
+    let gpu = &map.gpu;
+    let values = batch * height * width;
+    if values == 0 {
+        return Ok(Vec::new());
+    }
+    let channels: Vec<_> = channels.iter().map(|&channel| channel as u32).collect();
+    let channels = Block::of(gpu, &channels);
+    let chosen = Block::take(gpu, Use::Compute, values * BYTES);
+    let shader = Shader::new("planes", include_str!("shaders/planes.wgsl"), 2, 3);
+    let sizes = [height * width, quads(all), values];
+    gpu.run_each(
+        &gpu.pipeline(shader),
+        &[map.buffer(), channels.buffer(), chosen.buffer()],
+        &sizes.map(|size| size as u32),
+        values,
+    );
+    read_back(gpu, &[(chosen.buffer(), values)], <[f32]>::to_vec)
+}
+
+/// What `of` makes of so many values of each buffer, one behind the other.
+fn read_back<T>(
+    gpu: &Arc<Gpu>,
+    sources: &[(&wgpu::Buffer, usize)],
+    of: impl FnOnce(&[f32]) -> T,
+) -> Result<T, GpuError> {
+    let bytes = |values: usize| (values * BYTES) as u64;
+    let total: usize = sources.iter().map(|(_, values)| values).sum();
+    if total == 0 {
+        return Ok(of(&[]));
+    }
+    let copies: Vec<_> = sources
+        .iter()
+        .filter(|(_, values)| *values > 0)
+        .map(|&(buffer, values)| (buffer, bytes(values)))
+        .collect();
+    let read = Block::take(gpu, Use::ReadBack, total * BYTES);
+    gpu.copy_and_wait(&copies, read.buffer())?;
+    let range = read.buffer().get_mapped_range(0..bytes(total));
+    let range = range.map_err(|error| GpuError::Failed(error.to_string()))?;
+    let result = of(bytemuck::cast_slice(&range));
+    drop(range);
+    read.buffer().unmap();
+    Ok(result)
+}
+
+/// `[batch, height, width, quads, 4]` to `[batch, channels, height, width]`.
+fn planar(values: &[f32], [batch, channels, height, width]: [usize; 4]) -> Vec<f32> {
+    let (pixels, stride) = (height * width, quads(channels) * QUAD);
+    let mut planes = Vec::with_capacity(batch * channels * pixels);
+    for image in values.chunks_exact((pixels * stride).max(1)) {
+        for channel in 0..channels {
+            planes.extend(image[channel..].iter().step_by(stride));
+        }
+    }
+    planes
+}

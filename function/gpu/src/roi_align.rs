@@ -1,0 +1,95 @@
+//! RoIAlign: regions of feature maps at a fixed size.
+//!
+//! He et al., "Mask R-CNN", 2017, with the samples that torchvision takes
+//! (`torchvision/csrc/ops/cpu/roi_align_kernel.cpp`).
+
+use std::sync::Arc;
+
+use segmenter_kernels::RoiAlign;
+
+use crate::{
+    gpu::Gpu,
+    map::{Map, quads},
+    memory::Block,
+    shader::Shader,
+};
+
+/// A region of interest, and the map that it is taken from.
+#[derive(Clone, Copy, Debug)]
+pub struct Roi<'a> {
+    /// `[1, channels, height, width]`.
+    pub map: &'a Map,
+    /// The size of one pixel of the picture on the map: 1 / stride.
+    pub scale: f32,
+    /// `x0, y0, x1, y1`, in pixels of the picture.
+    pub bbox: [f32; 4],
+}
+
+/// Words of a region as the kernel reads it.
+const WORDS: usize = 8;
+
+/// Takes the regions, each from its map, all with as many channels as `channels`. Result:
+/// `[rois, channels, size, size]`.
+///
+/// # Panics
+/// If a map is of another batch than 1, of other channels, or has no pixels.
+pub fn roi_align(gpu: &Arc<Gpu>, how: &RoiAlign, rois: &[Roi<'_>], channels: usize) -> Map {
+    let pooled = Map::any(gpu, [rois.len(), channels, how.size, how.size]);
+    // Those of one map together.
+    let mut maps: Vec<(&Map, Vec<[u32; WORDS]>)> = Vec::new();
+    for (place, roi) in rois.iter().enumerate() {
+        let region = region(how, roi, place);
+        match maps
+            .iter_mut()
+            .find(|(map, _)| map.buffer() == roi.map.buffer())
+        {
+            Some((_, regions)) => regions.push(region),
+            None => maps.push((roi.map, vec![region])),
+        }
+    }
+    let shader = Shader::new("regions", include_str!("shaders/roi_align.wgsl"), 2, 4)
+        .constant("SIZE", how.size);
+    for (map, regions) in maps {
+        let [batch, own, rows, columns] = map.shape();
+        assert_eq!([batch, own], [1, channels], "shape of a map");
+        assert!(rows > 0 && columns > 0, "a map without pixels");
+        let items = regions.len() * how.size * how.size * quads(channels);
+        let sizes = [items, rows, columns, quads(channels)];
+        let regions = Block::of(gpu, regions.as_flattened());
+        gpu.run_each(
+            &gpu.pipeline(shader.clone()),
+            &[map.buffer(), regions.buffer(), pooled.buffer()],
+            &sizes.map(|size| size as u32),
+            items,
+        );
+    }
+    pooled
+}
+
+/// Where it starts on the map, the sides of its bins, samples of a bin, each along x and y, and its place.
+fn region(how: &RoiAlign, roi: &Roi<'_>, place: usize) -> [u32; WORDS] {
+    let half = if how.aligned { 0.5 } else { 0.0 };
+    let [x0, y0, x1, y1] = roi.bbox.map(|side| side * roi.scale - half);
+    let along = |start: f32, end: f32| {
+        let extent = if how.aligned {
+            end - start
+        } else {
+            (end - start).max(1.0)
+        };
+        let bin = extent / how.size as f32;
+        (bin, how.sampling.unwrap_or(bin.ceil() as usize) as u32)
+    };
+    let (across, samples_across) = along(x0, x1);
+    let (down, samples_down) = along(y0, y1);
+    let [x0, y0, across, down] = [x0, y0, across, down].map(f32::to_bits);
+    [
+        x0,
+        y0,
+        across,
+        down,
+        samples_across,
+        samples_down,
+        place as u32,
+        0,
+    ]
+}

@@ -1,0 +1,32 @@
+// A map copied to some of the channels of another, whose pixels may be several for one of its own.
+
+struct Sizes {
+    items: u32,
+    // Of the input and of the output.
+    quads: u32,
+    out_quads: u32,
+    // The first quad of the output.
+    first: u32,
+    // Pixels of the output to one of the input.
+    pixels: u32,
+}
+
+var<immediate> sizes: Sizes;
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = item(group, groups, thread);
+    if index >= sizes.items {
+        return;
+    }
+    let quad = index % sizes.quads;
+    let pixel = index / sizes.quads;
+    y[pixel * sizes.out_quads + sizes.first + quad] = x[pixel / sizes.pixels * sizes.quads + quad];
+}

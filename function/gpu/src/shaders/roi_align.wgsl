@@ -1,0 +1,69 @@
+// Regions of a map, a thread for every quad of every bin.
+
+struct Sizes {
+    items: u32,
+    // Of the map.
+    rows: u32,
+    columns: u32,
+    quads: u32,
+}
+
+struct Region {
+    // In pixels of the map, as x and y.
+    start: vec2<f32>,
+    bin: vec2<f32>,
+    samples: vec2<u32>,
+    // Which of the output.
+    place: u32,
+    unused: u32,
+}
+
+var<immediate> sizes: Sizes;
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> regions: array<Region>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = item(group, groups, thread);
+    if index >= sizes.items {
+        return;
+    }
+    let quad = index % sizes.quads;
+    let bin = index / sizes.quads % (SIZE * SIZE);
+    let region = regions[index / sizes.quads / (SIZE * SIZE)];
+    let corner = region.start + region.bin * vec2<f32>(vec2<u32>(bin % SIZE, bin / SIZE));
+    let step = region.bin / vec2<f32>(region.samples);
+    var sum = vec4<f32>();
+    for (var i = 0u; i < region.samples.y; i++) {
+        for (var j = 0u; j < region.samples.x; j++) {
+            sum += sample(corner + (vec2<f32>(vec2<u32>(j, i)) + 0.5) * step, quad);
+        }
+    }
+    let count = max(region.samples.x * region.samples.y, 1u);
+    y[(region.place * SIZE * SIZE + bin) * sizes.quads + quad] = sum / f32(count);
+}
+
+// More than a pixel outside the map counts as zero, less as its edge.
+fn sample(place: vec2<f32>, quad: u32) -> vec4<f32> {
+    let size = vec2<f32>(vec2<u32>(sizes.columns, sizes.rows));
+    if any(place < vec2<f32>(-1.0)) || any(place > size) {
+        return vec4<f32>();
+    }
+    let inside = clamp(place, vec2<f32>(), size - 1.0);
+    let low = vec2<u32>(inside);
+    let high = min(low + 1u, vec2<u32>(sizes.columns, sizes.rows) - 1u);
+    let weight = inside - vec2<f32>(low);
+    let upper = mix(at(low.y, low.x, quad), at(low.y, high.x, quad), weight.x);
+    let lower = mix(at(high.y, low.x, quad), at(high.y, high.x, quad), weight.x);
+    return mix(upper, lower, weight.y);
+}
+
+fn at(row: u32, column: u32, quad: u32) -> vec4<f32> {
+    return x[(row * sizes.columns + column) * sizes.quads + quad];
+}

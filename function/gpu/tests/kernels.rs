@@ -1,0 +1,332 @@
+//! Every kernel beside the processor's own, on the first GPU of this machine or on what computes as one does.
+
+use std::sync::{Arc, OnceLock};
+
+use segmenter_gpu::{self as gpu, Gpu};
+use segmenter_kernels::{self as kernels, Activation, Context, Geometry, Isa, RoiAlign};
+
+/// Of the greatest value.
+const TOLERANCE: f32 = 1e-4;
+
+/// None where there is nothing to test on, which is told.
+fn device() -> Option<&'static Arc<Gpu>> {
+    static GPU: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
+    let open = || {
+        let adapters = gpu::adapters();
+        let Some(adapter) = adapters.first() else {
+            println!("skipped: no GPU and no driver that computes as one");
+            return None;
+        };
+        println!("on {}, {}", adapter.name, adapter.driver);
+        Some(adapter.open().unwrap())
+    };
+    GPU.get_or_init(open).as_ref()
+}
+
+/// Both of one thing.
+struct Pair {
+    gpu: gpu::Map,
+    processor: kernels::Map,
+}
+
+/// Values of -1 to 1, others for every seed.
+fn values(seed: u32, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9).wrapping_add(0x85eb_ca6b);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    let mut values = Vec::with_capacity(count);
+    values.resize_with(count, || (next() >> 8) as f32 / (1 << 23) as f32 - 1.0);
+    values
+}
+
+fn context() -> &'static Arc<Context> {
+    static CONTEXT: OnceLock<Arc<Context>> = OnceLock::new();
+    CONTEXT.get_or_init(|| Context::new(Isa::best()))
+}
+
+impl Pair {
+    fn new(device: &Arc<Gpu>, seed: u32, shape: [usize; 4]) -> Self {
+        let values = values(seed, shape.iter().product());
+        Self {
+            gpu: gpu::Map::from_planar(device, &values, shape),
+            processor: kernels::Map::from_planar(context(), &values, shape),
+        }
+    }
+}
+
+#[track_caller]
+fn assert_same(what: &str, actual: &gpu::Map, expected: &kernels::Map) {
+    assert_eq!(actual.shape(), expected.shape(), "{what}");
+    let actual = gpu::read(&[actual]).unwrap().remove(0);
+    let expected = expected.to_planar();
+    let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    for (place, (a, b)) in actual.iter().zip(&expected).enumerate() {
+        let close = (a - b).abs() <= TOLERANCE * largest.max(1e-6);
+        assert!(close, "{what}: {a} instead of {b} at {place}");
+    }
+}
+
+#[test]
+fn convolutions() {
+    let Some(device) = device() else { return };
+    let dense = |inputs, outputs, kernel| Geometry::new(inputs, outputs, kernel);
+    let cases = [
+        (dense(3, 16, 3), [1, 9, 13]),
+        (dense(3, 32, 6).stride(4).padding(1, 1), [1, 32, 40]),
+        (dense(20, 24, 1), [2, 7, 5]),
+        (dense(64, 96, 1), [1, 40, 50]),
+        (dense(32, 80, 3).stride(2), [1, 15, 16]),
+        (dense(16, 64, 3), [3, 33, 41]),
+        (dense(12, 20, 3).dilation(3), [1, 11, 12]),
+        (dense(8, 1, 7).padding(0, 0), [5, 7, 7]),
+        (dense(5, 7, 4).stride(2).padding(1, 1), [1, 10, 8]),
+        (Geometry::depthwise(24, 3), [1, 10, 11]),
+        (Geometry::depthwise(18, 5).stride(2), [2, 9, 12]),
+        (Geometry::depthwise(16, 3).dilation(2), [1, 12, 9]),
+        (
+            Geometry {
+                groups: 2,
+                ..dense(8, 12, 3)
+            },
+            [1, 6, 6],
+        ),
+    ];
+    let activations = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::HardSwish,
+        Activation::HardSigmoid,
+        Activation::Sigmoid,
+    ];
+    for (seed, (geometry, [batch, height, width])) in (0..).zip(cases) {
+        let activation = activations[seed as usize % activations.len()];
+        let x = Pair::new(device, seed, [batch, geometry.inputs, height, width]);
+        let weight = values(seed + 100, geometry.weight_shape().iter().product());
+        let bias = values(seed + 200, geometry.outputs);
+        let on_gpu = gpu::Conv::new(device, geometry, &weight, &bias, activation);
+        let on_processor = kernels::Conv::new(context().isa, geometry, &weight, &bias, activation);
+        let y = on_processor.forward(&x.processor, None);
+        let what = format!("{geometry:?}, {activation:?}");
+        assert_same(&what, &on_gpu.forward(&x.gpu, None), &y);
+
+        let residual = Pair::new(device, seed + 300, y.shape());
+        let y = on_processor.forward(&x.processor, Some(&residual.processor));
+        let with_residual = on_gpu.forward(&x.gpu, Some(&residual.gpu));
+        assert_same(&format!("{what}, residual"), &with_residual, &y);
+    }
+}
+
+#[test]
+fn transposed_convolutions() {
+    let Some(device) = device() else { return };
+    for (seed, (channels, [batch, height, width])) in (0..).zip([
+        ([8, 12], [1, 5, 7]),
+        ([32, 32], [20, 14, 14]),
+        ([5, 3], [2, 4, 3]),
+    ]) {
+        let [inputs, outputs] = channels;
+        let x = Pair::new(device, seed, [batch, inputs, height, width]);
+        let weight = values(seed + 100, inputs * outputs * 4);
+        let bias = values(seed + 200, outputs);
+        let on_gpu = gpu::ConvTranspose::new(device, channels, &weight, &bias, Activation::Relu);
+        let on_processor =
+            kernels::ConvTranspose::new(context().isa, channels, &weight, &bias, Activation::Relu);
+        let what = format!("{channels:?}");
+        assert_same(
+            &what,
+            &on_gpu.forward(&x.gpu),
+            &on_processor.forward(&x.processor),
+        );
+    }
+}
+
+#[test]
+fn pooling() {
+    let Some(device) = device() else { return };
+    for (seed, shape) in (0..).zip([[1, 6, 9, 8], [2, 33, 16, 21], [1, 4, 1, 1]]) {
+        let x = Pair::new(device, seed, shape);
+        for (kernel, stride) in [(3, 2), (1, 2), (3, 1)] {
+            let what = format!("{kernel}x{kernel} by {stride} on {shape:?}");
+            assert_same(
+                &what,
+                &gpu::max_pool(&x.gpu, kernel, stride),
+                &kernels::max_pool(&x.processor, kernel, stride),
+            );
+        }
+        assert_same(
+            &format!("mean of {shape:?}"),
+            &gpu::global_mean(&x.gpu),
+            &kernels::global_mean(&x.processor),
+        );
+    }
+}
+
+#[test]
+fn sizes() {
+    let Some(device) = device() else { return };
+    let x = Pair::new(device, 1, [2, 10, 7, 9]);
+    for size in [[14, 18], [7, 9], [25, 34], [3, 4], [1, 1]] {
+        assert_same(
+            &format!("nearest {size:?}"),
+            &gpu::nearest(&x.gpu, size),
+            &kernels::nearest(&x.processor, size),
+        );
+        assert_same(
+            &format!("bilinear {size:?}"),
+            &gpu::bilinear(&x.gpu, size),
+            &kernels::bilinear(&x.processor, size),
+        );
+    }
+}
+
+#[test]
+fn combinations() {
+    let Some(device) = device() else { return };
+    let shape = [2, 18, 5, 6];
+    let (a, b) = (Pair::new(device, 1, shape), Pair::new(device, 2, shape));
+    let factors = Pair::new(device, 3, [2, 18, 1, 1]);
+
+    let mut sum = a.processor.clone();
+    sum.add(&b.processor, Activation::Identity);
+    assert_same("sum", &gpu::add(&a.gpu, &b.gpu), &sum);
+
+    let mut scaled = a.processor.clone();
+    scaled.scale_channels(&factors.processor);
+    assert_same(
+        "scaled",
+        &gpu::scale_channels(&a.gpu, &factors.gpu),
+        &scaled,
+    );
+
+    let wide = factors.processor.expand([5, 6]);
+    assert_same("expanded", &gpu::expand(&factors.gpu, [5, 6]), &wide);
+
+    let first = Pair::new(device, 4, [2, 16, 5, 6]);
+    let both = kernels::Map::concat(&[&first.processor, &a.processor]);
+    assert_same("both", &gpu::concat(&[&first.gpu, &a.gpu]), &both);
+}
+
+#[test]
+fn regions() {
+    let Some(device) = device() else { return };
+    let maps = [
+        (Pair::new(device, 1, [1, 10, 12, 15]), 0.125),
+        (Pair::new(device, 2, [1, 10, 6, 8]), 0.0625),
+    ];
+    let boxes = [
+        (0, [3.0, 4.0, 60.0, 50.0]),
+        (1, [0.0, 0.0, 128.0, 96.0]),
+        (0, [-20.0, -9.0, 10.0, 200.0]),
+        (1, [100.0, 90.0, 100.5, 90.25]),
+        (0, [40.0, 40.0, 41.0, 95.0]),
+    ];
+    for (size, sampling, aligned) in [
+        (7, None, true),
+        (14, Some(2), false),
+        (6, Some(3), true),
+        (7, None, false),
+    ] {
+        let how = RoiAlign {
+            size,
+            sampling,
+            aligned,
+        };
+        let on_gpu: Vec<_> = boxes
+            .iter()
+            .map(|&(map, bbox)| gpu::Roi {
+                map: &maps[map].0.gpu,
+                scale: maps[map].1,
+                bbox,
+            })
+            .collect();
+        let on_processor: Vec<_> = boxes
+            .iter()
+            .map(|&(map, bbox)| kernels::Roi {
+                map: &maps[map].0.processor,
+                scale: maps[map].1,
+                bbox,
+            })
+            .collect();
+        assert_same(
+            &format!("{how:?}"),
+            &gpu::roi_align(device, &how, &on_gpu, 10),
+            &how.forward(context(), &on_processor, 10),
+        );
+        assert_eq!(
+            gpu::roi_align(device, &how, &[], 10).shape(),
+            [0, 10, size, size]
+        );
+    }
+}
+
+#[test]
+fn what_is_read_is_what_was_written() {
+    let Some(device) = device() else { return };
+    let shape = [3, 7, 4, 5];
+    let planes = values(1, shape.iter().product());
+    let map = gpu::Map::from_planar(device, &planes, shape);
+    let other = gpu::Map::from_planar(device, &planes[..2], [1, 2, 1, 1]);
+    let empty = gpu::Map::from_planar(device, &[], [0, 7, 4, 5]);
+    let read = gpu::read(&[&map, &empty, &other]).unwrap();
+    assert_eq!(read, [planes.clone(), Vec::new(), planes[..2].to_vec()]);
+
+    let chosen = gpu::planes(&map, &[6, 0, 3]).unwrap();
+    let plane = |map: usize, channel: usize| &planes[(map * 7 + channel) * 20..][..20];
+    assert_eq!(chosen, [plane(0, 6), plane(1, 0), plane(2, 3)].concat());
+
+    let pixels = [[1.0, 2.0, 3.0, 9.0], [4.0, 5.0, 6.0, 9.0]];
+    let picture = gpu::Map::from_pixels(device, &pixels, [1, 1, 2]);
+    let read = gpu::read(&[&picture]).unwrap();
+    assert_eq!(read, [[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]]);
+}
+
+/// Memory goes from map to map while kernels that read it are recorded and not yet run.
+#[test]
+fn what_is_recorded_is_not_overtaken_by_what_is_written() {
+    let Some(device) = device() else { return };
+    let shape = [1, 4, 8, 8];
+    let mut expected = vec![0.0; 256];
+    let mut sum = gpu::Map::from_planar(device, &expected, shape);
+    for seed in 0..100 {
+        let values = values(seed, 256);
+        let map = gpu::Map::from_planar(device, &values, shape);
+        sum = gpu::add(&sum, &map);
+        expected
+            .iter_mut()
+            .zip(values)
+            .for_each(|(sum, x)| *sum += x);
+    }
+    let read = gpu::read(&[&sum]).unwrap().remove(0);
+    for (a, b) in read.iter().zip(&expected) {
+        assert!((a - b).abs() < 1e-4, "{a} instead of {b}");
+    }
+}
+
+#[test]
+fn threads_do_not_meet() {
+    let Some(device) = device() else { return };
+    let geometry = Geometry::new(8, 8, 3);
+    let weight = values(1, geometry.weight_shape().iter().product());
+    let conv = gpu::Conv::new(device, geometry, &weight, &values(2, 8), Activation::Relu);
+    let alone = |seed| {
+        let x = gpu::Map::from_planar(device, &values(seed, 8 * 400), [1, 8, 20, 20]);
+        let y = conv.forward(&conv.forward(&x, None), Some(&x));
+        gpu::read(&[&y]).unwrap().remove(0)
+    };
+    let expected: Vec<_> = (0..4).map(alone).collect();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|seed| scope.spawn(move || (0..10).map(|_| alone(seed)).collect::<Vec<_>>()))
+            .collect();
+        for (thread, expected) in threads.into_iter().zip(&expected) {
+            for y in thread.join().unwrap() {
+                assert_eq!(&y, expected);
+            }
+        }
+    });
+}

@@ -9,6 +9,7 @@ pub mod encode;
 pub mod engine;
 pub mod error;
 pub mod fetch;
+pub mod forward;
 pub mod gpus;
 pub mod grpc;
 pub mod http;

@@ -19,17 +19,16 @@ use segmenter_imaging::{
     Image, Picture,
     decode::{self, Exif},
 };
-use segmenter_models::{
-    Input, LoadError, Model, Output, Prediction, Selection, catalogue::Entry, on_this_thread,
-};
+use segmenter_models::{Input, Model, Prediction, Selection, catalogue::Entry};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config,
     encode::class_names,
-    engine::{CpuPool, Engine, EngineError, Work},
+    engine::{CpuPool, Engine, EngineError},
     error::Error,
     fetch::Fetcher,
+    forward::{Built, Forward, Load},
     metrics::{Metrics, Stage},
     readiness::Readiness,
 };
@@ -56,15 +55,8 @@ pub struct Served {
     /// The names of the classes that are answered by default; empty for all.
     classes: Vec<String>,
     loaded: Arc<OnceCell<Loaded>>,
-    on_demand: Option<OnDemand>,
-}
-
-/// What loads a model when it is first asked for.
-#[derive(Clone)]
-struct OnDemand {
-    load: Arc<dyn Fn() -> Result<Box<dyn Model>, LoadError> + Send + Sync>,
-    /// The name of what it runs on.
-    device: &'static str,
+    /// What loads it when it is first asked for.
+    on_demand: Option<Load>,
 }
 
 /// What starts the device threads of models, the same for each.
@@ -76,10 +68,11 @@ struct Starter {
     places: usize,
     max_detections: usize,
     metrics: Arc<Metrics>,
+    readiness: Readiness,
 }
 
 struct Loaded {
-    model: Arc<dyn Model>,
+    forward: Arc<Forward>,
     engine: Engine<Forward>,
     /// Places for pictures from their decoding until the network is done with them: so many that device threads
     /// never wait for one, so few that inputs of the network do not add up.
@@ -236,6 +229,7 @@ impl Segmenter {
         let workers = limits.workers(threads);
         let places = limits.queue.saturating_add(workers);
         let metrics = Arc::new(metrics);
+        let readiness = Readiness::default();
         let mut segmenter = Self {
             models: Vec::with_capacity(entries.len()),
             fetcher,
@@ -247,9 +241,10 @@ impl Segmenter {
                 places,
                 max_detections,
                 metrics: Arc::clone(&metrics),
+                readiness: readiness.clone(),
             },
             metrics,
-            readiness: Readiness::default(),
+            readiness,
             limits,
         };
         for entry in entries {
@@ -267,21 +262,13 @@ impl Segmenter {
     /// The same with one more model, which `load` loads when it is first asked for: the requests that come until then
     /// wait for it, and no others do. Nobody chose it, so that what is answered by default is its own to say.
     #[must_use]
-    pub fn with_on_demand(
-        mut self,
-        entry: &'static Entry,
-        device: &'static str,
-        load: impl Fn() -> Result<Box<dyn Model>, LoadError> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_on_demand(mut self, entry: &'static Entry, load: Load) -> Self {
         self.add(Served {
             entry,
             threshold: entry.threshold,
             classes: Vec::new(),
             loaded: Arc::default(),
-            on_demand: Some(OnDemand {
-                load: Arc::new(load),
-                device,
-            }),
+            on_demand: Some(load),
         });
         self
     }
@@ -294,15 +281,11 @@ impl Segmenter {
     }
 
     /// Starts the device threads of one of the models, runs the shapes that it wants to be warm for, and answers
-    /// requests for it from then on. What is installed in the place of another is dropped.
-    pub async fn install(
-        &self,
-        entry: &'static Entry,
-        model: Box<dyn Model>,
-        device: &str,
-    ) -> io::Result<()> {
+    /// requests for it from then on. What is installed in the place of another is dropped. Where its device fails it is
+    /// loaded anew, and nothing is ready meanwhile.
+    pub async fn install(&self, entry: &'static Entry, built: Built, load: Load) -> io::Result<()> {
         let served = self.model(entry.name).map_err(io::Error::other)?;
-        let loaded = self.starter.start(entry, model, device).await?;
+        let loaded = self.starter.start(entry, built, load).await?;
         if served.loaded.set(loaded).is_ok() {
             self.metrics.model_ready.set(self.is_loaded().into());
         }
@@ -440,6 +423,7 @@ impl Segmenter {
     pub fn close(&self) {
         self.metrics.model_ready.set(0);
         for loaded in self.all_loaded() {
+            loaded.forward.close();
             loaded.engine.close();
         }
     }
@@ -505,9 +489,9 @@ impl Segmenter {
         let waited = started.elapsed();
         let kept = keep.then(|| picture.clone());
         let prepared = {
-            let (model, selection) = (Arc::clone(&loaded.model), selection.clone());
+            let (running, selection) = (loaded.forward.running(), selection.clone());
             let limits = self.limits.picture;
-            self.cpu(move || prepare(&*model, &picture, limits, exif, &selection))
+            self.cpu(move || prepare(&*running.model, &picture, limits, exif, &selection))
                 .await??
         };
         note(Stage::Decode, prepared.decoded);
@@ -523,6 +507,9 @@ impl Segmenter {
                     EngineError::Full => self.overloaded(),
                     EngineError::Expired => self.too_late(),
                     EngineError::Closed => Error::NotReady("the server is stopping".to_owned()),
+                    EngineError::Failed if loaded.forward.has_fault() => {
+                        Error::NotReady("the device failed and is started anew".to_owned())
+                    }
                     EngineError::Failed => Error::internal(),
                 })?;
         drop(place);
@@ -530,10 +517,13 @@ impl Segmenter {
         note(Stage::Infer, finished.ran);
 
         let (prediction, took) = {
-            let (model, selection) = (Arc::clone(&loaded.model), selection.clone());
+            let (running, selection) = (loaded.forward.running(), selection.clone());
             self.cpu(move || {
                 let started = Instant::now();
-                let prediction = model.postprocess(finished.output, prepared.size, &selection);
+                let prediction =
+                    running
+                        .model
+                        .postprocess(finished.output, prepared.size, &selection);
                 (prediction, started.elapsed())
             })
             .await?
@@ -566,7 +556,7 @@ impl Segmenter {
                 (on_demand.clone(), self.cpu.clone(), self.starter.clone());
             // A task of its own: what one caller has begun is there for the next, though the first may have left.
             let loading = tokio::spawn(async move {
-                let load = || on_demand.load(entry, &cpu, &starter);
+                let load = || load_on_demand(entry, on_demand, &cpu, &starter);
                 loaded.get_or_try_init(load).await.map(drop)
             });
             loading.await.map_err(|_| Error::internal())??;
@@ -626,54 +616,52 @@ impl Served {
     }
 }
 
-impl OnDemand {
-    /// Loads the model and starts its device threads.
-    async fn load(
-        &self,
-        entry: &'static Entry,
-        cpu: &CpuPool,
-        starter: &Starter,
-    ) -> Result<Loaded, Error> {
-        let started = Instant::now();
-        let load = Arc::clone(&self.load);
-        let model = cpu.run(move || load()).await;
-        let model = model.map_err(|_| Error::internal())?.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(model = entry.name, error, "the model cannot be loaded");
-            Error::internal()
-        })?;
-        let loaded = starter.start(entry, model, self.device).await;
-        let loaded = loaded.map_err(|error| {
-            tracing::error!(model = entry.name, %error, "the model cannot be started");
-            Error::internal()
-        })?;
-        tracing::info!(
-            model = entry.name,
-            load_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
-            "the model is loaded and warm, now that it is asked for"
-        );
-        Ok(loaded)
-    }
+/// Loads a model and starts its device threads.
+async fn load_on_demand(
+    entry: &'static Entry,
+    load: Load,
+    cpu: &CpuPool,
+    starter: &Starter,
+) -> Result<Loaded, Error> {
+    let started = Instant::now();
+    let built = {
+        let load = Arc::clone(&load);
+        cpu.run(move || load()).await
+    };
+    let built = built.map_err(|_| Error::internal())?.map_err(|error| {
+        let error: &dyn std::error::Error = &*error;
+        tracing::error!(model = entry.name, error, "the model cannot be loaded");
+        Error::internal()
+    })?;
+    let loaded = starter.start(entry, built, load).await;
+    let loaded = loaded.map_err(|error| {
+        tracing::error!(model = entry.name, %error, "the model cannot be started");
+        Error::internal()
+    })?;
+    tracing::info!(
+        model = entry.name,
+        load_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
+        "the model is loaded and warm, now that it is asked for"
+    );
+    Ok(loaded)
 }
 
 impl Starter {
     /// Starts the device threads of a model, and runs the shapes that it wants to be warm for.
-    async fn start(
-        &self,
-        entry: &'static Entry,
-        model: Box<dyn Model>,
-        device: &str,
-    ) -> io::Result<Loaded> {
-        let model: Arc<dyn Model> = Arc::from(model);
+    async fn start(&self, entry: &'static Entry, built: Built, load: Load) -> io::Result<Loaded> {
+        let model = &built.model;
+        let (device, warm_up_shapes) = (built.device, model.warm_up_shapes());
         let most_prepared = self.workers * model.preferred_batch() + self.threads;
         let prepared = Arc::new(Semaphore::new(most_prepared));
-        let forward = Arc::new(Forward {
-            model: Arc::clone(&model),
-            metrics: Arc::clone(&self.metrics),
-            threads: self.threads,
-            prepared: Arc::clone(&prepared),
-            most_prepared,
-        });
+        let forward = Arc::new(Forward::new(
+            entry,
+            built,
+            load,
+            Arc::clone(&self.metrics),
+            self.readiness.clone(),
+            self.threads,
+            Arc::clone(&prepared),
+        ));
         let engine = Engine::start(&forward, self.places, self.workers)?;
         let selection = Selection {
             threshold: 0.0,
@@ -683,7 +671,7 @@ impl Starter {
             map_size: None,
             scores: false,
         };
-        for [_, height, width] in model.warm_up_shapes() {
+        for [_, height, width] in warm_up_shapes {
             engine
                 .run(
                     (Input::uniform([0.0; 4], [height, width]), selection.clone()),
@@ -695,7 +683,7 @@ impl Starter {
         let info = &self.metrics.device_info;
         info.with_label_values(&[entry.name, device]).set(1);
         Ok(Loaded {
-            model,
+            forward,
             engine,
             prepared,
             waiting: AtomicUsize::new(0),
@@ -776,17 +764,6 @@ fn decode_limits(limits: config::PictureLimits) -> decode::Limits {
     }
 }
 
-/// What the device threads run.
-struct Forward {
-    model: Arc<dyn Model>,
-    metrics: Arc<Metrics>,
-    threads: usize,
-    /// Places for pictures under way, as [`Loaded`] has them.
-    prepared: Arc<Semaphore>,
-    /// How many there are, free or not.
-    most_prepared: usize,
-}
-
 /// One more, for as long as it lives.
 struct Counted<'a>(&'a AtomicUsize);
 
@@ -800,40 +777,5 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Work for Forward {
-    type Job = (Input, Selection);
-    type Output = Output;
-    type Key = [usize; 3];
-
-    fn key(&self, (input, _): &Self::Job) -> Self::Key {
-        input.shape
-    }
-
-    fn preferred_batch(&self) -> usize {
-        self.model.preferred_batch()
-    }
-
-    fn run(&self, batch: Vec<Self::Job>) -> Vec<Output> {
-        self.metrics.batch_size.observe(batch.len() as f64);
-        let (inputs, selections): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let batch = inputs.into_iter().zip(&selections).collect();
-        let under_way = self.most_prepared - self.prepared.available_permits();
-        if 2 * under_way > self.threads {
-            // There is work for all threads: none has to wait for another.
-            on_this_thread(|| self.model.forward(batch))
-        } else {
-            // On a thread of the pool, to which the kernels then hand their parts without waking anybody.
-            rayon::scope(|_| self.model.forward(batch))
-        }
-    }
-
-    fn abandoned(&self) {
-        self.metrics
-            .rejected
-            .with_label_values(&["abandoned"])
-            .inc();
     }
 }

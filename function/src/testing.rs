@@ -3,14 +3,17 @@
 use std::{
     io::Cursor,
     net::SocketAddr,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use clap::Parser;
 use segmenter_imaging::{Picture, decode::DecodeError, rle::Rle};
 use segmenter_models::{
-    Detection, Input, Model, Outcome, Output, Prediction, Selection,
+    Detection, Input, Model, Outcome, Output, Precision, Prediction, Selection,
     catalogue::{CATALOGUE, Entry},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Serve,
+    forward::{Built, Load},
     grpc, http, listen,
     metrics::Metrics,
     service::{Answer, Segmenter},
@@ -29,6 +33,10 @@ use crate::{
 pub(crate) struct StandIn {
     closed: Mutex<bool>,
     changed: Condvar,
+    /// Whether what it runs on is gone.
+    lost: AtomicBool,
+    /// How often it was loaded, or that was tried.
+    loads: AtomicUsize,
 }
 
 /// A picture of this width makes the stand-in panic.
@@ -101,6 +109,26 @@ impl StandIn {
         *self.closed.lock().unwrap() = false;
         self.changed.notify_all();
     }
+
+    /// As a driver does that is reset: what runs fails until the model is loaded anew, which fails at first.
+    pub(crate) fn lose_device(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    fn load(self: &Arc<Self>) -> Result<Built, Box<dyn std::error::Error + Send + Sync>> {
+        if self.loads.fetch_add(1, Ordering::SeqCst) == 1 {
+            return Err("the driver is not there yet".into());
+        }
+        self.lost.store(false, Ordering::SeqCst);
+        let device = Arc::clone(self);
+        let lost = move || device.lost.load(Ordering::SeqCst);
+        Ok(Built {
+            model: Box::new(Gated(Arc::clone(self))),
+            device: "cpu",
+            precision: Precision::F32,
+            fault: Box::new(move || lost().then(|| "it is lost".to_owned())),
+        })
+    }
 }
 
 /// As the server owns it, while the test holds the gate.
@@ -120,6 +148,7 @@ impl Model for Gated {
                 .wait_while(gate.closed.lock().unwrap(), |closed| *closed)
                 .unwrap(),
         );
+        assert!(!gate.lost.load(Ordering::SeqCst), "the device is lost");
         let [first, second] = classes();
         batch
             .iter()
@@ -266,8 +295,10 @@ impl Servers {
     }
 
     pub(crate) async fn install(&self) {
-        let model = Box::new(Gated(Arc::clone(&self.model)));
-        self.segmenter.install(entry(), model, "cpu").await.unwrap();
+        let model = Arc::clone(&self.model);
+        let load: Load = Arc::new(move || model.load());
+        let built = load().unwrap();
+        self.segmenter.install(entry(), built, load).await.unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -1,6 +1,6 @@
 //! The service within a command, for those that predict without a server.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context;
 
@@ -23,13 +23,15 @@ pub(super) async fn segmenter(
     places: usize,
 ) -> anyhow::Result<Segmenter> {
     // Before anything is downloaded for it.
-    let device = super::device(model)?;
+    super::device(model)?;
     super::tell_of_stand_in(model);
     let weights = pull::locate(model).await?;
-    let loaded = {
-        let model = model.clone();
-        tokio::task::spawn_blocking(move || super::load_model(&model, &weights)).await??
+    let load = super::loader(model.clone(), weights);
+    let built = {
+        let load = Arc::clone(&load);
+        tokio::task::spawn_blocking(move || load()).await?
     };
+    let built = built.map_err(anyhow::Error::from_boxed)?;
     let limits = Limits {
         queue: places,
         workers: Some(1),
@@ -47,7 +49,7 @@ pub(super) async fn segmenter(
         model.threads(),
         Metrics::new()?,
     );
-    segmenter.install(entry, loaded, device.word()).await?;
+    segmenter.install(entry, built, load).await?;
     Ok(segmenter)
 }
 

@@ -19,18 +19,22 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use segmenter_models::{
-    Model,
-    catalogue::{BUILT_IN, DEFAULT},
-};
+use segmenter_models::catalogue::{BUILT_IN, DEFAULT};
 
 use self::pull::Located;
-use crate::{config, download::DownloadError, logging, store::StoreError};
+use crate::{
+    config,
+    download::DownloadError,
+    forward::{Built, Load},
+    logging,
+    store::StoreError,
+};
 
 /// Finds and outlines the objects in a picture.
 #[derive(Debug, Parser)]
@@ -195,13 +199,19 @@ fn tell_of_stand_in(model: &config::Model) {
     }
 }
 
-/// Builds the network of a model with its weights.
-fn load_model(model: &config::Model, weights: &Located) -> anyhow::Result<Box<dyn Model>> {
+/// Builds the network of a model with its weights, on the device that is asked for.
+fn load_model(model: &config::Model, weights: &Located) -> anyhow::Result<Built> {
     let (entry, device) = (model.entry(), device(model)?);
-    Ok(match weights {
+    let network = match weights {
         Located::File(path) => segmenter_models::load(entry, path, &device)?,
         Located::BuiltIn(bytes) => segmenter_models::load_bytes(entry, bytes, &device)?,
-    })
+    };
+    Ok(Built::new(network, device))
+}
+
+/// What does that again and again.
+fn loader(model: config::Model, weights: Located) -> Load {
+    Arc::new(move || Ok(load_model(&model, &weights)?))
 }
 
 #[cfg(test)]

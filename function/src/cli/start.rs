@@ -1,18 +1,20 @@
 //! What `serve` and `lambda` do before they answer: the threads, the service, its model.
 
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use segmenter_models::{Device, Model, catalogue::Entry};
+use segmenter_models::catalogue::Entry;
 use tokio::{runtime, sync::oneshot, task::JoinHandle};
 
 use super::{BadConfiguration, pull};
 use crate::{
     bucket::Bucket,
     config::{self, Serve},
+    forward::{Built, Load},
     metrics::Metrics,
     readiness::Latch,
     service::{Segmenter, Wish},
@@ -61,10 +63,16 @@ pub(super) fn service(serve: &Serve) -> anyhow::Result<Segmenter> {
     let Some(model) = serve.on_demand() else {
         return Ok(segmenter);
     };
-    let device = super::device(&model)?;
-    let word = device.word();
-    let load = move || segmenter_models::load_built_in(&device);
-    Ok(segmenter.with_on_demand(model.entry(), word, load))
+    super::device(&model)?;
+    let entry = model.entry();
+    let load = Arc::new(move || {
+        let device = super::device(&model)?;
+        Ok(Built::new(
+            segmenter_models::load_built_in(&device)?,
+            device,
+        ))
+    });
+    Ok(segmenter.with_on_demand(entry, load))
 }
 
 /// The store of uploads, where there is one.
@@ -81,11 +89,11 @@ pub(super) struct Starting {
     warm_up: Latch,
 }
 
-/// A model, what it runs on, and how long it took to find, to verify and to load.
+/// A model, what loads it again, and how long it took to find, to verify and to load.
 struct Loaded {
     entry: &'static Entry,
-    model: Box<dyn Model>,
-    device: Device,
+    built: Built,
+    load: Load,
     took: Duration,
 }
 
@@ -115,14 +123,13 @@ impl Starting {
         self.model.release();
         for loaded in models {
             let started = Instant::now();
-            let (entry, device) = (loaded.entry, loaded.device);
-            segmenter
-                .install(entry, loaded.model, device.word())
-                .await?;
+            let entry = loaded.entry;
+            let (device, precision) = (loaded.built.device, loaded.built.precision);
+            segmenter.install(entry, loaded.built, loaded.load).await?;
             tracing::info!(
                 model = entry.name,
-                device = device.word(),
-                precision = %device.precision(),
+                device,
+                %precision,
                 load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
                 warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),
                 "the model is loaded and warm"
@@ -138,19 +145,20 @@ async fn load(model: config::Model) -> anyhow::Result<Loaded> {
     let started = Instant::now();
     let entry = model.entry();
     let weights = pull::locate(&model).await?;
-    let device = super::device(&model)?;
-    let (send, loaded) = oneshot::channel();
+    let load = super::loader(model, weights);
+    let (send, built) = oneshot::channel();
+    let first = Arc::clone(&load);
     thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
             // Nobody listens any more where a signal has ended the start.
-            let _ = send.send(super::load_model(&model, &weights));
+            let _ = send.send(first());
         })?;
-    let model = loaded.await.context("loading the model failed")??;
+    let built = built.await.context("loading the model failed")?;
     Ok(Loaded {
         entry,
-        model,
-        device,
+        built: built.map_err(anyhow::Error::from_boxed)?,
+        load,
         took: started.elapsed(),
     })
 }

@@ -45,6 +45,10 @@ pub trait Work: Send + Sync + 'static {
 
     /// Told when a job is dropped because its caller has gone.
     fn abandoned(&self);
+
+    /// Told on the thread on which it happened, after the callers were, when [`run`](Self::run) has panicked. The
+    /// thread takes the next batch when this returns.
+    fn failed(&self) {}
 }
 
 /// An output, and how it came about.
@@ -190,6 +194,7 @@ fn work_through<W: Work>(work: &W, queue: &Queue<W::Job, Reply<W::Output>>) {
                 for (reply, _) in callers {
                     let _ = reply.send(Err(EngineError::Failed));
                 }
+                work.failed();
             }
         }
         segmenter_allocator::tidy();

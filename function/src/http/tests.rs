@@ -283,6 +283,30 @@ async fn readiness_follows_the_latches() {
 }
 
 #[tokio::test]
+async fn a_device_that_fails_is_started_anew_and_nothing_is_ready_meanwhile() {
+    let servers = Servers::start(&[]).await;
+    let pending = async || {
+        let response = servers.client.get(servers.url("/readyz")).send();
+        let body = response.await.unwrap().json::<Value>().await.unwrap();
+        body["pending"].clone()
+    };
+    assert_eq!(pending().await, Value::Null);
+    servers.model.lose_device();
+    let failed = refusal(servers.post("/predict", png(8, 4)).send().await.unwrap()).await;
+    assert_eq!((failed.0, &*failed.1), (503, "not_ready"));
+    while pending().await.is_null() {}
+    assert_eq!(pending().await, json!(["device"]));
+    assert!(servers.metric("segmenter_model_ready").await < 1.0);
+    // The first attempt fails.
+    while !pending().await.is_null() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let answered = servers.post("/predict", png(8, 4)).send().await.unwrap();
+    assert_eq!(answered.status(), 200);
+    assert!(servers.metric("segmenter_model_ready").await > 0.0);
+}
+
+#[tokio::test]
 async fn one_request_too_many_is_refused_at_once() {
     let servers = Servers::start(&["--queue=2"]).await;
     servers.model.close();

@@ -74,7 +74,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 
 # Where there is no GPU: Debian's mesa-vulkan-drivers, which computes as one does on the processor, slowly.
 test-gpu: ## Run the tests of kernels and networks on this machine's first GPU, or on what computes as one
-	cargo test --release --locked $(GPU) --target-dir $(TARGET)/gpu --lib --test kernels -- --show-output
+	cargo test --release --locked $(GPU) --target-dir $(TARGET)/gpu --lib --test kernels --test fidelity -- --show-output
 
 # Vector instructions that this machine lacks, in an emulator.
 test-arm: ARM := aarch64-unknown-linux-gnu

@@ -165,7 +165,7 @@ pub struct Limits {
     /// Requests that may wait; one more is answered 429 at once
     #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = positive::<usize>)]
     pub queue: usize,
-    /// Batches that run at a time and share --threads [default: as many as threads]
+    /// Batches that run at a time and share --threads [default: as many as threads, on a GPU 2]
     #[arg(long, env = "SEGMENTER_WORKERS", value_name = "N", value_parser = positive::<usize>)]
     pub workers: Option<usize>,
     /// The longest a request may take; callers may ask for less
@@ -183,9 +183,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Batches that run at a time.
-    pub fn workers(&self, threads: usize) -> usize {
-        self.workers.unwrap_or(threads)
+    /// Batches that run at a time on this device.
+    pub fn workers(&self, threads: usize, device: &str) -> usize {
+        // While a GPU computes one, the next is recorded.
+        let fitting = if device == "gpu" { 2 } else { threads };
+        self.workers.unwrap_or(fitting)
     }
 }
 
@@ -413,8 +415,9 @@ impl Serve {
                 file: Some(path),
                 ..Choice::from(&onnx::ENTRY)
             });
-            // What is said of numbers is said of the catalogue's.
+            // What is said of numbers and devices is said of the catalogue's.
             model.precision = None;
+            model.device = Device::Cpu;
             models.push(model);
         }
         models

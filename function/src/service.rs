@@ -63,7 +63,7 @@ pub struct Served {
 #[derive(Clone)]
 struct Starter {
     threads: usize,
-    workers: usize,
+    limits: config::Limits,
     /// Requests that there are at a time.
     places: usize,
     max_detections: usize,
@@ -226,7 +226,7 @@ impl Segmenter {
             classes,
         } = defaults;
         // Those that wait, and those that the device threads are busy with.
-        let workers = limits.workers(threads);
+        let workers = limits.workers(threads, "cpu");
         let places = limits.queue.saturating_add(workers);
         let metrics = Arc::new(metrics);
         let readiness = Readiness::default();
@@ -237,7 +237,7 @@ impl Segmenter {
             cpu: CpuPool::new(threads),
             starter: Starter {
                 threads,
-                workers,
+                limits: limits.clone(),
                 places,
                 max_detections,
                 metrics: Arc::clone(&metrics),
@@ -651,7 +651,8 @@ impl Starter {
     async fn start(&self, entry: &'static Entry, built: Built, load: Load) -> io::Result<Loaded> {
         let model = &built.model;
         let (device, warm_up_shapes) = (built.device, model.warm_up_shapes());
-        let most_prepared = self.workers * model.preferred_batch() + self.threads;
+        let workers = self.limits.workers(self.threads, device);
+        let most_prepared = workers * model.preferred_batch() + self.threads;
         let prepared = Arc::new(Semaphore::new(most_prepared));
         let forward = Arc::new(Forward::new(
             entry,
@@ -662,7 +663,7 @@ impl Starter {
             self.threads,
             Arc::clone(&prepared),
         ));
-        let engine = Engine::start(&forward, self.places, self.workers)?;
+        let engine = Engine::start(&forward, self.places, workers)?;
         let selection = Selection {
             threshold: 0.0,
             max_detections: self.max_detections,

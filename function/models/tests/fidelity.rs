@@ -121,6 +121,65 @@ fn finds_what_the_reference_finds() {
     assert!(f64::from(found) >= REQUIRED * f64::from(wanted));
 }
 
+/// A small picture through the whole network, on the first GPU of this machine or on what computes as one does.
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_finds_what_the_processor_finds() {
+    use segmenter_imaging::resample::{Filter, resize};
+    use segmenter_models::{Device, Isa};
+
+    let skipped = |why: &str| println!("skipped: a_gpu_finds_what_the_processor_finds: {why}");
+    let adapters = segmenter_gpu::adapters();
+    let Some(adapter) = adapters.first() else {
+        return skipped("no GPU and no driver that computes as one");
+    };
+    let entry = &catalogue::CATALOGUE[0];
+    let weights = shared()
+        .join("weights")
+        .join(entry.download().unwrap().file_name);
+    if !weights.exists() {
+        return skipped(&format!("{} is not there", weights.display()));
+    }
+    let picture = read_picture(&shared().join("images/coco-val/000000001268.jpg"));
+    let [width, height] = [320, 224];
+    let picture = resize(&picture, width, height, Filter::Bilinear).unwrap();
+    let [expected, actual] = [
+        Device::kernels(Isa::best()),
+        Device::gpu(adapter.open().unwrap()),
+    ]
+    .map(|device| {
+        let model = segmenter_models::load(entry, &weights, &device).unwrap();
+        let with_masks = Selection {
+            threshold: 0.05,
+            masks: true,
+            ..EVERYTHING
+        };
+        let Output::Instances {
+            boxes,
+            classes,
+            scores,
+            masks: Some((masks, _)),
+        } = forward(&*model, &picture, &with_masks)
+        else {
+            panic!("no instances with masks");
+        };
+        (boxes.as_flattened().to_vec(), classes, scores, masks)
+    });
+    println!("{} detections on {}", actual.1.len(), adapter.name);
+    assert!(actual.1.len() > 5);
+    assert_eq!(actual.1, expected.1);
+    for (what, tolerance, actual, expected) in [
+        ("box", 0.01, &actual.0, &expected.0),
+        ("score", 1e-4, &actual.2, &expected.2),
+        ("mask", 1e-3, &actual.3, &expected.3),
+    ] {
+        assert_eq!(actual.len(), expected.len(), "{what}");
+        for (a, b) in actual.iter().zip(expected) {
+            assert!((a - b).abs() <= tolerance, "{what}: {a} instead of {b}");
+        }
+    }
+}
+
 /// In integers a layer answers the original's bytes, but the smallest difference of a picture grows from layer to
 /// layer, and these detections are of a processor on which PyTorch's sums saturate. On one with VNNI, PyTorch
 /// itself finds 0.80 of them.

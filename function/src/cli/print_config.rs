@@ -54,7 +54,11 @@ fn derived(serve: &Serve, id: &str) -> String {
         "threshold" => entry.threshold.to_string(),
         "cpu" => Isa::best().to_string(),
         "threads" => serve.model.threads().to_string(),
-        "workers" => serve.limits.workers(serve.model.threads()).to_string(),
+        "workers" => {
+            let device = serve.model.device().map_or("cpu", |device| device.word());
+            let workers = serve.limits.workers(serve.model.threads(), device);
+            workers.to_string()
+        }
         _ => String::new(),
     }
 }

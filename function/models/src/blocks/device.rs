@@ -91,6 +91,11 @@ impl Device {
         }
     }
 
+    /// Whether a network's first picture takes longer than others by much, since kernels are compiled then.
+    pub fn compiles(&self) -> bool {
+        self.word() == "gpu"
+    }
+
     /// In a word: `cpu` or `gpu`.
     pub fn word(&self) -> &'static str {
         match self {

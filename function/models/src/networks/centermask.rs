@@ -181,8 +181,12 @@ impl Model for CenterMask {
     }
 
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
-        // A picture takes longer than what the first one would gain.
-        Vec::new()
+        if !self.device.compiles() {
+            // A picture takes longer than what the first one would gain.
+            return Vec::new();
+        }
+        let [width, height] = input_size([640, 480]);
+        vec![[3, height as usize, width as usize]]
     }
 }
 

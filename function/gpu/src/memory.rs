@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(rounded(1025), 1280);
         for bytes in (1..1 << 22).step_by(977) {
             let size = rounded(bytes);
-            assert!(size >= bytes && size % 4 == 0);
+            assert!(size >= bytes && size.is_multiple_of(4));
             assert!(bytes < 256 || size - bytes <= bytes / 4, "{bytes}: {size}");
         }
     }

@@ -1,5 +1,7 @@
 //! Every kernel beside the processor's own, on the first GPU of this machine or on what computes as one does.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::{Arc, OnceLock};
 
 use segmenter_gpu::{self as gpu, Gpu};

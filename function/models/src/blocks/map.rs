@@ -123,6 +123,10 @@ impl Map {
     /// One channel of each of its maps, `[batch, height, width]`, where `channels` says which one. Waits for
     /// the device.
     pub fn planes_to_host(&self, channels: impl Iterator<Item = usize>) -> Vec<f32> {
+        #[cfg(feature = "gpu")]
+        if let Values::Gpu(map) = &self.0 {
+            return gpu::planes(map, &channels.collect::<Vec<_>>());
+        }
         let places = channels.enumerate();
         match &self.0 {
             Values::Kernels(map) => {
@@ -133,10 +137,6 @@ impl Map {
                 let quantization = map.quantization();
                 let planes = places.flat_map(|(n, channel)| map.plane(n, channel));
                 planes.map(|byte| quantization.dequantize(byte)).collect()
-            }
-            #[cfg(feature = "gpu")]
-            Values::Gpu(map) => {
-                gpu::planes(map, &places.map(|(_, channel)| channel).collect::<Vec<_>>())
             }
             _ => {
                 let values = self.to_host();

@@ -2,7 +2,7 @@
 
 use crate::{
     map::{Map, QUAD, quads},
-    shader::Shader,
+    shader::{Kernel, Shader},
 };
 
 /// The sum of two maps of one shape.
@@ -26,15 +26,11 @@ pub fn scale_channels(x: &Map, factors: &Map) -> Map {
 
 /// Of `a` and, for so many pixels of it one after the other, a pixel of `b`.
 fn combined(a: &Map, b: &Map, multiply: bool, pixels: usize) -> Map {
-    let shader = Shader::new("combine", include_str!("shaders/combine.wgsl"), 2, 3)
-        .constant("MULTIPLY", usize::from(multiply));
     let y = Map::any(a.gpu(), a.shape());
-    let sizes = [a.quads(), quads(a.shape()[1]), pixels];
-    let gpu = a.gpu();
-    gpu.run_each(
-        &gpu.pipeline(shader),
+    a.gpu().run_each(
+        Shader::new(Kernel::Combine).constant("MULTIPLY", usize::from(multiply)),
         &[a.buffer(), b.buffer(), y.buffer()],
-        &sizes.map(|size| size as u32),
+        &[quads(a.shape()[1]), pixels],
         a.quads(),
     );
     y
@@ -83,14 +79,10 @@ fn place(x: &Map, y: &Map, first: usize) {
     } else {
         height * width
     };
-    let items = batch * height * width * quads(channels);
-    let shader = Shader::new("place", include_str!("shaders/place.wgsl"), 1, 5);
-    let sizes = [items, quads(channels), quads(all), first, repeated];
-    let gpu = x.gpu();
-    gpu.run_each(
-        &gpu.pipeline(shader),
+    x.gpu().run_each(
+        Shader::new(Kernel::Place),
         &[x.buffer(), y.buffer()],
-        &sizes.map(|size| size as u32),
-        items,
+        &[quads(channels), quads(all), first, repeated],
+        batch * height * width * quads(channels),
     );
 }

@@ -8,7 +8,7 @@ use crate::{
     gpu::Gpu,
     map::{Map, QUAD, quads},
     memory::Block,
-    shader::Shader,
+    shader::{Kernel, Shader},
 };
 
 /// Workgroups that keep a GPU busy, about; where large tiles make fewer, small ones are made.
@@ -19,12 +19,7 @@ const SIDE: usize = 8;
 
 /// A convolution, its bias, and the activation after it.
 #[derive(Debug)]
-pub struct Conv {
-    geometry: Geometry,
-    activation: Activation,
-    weights: Block,
-    bias: Block,
-}
+pub struct Conv(Parameters);
 
 impl Conv {
     /// From values: `weight` in the order of [`Geometry::weight_shape`], `bias` one an output channel.
@@ -40,12 +35,12 @@ impl Conv {
         } else {
             pack(&geometry, weight)
         };
-        Self {
+        Self(Parameters {
             geometry,
             activation,
             weights: Block::of(gpu, &packed),
             bias: Block::of(gpu, &padded(bias)),
-        }
+        })
     }
 
     /// `activation(conv(x) + bias + residual)`: `[batch, inputs, h, w]` to `[batch, outputs, h', w']`, the shape of the
@@ -54,58 +49,17 @@ impl Conv {
     /// # Panics
     /// If a map has other channels or another size.
     pub fn forward(&self, x: &Map, residual: Option<&Map>) -> Map {
-        let geometry = &self.geometry;
-        assert_eq!(x.shape()[1], geometry.inputs, "channels of a map");
-        let shape = geometry.output_shape(x.shape());
+        let shape = self.0.output_shape(x);
         if let Some(residual) = residual {
             assert_eq!(residual.shape(), shape, "shape of a residual");
         }
         let y = Map::any(x.gpu(), shape);
-        if geometry.is_depthwise() {
-            self.depthwise(x, residual, &y);
+        if self.0.geometry.is_depthwise() {
+            self.0.depthwise(x, residual, &y);
         } else {
-            let product = Product {
-                geometry,
-                activation: self.activation,
-                doubled: false,
-                weights: &self.weights,
-                bias: &self.bias,
-            };
-            let [_, _, rows, columns] = shape;
-            product.run(x, residual, &y, [rows, columns], quads(geometry.outputs));
+            self.0.dense(x, residual, &y, false);
         }
         y
-    }
-
-    fn depthwise(&self, x: &Map, residual: Option<&Map>, y: &Map) {
-        let [_, channels, rows, columns] = x.shape();
-        let [batch, _, out_rows, out_columns] = y.shape();
-        let shader = Shader::new("depthwise", include_str!("shaders/depthwise.wgsl"), 4, 6)
-            .activation(self.activation);
-        let shader = of_geometry(shader, &self.geometry, residual.is_some());
-        let pixels = batch * out_rows * out_columns;
-        let sizes = [
-            rows,
-            columns,
-            quads(channels),
-            out_rows,
-            out_columns,
-            pixels,
-        ];
-        let residual = residual.map_or(self.bias.buffer(), Map::buffer);
-        let gpu = x.gpu();
-        gpu.run_each(
-            &gpu.pipeline(shader),
-            &[
-                x.buffer(),
-                self.weights.buffer(),
-                self.bias.buffer(),
-                residual,
-                y.buffer(),
-            ],
-            &sizes.map(|size| size as u32),
-            pixels * quads(channels),
-        );
     }
 }
 
@@ -114,11 +68,8 @@ impl Conv {
 #[derive(Debug)]
 pub struct ConvTranspose {
     /// From the input to the four pixels that each of its pixels becomes.
-    geometry: Geometry,
-    activation: Activation,
+    parameters: Parameters,
     outputs: usize,
-    weights: Block,
-    bias: Block,
 }
 
 impl ConvTranspose {
@@ -137,13 +88,14 @@ impl ConvTranspose {
             let [input, output, part] = [i / 4 / outputs, i / 4 % outputs, i % 4];
             pointwise[(part * channels + output) * inputs + input] = *value;
         }
-        let bias = padded(bias).repeat(4);
         Self {
-            geometry,
-            activation,
+            parameters: Parameters {
+                geometry,
+                activation,
+                weights: Block::of(gpu, &pack(&geometry, &pointwise)),
+                bias: Block::of(gpu, &padded(bias).repeat(4)),
+            },
             outputs,
-            weights: Block::of(gpu, &pack(&geometry, &pointwise)),
-            bias: Block::of(gpu, &bias),
         }
     }
 
@@ -152,42 +104,34 @@ impl ConvTranspose {
     /// # Panics
     /// If the map has other channels.
     pub fn forward(&self, x: &Map) -> Map {
-        let [batch, inputs, height, width] = x.shape();
-        assert_eq!(inputs, self.geometry.inputs, "channels of a map");
+        let [batch, _, height, width] = self.parameters.output_shape(x);
         let y = Map::any(x.gpu(), [batch, self.outputs, 2 * height, 2 * width]);
-        let product = Product {
-            geometry: &self.geometry,
-            activation: self.activation,
-            doubled: true,
-            weights: &self.weights,
-            bias: &self.bias,
-        };
-        product.run(x, None, &y, [height, width], quads(self.geometry.outputs));
+        self.parameters.dense(x, None, &y, true);
         y
     }
 }
 
-/// A dense convolution.
-struct Product<'a> {
-    geometry: &'a Geometry,
+/// What is known of a convolution before its input.
+#[derive(Debug)]
+struct Parameters {
+    geometry: Geometry,
     activation: Activation,
-    /// Whether its channels are those of four pixels of `y`.
-    doubled: bool,
-    weights: &'a Block,
-    bias: &'a Block,
+    weights: Block,
+    bias: Block,
 }
 
-impl Product<'_> {
-    fn run(
-        &self,
-        x: &Map,
-        residual: Option<&Map>,
-        y: &Map,
-        [out_rows, out_columns]: [usize; 2],
-        out_quads: usize,
-    ) {
-        let [batch, inputs, rows, columns] = x.shape();
-        let pixels = batch * out_rows * out_columns;
+impl Parameters {
+    fn output_shape(&self, x: &Map) -> [usize; 4] {
+        let [_, inputs, ..] = x.shape();
+        assert_eq!(inputs, self.geometry.inputs, "channels of a map");
+        self.geometry.output_shape(x.shape())
+    }
+
+    /// `doubled` where the channels are those of four pixels of `y`.
+    fn dense(&self, x: &Map, residual: Option<&Map>, y: &Map, doubled: bool) {
+        let [_, inputs, rows, columns] = x.shape();
+        let [batch, outputs, out_rows, out_columns] = self.output_shape(x);
+        let (pixels, out_quads) = (batch * out_rows * out_columns, quads(outputs));
         let tiles = |side: usize| {
             [
                 pixels.div_ceil(QUAD).div_ceil(side),
@@ -200,14 +144,13 @@ impl Product<'_> {
         } else {
             (1, tiles(SIDE))
         };
-        let shader = Shader::new("conv", include_str!("shaders/conv.wgsl"), 4, 7)
+        let shader = self
+            .shader(Kernel::Conv, residual)
             .constant("G", threads_side)
             .constant("H", threads_side)
             .constant("I", QUAD)
             .constant("C", QUAD)
-            .constant("DOUBLED", usize::from(self.doubled))
-            .activation(self.activation);
-        let shader = of_geometry(shader, self.geometry, residual.is_some());
+            .constant("DOUBLED", usize::from(doubled));
         let sizes = [
             rows,
             columns,
@@ -217,30 +160,46 @@ impl Product<'_> {
             out_quads,
             pixels,
         ];
-        let residual = residual.map_or(self.bias.buffer(), Map::buffer);
-        let gpu = x.gpu();
-        gpu.run(
-            &gpu.pipeline(shader),
-            &[
-                x.buffer(),
-                self.weights.buffer(),
-                self.bias.buffer(),
-                residual,
-                y.buffer(),
-            ],
-            &sizes.map(|size| size as u32),
-            tiles,
-        );
+        let buffers = self.buffers(x, residual, y);
+        x.gpu().run(shader, &buffers, &sizes, tiles);
     }
-}
 
-fn of_geometry(shader: Shader, geometry: &Geometry, residual: bool) -> Shader {
-    shader
-        .constant("KERNEL", geometry.kernel)
-        .constant("STRIDE", geometry.stride)
-        .constant("PADDING", geometry.padding[0])
-        .constant("DILATION", geometry.dilation)
-        .constant("RESIDUAL", usize::from(residual))
+    fn depthwise(&self, x: &Map, residual: Option<&Map>, y: &Map) {
+        let [_, channels, rows, columns] = x.shape();
+        let [_, _, out_rows, out_columns] = y.shape();
+        let shader = self.shader(Kernel::Depthwise, residual);
+        let sizes = [rows, columns, quads(channels), out_rows, out_columns];
+        let buffers = self.buffers(x, residual, y);
+        x.gpu().run_each(shader, &buffers, &sizes, y.quads());
+    }
+
+    fn shader(&self, kernel: Kernel, residual: Option<&Map>) -> Shader {
+        Shader::new(kernel)
+            .activation(self.activation)
+            .constant("KERNEL", self.geometry.kernel)
+            .constant("STRIDE", self.geometry.stride)
+            .constant("PADDING", self.geometry.padding[0])
+            .constant("DILATION", self.geometry.dilation)
+            .constant("RESIDUAL", usize::from(residual.is_some()))
+    }
+
+    /// As both kernels bind them.
+    fn buffers<'a>(
+        &'a self,
+        x: &'a Map,
+        residual: Option<&'a Map>,
+        y: &'a Map,
+    ) -> [&'a wgpu::Buffer; 5] {
+        let bias = self.bias.buffer();
+        let residual = residual.map_or(bias, Map::buffer);
+        [
+            x.buffer(),
+            self.weights.buffer(),
+            bias,
+            residual,
+            y.buffer(),
+        ]
+    }
 }
 
 /// Zeros behind the last quad.

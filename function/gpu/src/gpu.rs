@@ -45,7 +45,7 @@ pub enum GpuError {
 pub struct Gpu {
     name: String,
     pub(crate) device: wgpu::Device,
-    pub(crate) queue: wgpu::Queue,
+    queue: wgpu::Queue,
     pub(crate) memory: Memory,
     /// By what they are compiled from.
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
@@ -56,7 +56,7 @@ pub struct Gpu {
 
 /// A shader that was compiled.
 #[derive(Debug)]
-pub(crate) struct Pipeline {
+struct Pipeline {
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroupLayout,
 }
@@ -133,33 +133,33 @@ impl Gpu {
         lock(&self.fault).clone().map(GpuError::Failed)
     }
 
-    /// The shader, compiled when it is first asked for.
-    pub(crate) fn pipeline(&self, shader: Shader) -> Arc<Pipeline> {
+    /// The shader, compiled when it is first asked for, with as many inputs and words of immediate data as then.
+    fn pipeline(&self, shader: Shader, inputs: usize, words: usize) -> Arc<Pipeline> {
         let mut pipelines = lock(&self.pipelines);
         if let Some(pipeline) = pipelines.get(&shader) {
             return Arc::clone(pipeline);
         }
-        let pipeline = Arc::new(self.compile(&shader));
+        let pipeline = Arc::new(self.compile(&shader, inputs, words));
         pipelines.insert(shader, Arc::clone(&pipeline));
         pipeline
     }
 
-    fn compile(&self, shader: &Shader) -> Pipeline {
-        let label = Some(shader.name);
+    fn compile(&self, shader: &Shader, inputs: usize, words: usize) -> Pipeline {
+        let name = format!("{:?}", shader.kernel);
+        let label = Some(name.as_str());
         let module = self
             .device
             .create_shader_module(wgpu::ShaderModuleDescriptor {
                 label,
                 source: wgpu::ShaderSource::Wgsl(shader.source().into()),
             });
-        let last = shader.inputs;
-        let entries: Vec<_> = (0..=last)
+        let entries: Vec<_> = (0..=inputs)
             .map(|binding| wgpu::BindGroupLayoutEntry {
                 binding: binding as u32,
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
                     ty: wgpu::BufferBindingType::Storage {
-                        read_only: binding < last,
+                        read_only: binding < inputs,
                     },
                     has_dynamic_offset: false,
                     min_binding_size: None,
@@ -178,7 +178,7 @@ impl Gpu {
             .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label,
                 bind_group_layouts: &[Some(&bindings)],
-                immediate_size: 4 * shader.immediates as u32,
+                immediate_size: (words * size_of::<u32>()) as u32,
             });
         let pipeline = self
             .device
@@ -193,18 +193,20 @@ impl Gpu {
         Pipeline { pipeline, bindings }
     }
 
-    /// Records a call of a kernel: what it reads and, last, what it writes, its immediate data, and how many
-    /// workgroups there are along both axes.
+    /// Records a call of a shader: what it reads and, last, what it writes, its immediate data, words of 32 bits, and
+    /// how many workgroups there are along both axes.
     pub(crate) fn run(
         &self,
-        kernel: &Pipeline,
+        shader: Shader,
         buffers: &[&wgpu::Buffer],
-        immediates: &[u32],
+        words: &[usize],
         [x, y]: [usize; 2],
     ) {
         if x == 0 || y == 0 {
             return;
         }
+        let kernel = self.pipeline(shader, buffers.len() - 1, words.len());
+        let words: Vec<_> = words.iter().map(|&word| word as u32).collect();
         let entries: Vec<_> = (0..)
             .zip(buffers)
             .map(|(binding, buffer)| wgpu::BindGroupEntry {
@@ -221,7 +223,7 @@ impl Gpu {
         let pass = recorder.pass(&self.device);
         pass.set_pipeline(&kernel.pipeline);
         pass.set_bind_group(0, &bindings, &[]);
-        pass.set_immediates(0, bytemuck::cast_slice(immediates));
+        pass.set_immediates(0, bytemuck::cast_slice(&words));
         pass.dispatch_workgroups(x as u32, y as u32, 1);
         recorder.dispatches += 1;
         if recorder.dispatches >= TOGETHER {
@@ -229,17 +231,18 @@ impl Gpu {
         }
     }
 
-    /// As [`run`](Self::run), with a thread for each of so many items.
+    /// As [`run`](Self::run), with a thread for each of so many items. How many is the first word of the immediate data.
     pub(crate) fn run_each(
         &self,
-        kernel: &Pipeline,
+        shader: Shader,
         buffers: &[&wgpu::Buffer],
-        immediates: &[u32],
+        words: &[usize],
         items: usize,
     ) {
+        let words = [&[items], words].concat();
         let groups = items.div_ceil(THREADS);
         let rows = groups.div_ceil(MOST_GROUPS).max(1);
-        self.run(kernel, buffers, immediates, [groups.div_ceil(rows), rows]);
+        self.run(shader, buffers, &words, [groups.div_ceil(rows), rows]);
     }
 
     /// Writes to the start of a buffer that nobody else has, after all that is recorded.

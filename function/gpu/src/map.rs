@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     gpu::{Gpu, GpuError},
     memory::{Block, Use},
-    shader::Shader,
+    shader::{Kernel, Shader},
 };
 
 /// Channels that lie side by side.
@@ -142,12 +142,10 @@ pub fn planes(map: &Map, channels: &[usize]) -> Result<Vec<f32>, GpuError> {
     let channels: Vec<_> = channels.iter().map(|&channel| channel as u32).collect();
     let channels = Block::of(gpu, &channels);
     let chosen = Block::take(gpu, Use::Compute, values * BYTES);
-    let shader = Shader::new("planes", include_str!("shaders/planes.wgsl"), 2, 3);
-    let sizes = [height * width, quads(all), values];
     gpu.run_each(
-        &gpu.pipeline(shader),
+        Shader::new(Kernel::Planes),
         &[map.buffer(), channels.buffer(), chosen.buffer()],
-        &sizes.map(|size| size as u32),
+        &[height * width, quads(all)],
         values,
     );
     read_back(gpu, &[(chosen.buffer(), values)], <[f32]>::to_vec)

@@ -2,7 +2,7 @@
 
 use crate::{
     map::{Map, quads},
-    shader::Shader,
+    shader::{Kernel, Shader},
 };
 
 /// The greatest value under a square window of odd side, padded by half of it with minus infinity:
@@ -16,15 +16,12 @@ pub fn max_pool(x: &Map, kernel: usize, stride: usize) -> Map {
     let [batch, channels, height, width] = x.shape();
     let [rows, columns] = [height, width].map(|side| side.div_ceil(stride));
     let y = Map::any(x.gpu(), [batch, channels, rows, columns]);
-    let shader = Shader::new("max pool", include_str!("shaders/max_pool.wgsl"), 1, 6)
-        .constant("REACH", kernel / 2)
-        .constant("STRIDE", stride);
-    let sizes = [y.quads(), height, width, quads(channels), rows, columns];
-    let gpu = x.gpu();
-    gpu.run_each(
-        &gpu.pipeline(shader),
+    x.gpu().run_each(
+        Shader::new(Kernel::MaxPool)
+            .constant("REACH", kernel / 2)
+            .constant("STRIDE", stride),
         &[x.buffer(), y.buffer()],
-        &sizes.map(|size| size as u32),
+        &[height, width, quads(channels), rows, columns],
         y.quads(),
     );
     y
@@ -34,13 +31,10 @@ pub fn max_pool(x: &Map, kernel: usize, stride: usize) -> Map {
 pub fn global_mean(x: &Map) -> Map {
     let [batch, channels, height, width] = x.shape();
     let y = Map::any(x.gpu(), [batch, channels, 1, 1]);
-    let shader = Shader::new("mean", include_str!("shaders/mean.wgsl"), 1, 2);
-    let sizes = [height * width, quads(channels)];
-    let gpu = x.gpu();
-    gpu.run(
-        &gpu.pipeline(shader),
+    x.gpu().run(
+        Shader::new(Kernel::Mean),
         &[x.buffer(), y.buffer()],
-        &sizes.map(|size| size as u32),
+        &[height * width, quads(channels)],
         [quads(channels), batch],
     );
     y

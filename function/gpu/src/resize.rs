@@ -2,7 +2,7 @@
 
 use crate::{
     map::{Map, quads},
-    shader::Shader,
+    shader::{Kernel, Shader},
 };
 
 /// Every pixel repeated, or left out: `[batch, channels, h, w]` to `[batch, channels, height, width]`, as torch's
@@ -27,28 +27,21 @@ fn resized(x: &Map, [out_rows, out_columns]: [usize; 2], interpolated: bool) -> 
     let [batch, channels, rows, columns] = x.shape();
     assert!(rows > 0 && columns > 0, "nothing to repeat");
     let y = Map::any(x.gpu(), [batch, channels, out_rows, out_columns]);
-    let shader = Shader::new("resize", include_str!("shaders/resize.wgsl"), 1, 8)
-        .constant("INTERPOLATED", usize::from(interpolated));
-    let sizes = [
-        y.quads(),
-        rows,
-        columns,
-        quads(channels),
-        out_rows,
-        out_columns,
-    ]
-    .map(|size| size as u32);
     // Divided here: a GPU's quotients may be off by some units in the last place, and a pixel with them.
-    let scales = [
-        rows as f32 / out_rows as f32,
-        columns as f32 / out_columns as f32,
-    ];
-    let immediates = [&sizes[..], &scales.map(f32::to_bits)].concat();
-    let gpu = x.gpu();
-    gpu.run_each(
-        &gpu.pipeline(shader),
+    let [down, right] = [(rows, out_rows), (columns, out_columns)]
+        .map(|(from, to)| (from as f32 / to as f32).to_bits() as usize);
+    x.gpu().run_each(
+        Shader::new(Kernel::Resize).constant("INTERPOLATED", usize::from(interpolated)),
         &[x.buffer(), y.buffer()],
-        &immediates,
+        &[
+            rows,
+            columns,
+            quads(channels),
+            out_rows,
+            out_columns,
+            down,
+            right,
+        ],
         y.quads(),
     );
     y

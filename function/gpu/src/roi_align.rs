@@ -11,7 +11,7 @@ use crate::{
     gpu::Gpu,
     map::{Map, quads},
     memory::Block,
-    shader::Shader,
+    shader::{Kernel, Shader},
 };
 
 /// A region of interest, and the map that it is taken from.
@@ -47,19 +47,16 @@ pub fn roi_align(gpu: &Arc<Gpu>, how: &RoiAlign, rois: &[Roi<'_>], channels: usi
             None => maps.push((roi.map, vec![region])),
         }
     }
-    let shader = Shader::new("regions", include_str!("shaders/roi_align.wgsl"), 2, 4)
-        .constant("SIZE", how.size);
     for (map, regions) in maps {
         let [batch, own, rows, columns] = map.shape();
         assert_eq!([batch, own], [1, channels], "shape of a map");
         assert!(rows > 0 && columns > 0, "a map without pixels");
         let items = regions.len() * how.size * how.size * quads(channels);
-        let sizes = [items, rows, columns, quads(channels)];
         let regions = Block::of(gpu, regions.as_flattened());
         gpu.run_each(
-            &gpu.pipeline(shader.clone()),
+            Shader::new(Kernel::RoiAlign).constant("SIZE", how.size),
             &[map.buffer(), regions.buffer(), pooled.buffer()],
-            &sizes.map(|size| size as u32),
+            &[rows, columns, quads(channels)],
             items,
         );
     }

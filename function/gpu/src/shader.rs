@@ -4,38 +4,63 @@ use std::fmt::Write;
 
 use segmenter_kernels::Activation;
 
-/// What a kernel is compiled from.
+/// The kernels, by their texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kernel {
+    Combine,
+    Conv,
+    Depthwise,
+    MaxPool,
+    Mean,
+    Place,
+    Planes,
+    Resize,
+    RoiAlign,
+}
+
+impl Kernel {
+    /// Its own text.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Combine => include_str!("shaders/combine.wgsl"),
+            Self::Conv => include_str!("shaders/conv.wgsl"),
+            Self::Depthwise => include_str!("shaders/depthwise.wgsl"),
+            Self::MaxPool => include_str!("shaders/max_pool.wgsl"),
+            Self::Mean => include_str!("shaders/mean.wgsl"),
+            Self::Place => include_str!("shaders/place.wgsl"),
+            Self::Planes => include_str!("shaders/planes.wgsl"),
+            Self::Resize => include_str!("shaders/resize.wgsl"),
+            Self::RoiAlign => include_str!("shaders/roi_align.wgsl"),
+        }
+    }
+
+    /// Where its threads begin, if its own text does not say: each with one item.
+    fn entry(self) -> &'static str {
+        match self {
+            Self::Conv | Self::Mean => "",
+            _ => include_str!("shaders/each.wgsl"),
+        }
+    }
+}
+
+/// What is compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shader {
-    /// Of the kernel.
-    pub(crate) name: &'static str,
-    /// Buffers that it reads; there is one more that it writes.
-    pub(crate) inputs: usize,
-    /// Words of its immediate data.
-    pub(crate) immediates: usize,
+    /// Which kernel.
+    pub(crate) kernel: Kernel,
     /// What it is made for, known when it is compiled.
-    pub(crate) constants: Vec<(&'static str, usize)>,
+    constants: Vec<(&'static str, usize)>,
     /// What follows it.
-    pub(crate) activation: Activation,
-    /// Its own text.
-    pub(crate) text: &'static str,
+    activation: Activation,
 }
 
 impl Shader {
-    /// That reads so many buffers and has so many words of immediate data.
-    pub(crate) fn new(
-        name: &'static str,
-        text: &'static str,
-        inputs: usize,
-        immediates: usize,
-    ) -> Self {
+    /// Of this kernel, with nothing behind it.
+    pub(crate) fn new(kernel: Kernel) -> Self {
         Self {
-            name,
-            inputs,
-            immediates,
+            kernel,
             constants: Vec::new(),
             activation: Activation::Identity,
-            text,
         }
     }
 
@@ -69,7 +94,8 @@ impl Shader {
             source,
             "fn activate(x: vec4<f32>) -> vec4<f32> {{ return {activation}; }}"
         );
-        source.push_str(&expanded(self.text, &self.constants));
+        source.push_str(self.kernel.entry());
+        source.push_str(&expanded(self.kernel.text(), &self.constants));
         source
     }
 }

@@ -1,7 +1,6 @@
 // Two maps, value by value; the second may have one pixel for several of the first.
 
 struct Sizes {
-    // Of the output.
     items: u32,
     quads: u32,
     // Of the first map to one of the second.
@@ -14,16 +13,7 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = item(group, groups, thread);
-    if index >= sizes.items {
-        return;
-    }
+fn each(index: u32) {
     let other = b[index / sizes.quads / sizes.pixels * sizes.quads + index % sizes.quads];
     if MULTIPLY != 0u {
         y[index] = a[index] * other;

@@ -1,13 +1,13 @@
 // A convolution of every channel by itself, a thread for every quad of the output.
 
 struct Sizes {
+    items: u32,
+    // Of the input and of the output: [height, width, quads].
     rows: u32,
     columns: u32,
     quads: u32,
     out_rows: u32,
     out_columns: u32,
-    // Of the output, in the whole batch.
-    pixels: u32,
 }
 
 var<immediate> sizes: Sizes;
@@ -20,23 +20,12 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = item(group, groups, thread);
-    if index >= sizes.pixels * sizes.quads {
-        return;
-    }
-    let quad = index % sizes.quads;
-    let pixel = index / sizes.quads;
-    let line = pixel / sizes.out_columns;
-    let image = line / sizes.out_rows * sizes.rows;
-    let top = i32(line % sizes.out_rows * STRIDE) - i32(PADDING);
-    let left = i32(pixel % sizes.out_columns * STRIDE) - i32(PADDING);
-    var sum = bias[quad];
+fn each(index: u32) {
+    let out = place(index, sizes.out_rows, sizes.out_columns, sizes.quads);
+    let image = out.image * sizes.rows;
+    let top = i32(out.row * STRIDE) - i32(PADDING);
+    let left = i32(out.column * STRIDE) - i32(PADDING);
+    var sum = bias[out.quad];
     for (var down = 0u; down < KERNEL; down++) {
         let row = u32(top + i32(down * DILATION));
         if row >= sizes.rows {
@@ -45,8 +34,8 @@ fn main(
         for (var right = 0u; right < KERNEL; right++) {
             let column = u32(left + i32(right * DILATION));
             if column < sizes.columns {
-                let weight = weights[(down * KERNEL + right) * sizes.quads + quad];
-                sum += weight * x[((image + row) * sizes.columns + column) * sizes.quads + quad];
+                let weight = weights[(down * KERNEL + right) * sizes.quads + out.quad];
+                sum += weight * x[((image + row) * sizes.columns + column) * sizes.quads + out.quad];
             }
         }
     }

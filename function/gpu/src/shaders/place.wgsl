@@ -16,16 +16,7 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = item(group, groups, thread);
-    if index >= sizes.items {
-        return;
-    }
+fn each(index: u32) {
     let quad = index % sizes.quads;
     let pixel = index / sizes.quads;
     y[pixel * sizes.out_quads + sizes.first + quad] = x[pixel / sizes.pixels * sizes.quads + quad];

@@ -2,9 +2,18 @@
 
 const THREADS = 64u;
 
-// Which item a thread is for, where there is one for each.
-fn item(group: vec3<u32>, groups: vec3<u32>, thread: u32) -> u32 {
-    return (group.y * groups.x + group.x) * THREADS + thread;
+// Where an item of a map of [rows, columns, quads] is.
+struct Place {
+    image: u32,
+    row: u32,
+    column: u32,
+    quad: u32,
+}
+
+fn place(item: u32, rows: u32, columns: u32, quads: u32) -> Place {
+    let pixel = item / quads;
+    let line = pixel / columns;
+    return Place(line / rows, line % rows, pixel % columns, item % quads);
 }
 
 // relu6(x + 3) / 6

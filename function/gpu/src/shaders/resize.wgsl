@@ -18,22 +18,12 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = item(group, groups, thread);
-    if index >= sizes.items {
-        return;
-    }
-    let quad = index % sizes.quads;
-    let pixel = index / sizes.quads;
-    let line = pixel / sizes.out_columns;
-    let image = line / sizes.out_rows * sizes.rows;
-    let row = f32(line % sizes.out_rows);
-    let column = f32(pixel % sizes.out_columns);
+fn each(index: u32) {
+    let out = place(index, sizes.out_rows, sizes.out_columns, sizes.quads);
+    let image = out.image * sizes.rows;
+    let row = f32(out.row);
+    let column = f32(out.column);
+    let quad = out.quad;
     if INTERPOLATED == 0u {
         let above = min(u32(row * sizes.down), sizes.rows - 1u);
         let left = min(u32(column * sizes.right), sizes.columns - 1u);

@@ -24,16 +24,7 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> regions: array<Region>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = item(group, groups, thread);
-    if index >= sizes.items {
-        return;
-    }
+fn each(index: u32) {
     let quad = index % sizes.quads;
     let bin = index / sizes.quads % (SIZE * SIZE);
     let region = regions[index / sizes.quads / (SIZE * SIZE)];

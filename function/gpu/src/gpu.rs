@@ -275,14 +275,19 @@ impl Gpu {
             submission_index: submission,
             timeout: None,
         });
-        // The poll ends when the buffer is mapped, or will never be.
-        let mapped = matches!(mapped.try_recv(), Ok(Ok(())));
-        match (self.fault(), done) {
-            (Some(fault), _) => Err(fault),
-            (None, Ok(_)) if mapped => Ok(()),
-            (None, Ok(_)) => Err(GpuError::Failed("it answers nothing".to_owned())),
-            (None, Err(error)) => Err(GpuError::Failed(error.to_string())),
+        let answered = match done {
+            // Told by the poll that found it mapped, which may be another thread's and not be done with telling.
+            Ok(_) => match mapped.recv() {
+                Ok(Ok(())) => Ok(()),
+                _ => Err("it answers nothing".to_owned()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(what) = answered {
+            // Whether the buffer is mapped is not known any more, and it will be another's.
+            lock(&self.fault).get_or_insert(what);
         }
+        self.fault().map_or(Ok(()), Err)
     }
 }
 

@@ -323,7 +323,7 @@ fn threads_do_not_meet() {
     let expected: Vec<_> = (0..4).map(alone).collect();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|seed| scope.spawn(move || (0..10).map(|_| alone(seed)).collect::<Vec<_>>()))
+            .map(|seed| scope.spawn(move || (0..100).map(|_| alone(seed)).collect::<Vec<_>>()))
             .collect();
         for (thread, expected) in threads.into_iter().zip(&expected) {
             for y in thread.join().unwrap() {

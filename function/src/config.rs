@@ -16,7 +16,7 @@ use axum::http::HeaderValue;
 use bytesize::ByteSize;
 use clap::{Args, builder::FalseyValueParser};
 use segmenter_models::{
-    Isa,
+    DeviceKind, Isa,
     catalogue::{self, BUILT_IN, DEFAULT, Entry, WeightsSource},
     onnx, own,
 };
@@ -184,10 +184,12 @@ pub struct Limits {
 
 impl Limits {
     /// Batches that run at a time on this device.
-    pub fn workers(&self, threads: usize, device: &str) -> usize {
-        // While a GPU computes one, the next is recorded.
-        let fitting = if device == "gpu" { 2 } else { threads };
-        self.workers.unwrap_or(fitting)
+    pub fn workers(&self, threads: usize, device: DeviceKind) -> usize {
+        self.workers.unwrap_or(match device {
+            DeviceKind::Cpu => threads,
+            // While it computes one, the next is recorded.
+            DeviceKind::Gpu => 2,
+        })
     }
 }
 
@@ -889,8 +891,8 @@ mod tests {
                 DeviceError::NotOnGpu(name)
             );
             assert_eq!(
-                device(&["--device=auto", processors]).unwrap().word(),
-                "cpu"
+                device(&["--device=auto", processors]).unwrap().kind(),
+                DeviceKind::Cpu
             );
         }
     }

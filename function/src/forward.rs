@@ -11,7 +11,8 @@ use std::{
 };
 
 use segmenter_models::{
-    Device, Input, Model, Output, Precision, Selection, catalogue::Entry, on_this_thread,
+    Device, DeviceKind, Input, Model, Output, Precision, Selection, catalogue::Entry,
+    on_this_thread,
 };
 use tokio::sync::Semaphore;
 
@@ -21,8 +22,8 @@ use crate::{engine::Work, metrics::Metrics, readiness::Readiness};
 pub struct Built {
     /// The network with its pre- and post-processing.
     pub model: Box<dyn Model>,
-    /// In a word, as metrics have it.
-    pub device: &'static str,
+    /// What it runs on.
+    pub device: DeviceKind,
     /// What it calculates with.
     pub precision: Precision,
     /// Why the device computes nothing any more, if it failed.
@@ -34,7 +35,7 @@ impl Built {
     pub fn new(model: Box<dyn Model>, device: Device) -> Self {
         Self {
             model,
-            device: device.word(),
+            device: device.kind(),
             precision: device.precision(),
             fault: Box::new(move || device.fault()),
         }

@@ -27,7 +27,7 @@ pub fn open(_: Option<usize>) -> Result<segmenter_models::Device, NoGpu> {
 }
 
 #[cfg(feature = "gpu")]
-pub use self::supported::{best, choose, open};
+pub use self::supported::{best, choose, open, why_none};
 
 #[cfg(feature = "gpu")]
 mod supported {
@@ -65,7 +65,7 @@ mod supported {
         let adapters = adapters();
         let number = match number {
             Some(number) => number,
-            None => choose(&adapters).ok_or_else(|| NoGpu(none(&adapters)))?,
+            None => choose(&adapters).ok_or_else(|| NoGpu(why_none(&adapters)))?,
         };
         let adapter = adapters.get(number).ok_or_else(|| {
             NoGpu(format!(
@@ -76,8 +76,8 @@ mod supported {
         opened(number, adapter)
     }
 
-    /// Why there is none.
-    fn none(adapters: &[Adapter]) -> String {
+    /// Why none of these is chosen.
+    pub fn why_none(adapters: &[Adapter]) -> String {
         match adapters {
             [] => "no GPU is here that has a driver for Vulkan or Metal".to_owned(),
             [software, ..] => format!(

@@ -19,7 +19,7 @@ use segmenter_imaging::{
     Image, Picture,
     decode::{self, Exif},
 };
-use segmenter_models::{Input, Model, Prediction, Selection, catalogue::Entry};
+use segmenter_models::{DeviceKind, Input, Model, Prediction, Selection, catalogue::Entry};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -226,7 +226,7 @@ impl Segmenter {
             classes,
         } = defaults;
         // Those that wait, and those that the device threads are busy with.
-        let workers = limits.workers(threads, "cpu");
+        let workers = limits.workers(threads, DeviceKind::Cpu);
         let places = limits.queue.saturating_add(workers);
         let metrics = Arc::new(metrics);
         let readiness = Readiness::default();
@@ -682,7 +682,8 @@ impl Starter {
                 .map_err(io::Error::other)?;
         }
         let info = &self.metrics.device_info;
-        info.with_label_values(&[entry.name, device]).set(1);
+        info.with_label_values(&[entry.name, &device.to_string()])
+            .set(1);
         Ok(Loaded {
             forward,
             engine,

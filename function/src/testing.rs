@@ -13,7 +13,7 @@ use std::{
 use clap::Parser;
 use segmenter_imaging::{Picture, decode::DecodeError, rle::Rle};
 use segmenter_models::{
-    Detection, Input, Model, Outcome, Output, Precision, Prediction, Selection,
+    Detection, DeviceKind, Input, Model, Outcome, Output, Precision, Prediction, Selection,
     catalogue::{CATALOGUE, Entry},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -124,7 +124,7 @@ impl StandIn {
         let lost = move || device.lost.load(Ordering::SeqCst);
         Ok(Built {
             model: Box::new(Gated(Arc::clone(self))),
-            device: "cpu",
+            device: DeviceKind::Cpu,
             precision: Precision::F32,
             fault: Box::new(move || lost().then(|| "it is lost".to_owned())),
         })

@@ -20,7 +20,7 @@ pub mod prediction;
 pub mod semantic;
 pub mod weights;
 
-pub use blocks::{Device, Precision};
+pub use blocks::{Device, DeviceKind, Precision};
 pub use model::{Input, LoadError, Model, Output, load, load_built_in, load_bytes};
 pub use prediction::{ClassMap, Detection, Outcome, Prediction, Selection};
 pub use segmenter_kernels::{Isa, IsaError, Span, on_this_thread, peak_multiplications};

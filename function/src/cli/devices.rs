@@ -62,16 +62,9 @@ fn rows() -> (Vec<Row>, String) {
     {
         let adapters = gpus::adapters();
         let chosen = gpus::choose(&adapters);
-        let reason = match (chosen, adapters.as_slice()) {
-            (Some(number), _) => format!("auto takes gpu:{number}, the first that is a GPU."),
-            (None, []) => {
-                "auto takes cpu: no GPU is here that has a driver for Vulkan or Metal.".to_owned()
-            }
-            (None, _) => {
-                "auto takes cpu: what is listed beside it is software that computes on the \
-                          processor, more slowly than segmenter does."
-                    .to_owned()
-            }
+        let reason = match chosen {
+            Some(number) => format!("auto takes gpu:{number}, the first that is a GPU."),
+            None => format!("auto takes cpu: {}.", gpus::why_none(&adapters)),
         };
         let mut rows = vec![processor(chosen.is_none())];
         rows.extend(

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command, CommandFactory, parser::ValueSource};
 
 use super::Cli;
 use crate::{config::Serve, store::ModelDir};
-use segmenter_models::Isa;
+use segmenter_models::{DeviceKind, Isa};
 
 /// One setting a line, as `--flag value # origin`.
 pub(super) fn settings(serve: &Serve, matches: &ArgMatches) -> String {
@@ -55,7 +55,8 @@ fn derived(serve: &Serve, id: &str) -> String {
         "cpu" => Isa::best().to_string(),
         "threads" => serve.model.threads().to_string(),
         "workers" => {
-            let device = serve.model.device().map_or("cpu", |device| device.word());
+            let device = serve.model.device();
+            let device = device.map_or(DeviceKind::Cpu, |device| device.kind());
             let workers = serve.limits.workers(serve.model.threads(), device);
             workers.to_string()
         }

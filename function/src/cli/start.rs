@@ -128,7 +128,7 @@ impl Starting {
             segmenter.install(entry, loaded.built, loaded.load).await?;
             tracing::info!(
                 model = entry.name,
-                device,
+                %device,
                 %precision,
                 load_ms = (loaded.took.as_secs_f64() * 1e3).round(),
                 warm_up_ms = (started.elapsed().as_secs_f64() * 1e3).round(),

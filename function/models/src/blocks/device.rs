@@ -17,6 +17,25 @@ pub enum Device {
     Gpu(Arc<segmenter_gpu::Gpu>, Arc<Context>),
 }
 
+/// What a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A processor.
+    Cpu,
+    /// A GPU.
+    Gpu,
+}
+
+/// As metrics and settings have it.
+impl std::fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+        })
+    }
+}
+
 /// What networks calculate with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
@@ -91,17 +110,12 @@ impl Device {
         }
     }
 
-    /// Whether a network's first picture takes longer than others by much, since kernels are compiled then.
-    pub fn compiles(&self) -> bool {
-        self.word() == "gpu"
-    }
-
-    /// In a word: `cpu` or `gpu`.
-    pub fn word(&self) -> &'static str {
+    /// What it is.
+    pub fn kind(&self) -> DeviceKind {
         match self {
-            Self::Burn(_) | Self::Kernels(..) => "cpu",
+            Self::Burn(_) | Self::Kernels(..) => DeviceKind::Cpu,
             #[cfg(feature = "gpu")]
-            Self::Gpu(..) => "gpu",
+            Self::Gpu(..) => DeviceKind::Gpu,
         }
     }
 

@@ -38,7 +38,7 @@ mod training;
 pub use class_masks::ClassMasks;
 pub use conv::{Activation, Conv2d, Geometry};
 pub use conv_transpose::ConvTranspose2d;
-pub use device::{Device, Precision};
+pub use device::{Device, DeviceKind, Precision};
 pub use linear::{Linear, LinearShape};
 pub use map::Map;
 pub use parameter::parameter_id;

@@ -19,8 +19,8 @@ use segmenter_imaging::{
 
 use crate::{
     blocks::{
-        Activation, Conv2d, ConvTranspose2d, Device, FeatureMap, Geometry, Map, RoiAlign, nearest,
-        roi_align, sigmoid,
+        Activation, Conv2d, ConvTranspose2d, Device, DeviceKind, FeatureMap, Geometry, Map,
+        RoiAlign, nearest, roi_align, sigmoid,
     },
     detection::{Found, InputSize, batched_nms, clip, is_at_least, output, prediction},
     model::{Input, Model, Output},
@@ -181,12 +181,15 @@ impl Model for CenterMask {
     }
 
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
-        if !self.device.compiles() {
+        match self.device.kind() {
             // A picture takes longer than what the first one would gain.
-            return Vec::new();
+            DeviceKind::Cpu => Vec::new(),
+            // It compiles kernels.
+            DeviceKind::Gpu => {
+                let [width, height] = input_size([640, 480]);
+                vec![[3, height as usize, width as usize]]
+            }
         }
-        let [width, height] = input_size([640, 480]);
-        vec![[3, height as usize, width as usize]]
     }
 }
 

@@ -17,8 +17,10 @@ use crate::{
 /// A region of interest, and the map that it is taken from.
 #[derive(Clone, Copy, Debug)]
 pub struct Roi<'a> {
-    /// `[1, channels, height, width]`.
+    /// `[batch, channels, height, width]`.
     pub map: &'a Map,
+    /// Which of its batch.
+    pub image: usize,
     /// The size of one pixel of the picture on the map: 1 / stride.
     pub scale: f32,
     /// `x0, y0, x1, y1`, in pixels of the picture.
@@ -32,7 +34,7 @@ const WORDS: usize = 8;
 /// `[rois, channels, size, size]`.
 ///
 /// # Panics
-/// If a map is of another batch than 1, of other channels, or has no pixels.
+/// If a map lacks the image, is of other channels, or has no pixels.
 pub fn roi_align(gpu: &Arc<Gpu>, how: &RoiAlign, rois: &[Roi<'_>], channels: usize) -> Map {
     let pooled = Map::any(gpu, [rois.len(), channels, how.size, how.size]);
     // Those of one map together.
@@ -48,8 +50,8 @@ pub fn roi_align(gpu: &Arc<Gpu>, how: &RoiAlign, rois: &[Roi<'_>], channels: usi
         }
     }
     for (map, regions) in maps {
-        let [batch, own, rows, columns] = map.shape();
-        assert_eq!([batch, own], [1, channels], "shape of a map");
+        let [_, own, rows, columns] = map.shape();
+        assert_eq!(own, channels, "channels of a map");
         assert!(rows > 0 && columns > 0, "a map without pixels");
         let items = regions.len() * how.size * how.size * quads(channels);
         let regions = Block::of(gpu, regions.as_flattened());
@@ -63,8 +65,11 @@ pub fn roi_align(gpu: &Arc<Gpu>, how: &RoiAlign, rois: &[Roi<'_>], channels: usi
     pooled
 }
 
-/// Where it starts on the map, the sides of its bins, samples of a bin, each along x and y, and its place.
+/// Where it starts on the map, the sides of its bins, samples of a bin, each along x and y, its place, and the first
+/// pixel of its image.
 fn region(how: &RoiAlign, roi: &Roi<'_>, place: usize) -> [u32; WORDS] {
+    let [batch, _, rows, columns] = roi.map.shape();
+    assert!(roi.image < batch, "an image that a map lacks");
     let half = if how.aligned { 0.5 } else { 0.0 };
     let [x0, y0, x1, y1] = roi.bbox.map(|side| side * roi.scale - half);
     let along = |start: f32, end: f32| {
@@ -87,6 +92,6 @@ fn region(how: &RoiAlign, roi: &Roi<'_>, place: usize) -> [u32; WORDS] {
         samples_across,
         samples_down,
         place as u32,
-        0,
+        (roi.image * rows * columns) as u32,
     ]
 }

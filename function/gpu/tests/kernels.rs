@@ -217,15 +217,15 @@ fn combinations() {
 fn regions() {
     let Some(device) = device() else { return };
     let maps = [
-        (Pair::new(device, 1, [1, 10, 12, 15]), 0.125),
+        (Pair::new(device, 1, [3, 10, 12, 15]), 0.125),
         (Pair::new(device, 2, [1, 10, 6, 8]), 0.0625),
     ];
     let boxes = [
-        (0, [3.0, 4.0, 60.0, 50.0]),
-        (1, [0.0, 0.0, 128.0, 96.0]),
-        (0, [-20.0, -9.0, 10.0, 200.0]),
-        (1, [100.0, 90.0, 100.5, 90.25]),
-        (0, [40.0, 40.0, 41.0, 95.0]),
+        (0, 0, [3.0, 4.0, 60.0, 50.0]),
+        (1, 0, [0.0, 0.0, 128.0, 96.0]),
+        (0, 2, [-20.0, -9.0, 10.0, 200.0]),
+        (1, 0, [100.0, 90.0, 100.5, 90.25]),
+        (0, 1, [40.0, 40.0, 41.0, 95.0]),
     ];
     for (size, sampling, aligned) in [
         (7, None, true),
@@ -240,16 +240,18 @@ fn regions() {
         };
         let on_gpu: Vec<_> = boxes
             .iter()
-            .map(|&(map, bbox)| gpu::Roi {
+            .map(|&(map, image, bbox)| gpu::Roi {
                 map: &maps[map].0.gpu,
+                image,
                 scale: maps[map].1,
                 bbox,
             })
             .collect();
         let on_processor: Vec<_> = boxes
             .iter()
-            .map(|&(map, bbox)| kernels::Roi {
+            .map(|&(map, image, bbox)| kernels::Roi {
                 map: &maps[map].0.processor,
+                image,
                 scale: maps[map].1,
                 bbox,
             })

@@ -36,8 +36,10 @@ pub struct RoiAlign {
 /// A region of interest, and the map that it is taken from.
 #[derive(Clone, Copy, Debug)]
 pub struct Roi<'a> {
-    /// `[1, channels, height, width]`.
+    /// `[batch, channels, height, width]`.
     pub map: &'a Map,
+    /// Which of its batch.
+    pub image: usize,
     /// The size of one pixel of the picture on the map: 1 / stride.
     pub scale: f32,
     /// `x0, y0, x1, y1`, in pixels of the picture.
@@ -56,11 +58,12 @@ impl RoiAlign {
     /// `[rois, channels, size, size]`.
     ///
     /// # Panics
-    /// If a map is of another batch than 1, of other channels, or has no pixels.
+    /// If a map lacks the image, is of other channels, or has no pixels.
     pub fn forward(&self, context: &Arc<Context>, rois: &[Roi<'_>], channels: usize) -> Map {
         for roi in rois {
             let [batch, channels_of_map, height, width] = roi.map.shape();
-            assert_eq!([batch, channels_of_map], [1, channels], "shape of a map");
+            assert!(roi.image < batch, "an image that a map lacks");
+            assert_eq!(channels_of_map, channels, "channels of a map");
             assert!(height > 0 && width > 0, "a map without pixels");
         }
         let shape = [rois.len(), channels, self.size, self.size];
@@ -105,6 +108,7 @@ impl RoiAlign {
         let [x0, y0, x1, y1] = roi.bbox.map(|v| v * roi.scale - half);
         Region {
             map: roi.map,
+            image: roi.image,
             rows: self.bins(y0, y1, height, width * LANES),
             columns: self.bins(x0, x1, width, LANES),
         }
@@ -201,6 +205,7 @@ impl Bins {
 /// A region and where it is sampled.
 struct Region<'a> {
     map: &'a Map,
+    image: usize,
     rows: Bins,
     columns: Bins,
 }
@@ -226,14 +231,16 @@ impl Task for Pool<'_> {
         let first = index % self.chunks * ROIS;
         let regions = self.regions.iter().enumerate().skip(first).take(ROIS);
         for (index, region) in regions {
-            let [_, _, height, width] = region.map.shape();
-            let x_block = height * width * LANES;
+            let [batch, _, height, width] = region.map.shape();
+            let x_image = height * width * LANES;
+            let x_block = batch * x_image;
             let y_block = self.regions.len() * self.bins;
             // SAFETY: the region lies in the result; its bins in these blocks are this task's. Offsets of
-            // rows and columns lead to pixels of its map.
+            // rows and columns lead to pixels of its image.
             unsafe {
                 let y = self.pooled.at(blocks.start * y_block + index * self.bins);
-                let x = region.map.values[blocks.start * x_block..].as_ptr();
+                let x = &region.map.values[blocks.start * x_block + region.image * x_image..];
+                let x = x.as_ptr();
                 if blocks.len() == TOGETHER {
                     region.pool::<S, TOGETHER>(x, x_block, y, y_block);
                 } else {
@@ -253,7 +260,7 @@ impl Task for Pool<'_> {
 
 impl Region<'_> {
     /// # Safety
-    /// `x` is the first pixel of `J` blocks of the map, and `y` the first bin of the region in as many of
+    /// `x` is the first pixel of the image in `J` blocks of the map, and `y` the first bin of the region in as many of
     /// the result, which nobody else reads or writes. Between blocks are `x_block` and `y_block` floats.
     #[inline(always)]
     unsafe fn pool<S: Simd, const J: usize>(
@@ -362,14 +369,15 @@ mod tests {
             sampling in prop::option::of(1..4_usize), aligned: bool,
             boxes in prop::collection::vec(boxes(), 0..20), seed: u32,
         ) {
-            // Two levels of a pyramid on a picture of 80 x 64.
-            let levels = [([1, channels, 8, 10], 1.0 / 8.0), ([1, channels, 4, 5], 1.0 / 16.0)];
+            // Two levels of pyramids on pictures of 80 x 64.
+            let levels = [([3, channels, 8, 10], 1.0 / 8.0), ([3, channels, 4, 5], 1.0 / 16.0)];
             let planar = levels.map(|(shape, _)| noise(shape.iter().product(), seed));
             let how = RoiAlign { size, sampling, aligned };
             let mut expected = Vec::new();
             for (i, bbox) in boxes.iter().enumerate() {
                 let ([_, _, height, width], scale) = levels[i % 2];
-                for plane in planar[i % 2].chunks_exact(height * width) {
+                let planes = planar[i % 2].chunks_exact(height * width);
+                for plane in planes.skip(i % 3 * channels).take(channels) {
                     expected.extend(pool(&how, plane, [height, width], scale, *bbox));
                 }
             }
@@ -377,6 +385,7 @@ mod tests {
                 let maps = [0, 1].map(|level| map(&context, &planar[level], levels[level].0));
                 let rois: Vec<_> = boxes.iter().enumerate().map(|(i, &bbox)| Roi {
                     map: &maps[i % 2],
+                    image: i % 3,
                     scale: levels[i % 2].1,
                     bbox,
                 }).collect();
@@ -410,6 +419,7 @@ mod tests {
                 let map = map(&context, &planar, shape);
                 let roi = Roi {
                     map: &map,
+                    image: 0,
                     scale: 1.0,
                     bbox,
                 };
@@ -427,6 +437,7 @@ mod tests {
             let map = map(&context, &[1.0; 17 * 20], [1, 17, 4, 5]);
             let roi = Roi {
                 map: &map,
+                image: 0,
                 scale: 1.0,
                 bbox: [f32::NAN; 4],
             };

@@ -15,7 +15,8 @@ struct Region {
     samples: vec2<u32>,
     // Which of the output.
     place: u32,
-    unused: u32,
+    // The first pixel of its image.
+    first: u32,
 }
 
 var<immediate> sizes: Sizes;
@@ -33,7 +34,7 @@ fn each(index: u32) {
     var sum = vec4<f32>();
     for (var i = 0u; i < region.samples.y; i++) {
         for (var j = 0u; j < region.samples.x; j++) {
-            sum += sample(corner + (vec2<f32>(vec2<u32>(j, i)) + 0.5) * step, quad);
+            sum += sample(corner + (vec2<f32>(vec2<u32>(j, i)) + 0.5) * step, region.first, quad);
         }
     }
     let count = max(region.samples.x * region.samples.y, 1u);
@@ -41,7 +42,7 @@ fn each(index: u32) {
 }
 
 // More than a pixel outside the map counts as zero, less as its edge.
-fn sample(place: vec2<f32>, quad: u32) -> vec4<f32> {
+fn sample(place: vec2<f32>, first: u32, quad: u32) -> vec4<f32> {
     let size = vec2<f32>(vec2<u32>(sizes.columns, sizes.rows));
     if any(place < vec2<f32>(-1.0)) || any(place > size) {
         return vec4<f32>();
@@ -50,11 +51,11 @@ fn sample(place: vec2<f32>, quad: u32) -> vec4<f32> {
     let low = vec2<u32>(inside);
     let high = min(low + 1u, vec2<u32>(sizes.columns, sizes.rows) - 1u);
     let weight = inside - vec2<f32>(low);
-    let upper = mix(at(low.y, low.x, quad), at(low.y, high.x, quad), weight.x);
-    let lower = mix(at(high.y, low.x, quad), at(high.y, high.x, quad), weight.x);
+    let upper = mix(at(first, low.y, low.x, quad), at(first, low.y, high.x, quad), weight.x);
+    let lower = mix(at(first, high.y, low.x, quad), at(first, high.y, high.x, quad), weight.x);
     return mix(upper, lower, weight.y);
 }
 
-fn at(row: u32, column: u32, quad: u32) -> vec4<f32> {
-    return x[(row * sizes.columns + column) * sizes.quads + quad];
+fn at(first: u32, row: u32, column: u32, quad: u32) -> vec4<f32> {
+    return x[(first + row * sizes.columns + column) * sizes.quads + quad];
 }

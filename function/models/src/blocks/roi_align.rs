@@ -79,6 +79,7 @@ pub fn roi_align(
             .iter()
             .map(|&(FeatureMap { values, scale }, bbox)| segmenter_gpu::Roi {
                 map: values.gpu(),
+                image: 0,
                 scale: *scale,
                 bbox,
             })
@@ -91,6 +92,7 @@ pub fn roi_align(
         .iter()
         .map(|&(FeatureMap { values, scale }, bbox)| kernels::Roi {
             map: values.host(),
+            image: 0,
             scale: *scale,
             bbox,
         })

@@ -38,7 +38,7 @@ pub fn pool(maps: &Tensor<4>, regions: &[[f32; 4]], device: &Device) -> Tensor<4
 
 #[cfg(test)]
 mod tests {
-    use segmenter_models::blocks::{self, FeatureMap, Map, roi_align};
+    use segmenter_models::blocks::{self, FeatureMap, Map, Roi, roi_align};
 
     use super::*;
 
@@ -64,15 +64,13 @@ mod tests {
             .unwrap();
 
         let device = blocks::Device::stock();
-        let maps = values.chunks_exact(channels * height * width).map(|map| {
-            let map = Map::from_host(map, [1, channels, height, width], &device);
-            FeatureMap::read(map, 1.0 / MASK_STRIDE as f32, &device)
+        let maps = Map::from_host(&values, shape, &device);
+        let maps = FeatureMap::read(maps, 1.0 / MASK_STRIDE as f32, &device);
+        let rois = boxes.map(|(image, bbox)| Roi {
+            map: &maps,
+            image,
+            bbox,
         });
-        let maps: Vec<_> = maps.collect();
-        let rois: Vec<_> = boxes
-            .iter()
-            .map(|&(example, bbox)| (&maps[example], bbox))
-            .collect();
         let expected = roi_align(&MASK_POOL, &rois, channels, &device).to_host();
         assert_eq!(pooled.len(), expected.len());
         for (value, expected) in pooled.iter().zip(&expected) {

@@ -1,6 +1,7 @@
 //! The way of a picture through a model.
 
 use std::{
+    iter,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +10,7 @@ use segmenter_imaging::{Picture, decode::DecodeError, normalise::Pixel};
 use segmenter_kernels::{Arena, Buffer};
 
 use crate::{
-    blocks::Device,
+    blocks::{Device, Map},
     catalogue::{BUILT_IN, Entry, NOTES},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
@@ -101,11 +102,40 @@ impl Input {
         }
     }
 
+    /// Inputs of one shape, one at least, as a map `[inputs, 3, height, width]`; each with zeros to the right and below, up
+    /// to sides that are a `multiple`.
+    pub(crate) fn stack(mut inputs: Vec<Self>, multiple: usize, device: &Device) -> Map {
+        let [_, height, width] = inputs[0].shape;
+        let [rows, columns] = [height, width].map(|side| side.next_multiple_of(multiple));
+        let size = [inputs.len(), rows, columns];
+        let pixels = if size == [1, height, width] {
+            inputs.remove(0).pixels
+        } else {
+            let mut pixels = device.pixels([inputs.len() * rows, columns]);
+            for (to, from) in pixels.chunks_exact_mut(rows * columns).zip(&inputs) {
+                pad(&from.pixels, width, to, columns);
+            }
+            Arc::new(pixels)
+        };
+        drop(inputs);
+        Map::from_pixels(pixels, size, device)
+    }
+
     /// Of one pixel repeated, to run a network on anything.
     pub fn uniform(pixel: Pixel, [height, width]: [usize; 2]) -> Self {
         let mut pixels = Arena::default().take(height * width);
         pixels.fill(pixel);
         Self::new(pixels, [height, width])
+    }
+}
+
+/// Copies pixels in rows of `width` to the upper left of rows of `columns`; what is left of these becomes zero.
+fn pad(from: &[Pixel], width: usize, to: &mut [Pixel], columns: usize) {
+    let rows = from.chunks_exact(width).chain(iter::repeat(&[][..]));
+    for (to, from) in to.chunks_exact_mut(columns).zip(rows) {
+        let (copy, rest) = to.split_at_mut(from.len());
+        copy.copy_from_slice(from);
+        rest.fill([0.0; 4]);
     }
 }
 
@@ -155,4 +185,34 @@ pub enum LoadError {
         #[source]
         source: WeightError,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of pixels whose three values are the same.
+    fn input(values: &[f32], size: [usize; 2]) -> Input {
+        let mut input = Device::stock().pixels(size);
+        for (pixel, &value) in input.iter_mut().zip(values) {
+            *pixel = [value; 4];
+        }
+        Input::new(input, size)
+    }
+
+    #[test]
+    fn padding_is_to_the_right_and_below() {
+        let device = Device::stock();
+        let inputs = vec![input(&[1.0, 2.0], [2, 1]), input(&[3.0, 4.0], [2, 1])];
+        let map = Input::stack(inputs.clone(), 3, &device);
+        assert_eq!(map.dims(), [2, 3, 3, 3]);
+        let padded = |upper, lower| [upper, 0.0, 0.0, lower, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let expected = [padded(1.0, 2.0).repeat(3), padded(3.0, 4.0).repeat(3)].concat();
+        assert_eq!(map.to_host(), expected);
+
+        let map = Input::stack(inputs, 1, &device);
+        assert_eq!(map.dims(), [2, 3, 2, 1]);
+        let expected = [[1.0, 2.0].repeat(3), [3.0, 4.0].repeat(3)].concat();
+        assert_eq!(map.to_host(), expected);
+    }
 }

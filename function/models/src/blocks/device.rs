@@ -26,6 +26,20 @@ pub enum DeviceKind {
     Gpu,
 }
 
+/// Inputs that a GPU is given together. Its throughput grows with them until all of it is busy, but each is answered
+/// only when all are.
+const GPU_BATCH: usize = 8;
+
+impl DeviceKind {
+    /// How many inputs of one shape are worth running together. One keeps all of a processor busy, and its caches.
+    pub fn preferred_batch(self) -> usize {
+        match self {
+            Self::Cpu => 1,
+            Self::Gpu => GPU_BATCH,
+        }
+    }
+}
+
 /// As metrics and settings have it.
 impl std::fmt::Display for DeviceKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -44,7 +44,7 @@ pub use map::Map;
 pub use parameter::parameter_id;
 pub use pool::{global_mean, max_pool};
 pub use quant_stub::QuantStub;
-pub use roi_align::{FeatureMap, RoiAlign, roi_align};
+pub use roi_align::{FeatureMap, Roi, RoiAlign, roi_align};
 pub use scale::{bilinear, nearest};
 pub use softmax::{sigmoid, softmax};
 pub use squeeze_excite::SqueezeExcite;

@@ -18,6 +18,17 @@ pub struct FeatureMap {
     scale: f32,
 }
 
+/// A region of interest, and the map that it is taken from.
+#[derive(Clone, Copy)]
+pub struct Roi<'a> {
+    /// On the device that the regions are taken on.
+    pub map: &'a FeatureMap,
+    /// Which of its batch.
+    pub image: usize,
+    /// `[x0, y0, x1, y1]`, in pixels of the picture.
+    pub bbox: [f32; 4],
+}
+
 /// Where regions are taken.
 enum Regional {
     /// In host memory.
@@ -46,8 +57,8 @@ impl Regional {
 }
 
 impl FeatureMap {
-    /// Brings the map to where its device takes regions. `map` is `[1, channels, height, width]`, and `scale` the size
-    /// of one pixel of the picture on it: 1 / stride.
+    /// Brings the map to where its device takes regions. `map` is `[batch, channels, height, width]`, and `scale` the
+    /// size of one pixel of the picture on it: 1 / stride.
     pub fn read(map: Map, scale: f32, device: &Device) -> Self {
         let values = match map.0 {
             Values::Kernels(map) => Regional::Host(map),
@@ -63,24 +74,19 @@ impl FeatureMap {
     }
 }
 
-/// Takes the regions `[x0, y0, x1, y1]`, in pixels of the picture, each from its map. All maps have the same
-/// channels, as many as `channels`. Result: `[rois, channels, size, size]`, floats.
+/// Takes the regions, each from its map. All maps have the same channels, as many as `channels`. Result:
+/// `[rois, channels, size, size]`, floats.
 ///
 /// burn's devices have their regions taken in host memory, where their places are known first.
-pub fn roi_align(
-    how: &RoiAlign,
-    rois: &[(&FeatureMap, [f32; 4])],
-    channels: usize,
-    device: &Device,
-) -> Map {
+pub fn roi_align(how: &RoiAlign, rois: &[Roi<'_>], channels: usize, device: &Device) -> Map {
     #[cfg(feature = "gpu")]
     if let Device::Gpu(gpu, _) = device {
         let rois: Vec<_> = rois
             .iter()
-            .map(|&(FeatureMap { values, scale }, bbox)| segmenter_gpu::Roi {
-                map: values.gpu(),
-                image: 0,
-                scale: *scale,
+            .map(|&Roi { map, image, bbox }| segmenter_gpu::Roi {
+                map: map.values.gpu(),
+                image,
+                scale: map.scale,
                 bbox,
             })
             .collect();
@@ -90,10 +96,10 @@ pub fn roi_align(
     }
     let rois: Vec<kernels::Roi<'_>> = rois
         .iter()
-        .map(|&(FeatureMap { values, scale }, bbox)| kernels::Roi {
-            map: values.host(),
-            image: 0,
-            scale: *scale,
+        .map(|&Roi { map, image, bbox }| kernels::Roi {
+            map: map.values.host(),
+            image,
+            scale: map.scale,
             bbox,
         })
         .collect();
@@ -108,7 +114,7 @@ pub fn roi_align(
 mod tests {
     use serde_json::Value;
 
-    use super::{FeatureMap, Map, RoiAlign, roi_align};
+    use super::{FeatureMap, Map, Roi, RoiAlign, roi_align};
     use crate::weights::seeded;
 
     /// Compared with `scripts/parity_roi_align.py`.
@@ -124,11 +130,10 @@ mod tests {
                 .as_array()
                 .unwrap()
                 .iter()
-                .map(|roi| {
-                    (
-                        &map,
-                        std::array::from_fn(|i| roi[i].as_f64().unwrap() as f32),
-                    )
+                .map(|roi| Roi {
+                    map: &map,
+                    image: 0,
+                    bbox: std::array::from_fn(|i| roi[i].as_f64().unwrap() as f32),
                 })
                 .collect();
             for case in expected["cases"].as_array().unwrap() {

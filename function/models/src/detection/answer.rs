@@ -25,8 +25,8 @@ pub fn output(found: &[Found], masks: Option<(Vec<f32>, usize)>) -> Output {
 
 /// Of the mask logits `[found, classes, side, side]`, each finding's own class as probabilities:
 /// `[found, side, side]`.
-pub fn class_masks(logits: &Map, found: &[Found]) -> Vec<f32> {
-    let mut masks = logits.planes_to_host(found.iter().map(|f| f.class as usize));
+pub fn class_masks(logits: &Map, found: &[(usize, Found)]) -> Vec<f32> {
+    let mut masks = logits.planes_to_host(found.iter().map(|(_, f)| f.class as usize));
     masks.iter_mut().for_each(|x| *x = sigmoid(*x));
     masks
 }

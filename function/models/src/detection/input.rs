@@ -49,23 +49,9 @@ impl InputSize {
     }
 }
 
-/// With zeros to the right and below, up to sides that are a `multiple`.
-pub fn pad(input: &Input, multiple: usize, device: &Device) -> Input {
-    let [_, height, width] = input.shape;
-    let sides @ [_, padded_width] = [height, width].map(|side| side.next_multiple_of(multiple));
-    let mut pixels = device.pixels(sides);
-    pixels.fill([0.0; 4]);
-    let rows = pixels.chunks_exact_mut(padded_width);
-    for (row, input) in rows.zip(input.pixels.chunks_exact(width)) {
-        row[..width].copy_from_slice(input);
-    }
-    Input::new(pixels, sides)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{InputSize, pad};
-    use crate::{blocks::Device, model::Input};
+    use super::InputSize;
 
     const SIZE: InputSize = InputSize {
         shorter: 320,
@@ -85,18 +71,5 @@ mod tests {
     fn the_longer_side_has_a_limit() {
         assert_eq!(SIZE.resized([10_000, 10]), [1600, 1]);
         assert_eq!(SIZE.resized([1, 10_000]), [1, 1600]);
-    }
-
-    #[test]
-    fn padding_is_to_the_right_and_below() {
-        let pixels = [[1.0, 2.0, 3.0, 0.0], [4.0, 5.0, 6.0, 0.0]];
-        let device = Device::stock();
-        let mut input = device.pixels([2, 1]);
-        input.copy_from_slice(&pixels);
-        let padded = pad(&Input::new(input, [2, 1]), 32, &device);
-        assert_eq!(padded.shape, [3, 32, 32]);
-        assert_eq!([padded.pixels[0], padded.pixels[32]], pixels);
-        let sum: f32 = padded.pixels.as_flattened().iter().sum();
-        assert_eq!(sum, 21.0);
     }
 }

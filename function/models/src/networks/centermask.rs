@@ -19,10 +19,13 @@ use segmenter_imaging::{
 
 use crate::{
     blocks::{
-        Activation, Conv2d, ConvTranspose2d, Device, DeviceKind, FeatureMap, Geometry, Map,
+        Activation, Conv2d, ConvTranspose2d, Device, DeviceKind, FeatureMap, Geometry, Map, Roi,
         RoiAlign, nearest, roi_align, sigmoid,
     },
-    detection::{Found, InputSize, batched_nms, clip, is_at_least, output, prediction},
+    detection::{
+        Found, InputSize, batched_nms, clip, each, in_batches, is_at_least, of_picture, outputs,
+        prediction,
+    },
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
@@ -80,7 +83,7 @@ const NMS_THRESHOLD: f32 = 0.6;
 /// As many are answered at most, whatever the caller allows.
 const MAX_DETECTIONS: usize = 200;
 
-/// How many findings go through the mask head together.
+/// How many findings go through the mask head together on processors, in whose caches they stay.
 const MASK_BATCH: usize = 16;
 
 /// The network with its pre- and post-processing.
@@ -120,36 +123,51 @@ impl CenterMask {
     /// What becomes of a picture that has the size of an input already.
     pub const NORMALISATION: Normalisation = Normalisation::IMAGENET;
 
-    fn detect(&self, input: Input, selection: &Selection) -> Output {
-        let [_, height, width] = input.shape;
-        let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
+    /// Of inputs of one shape, each with what is wanted of it.
+    fn detect(&self, inputs: Vec<Input>, selections: &[&Selection]) -> Vec<Output> {
+        let [_, height, width] = inputs[0].shape;
+        let pictures = inputs.len();
+        let x = Input::stack(inputs, 1, &self.device);
 
         let Features { levels, masks } = self.network.features(x);
         let answers = levels.map(|level| <[Map; 2]>::from(self.network.detect(level)));
         let values = Map::to_host_all(answers.as_flattened());
-        let mut candidates = Vec::new();
-        for (i, [scores, _]) in answers.iter().enumerate() {
+        let sizes = answers.map(|[scores, _]| {
             let [_, _, rows, columns] = scores.dims();
-            let points = Points {
-                stride: STRIDES[i],
-                size: [rows, columns],
-                logits: &values[2 * i],
-                distances: &values[2 * i + 1],
-            };
-            points.candidates(self.classes, selection, &mut candidates);
-        }
-        let found = best(candidates, [width as f32, height as f32], selection);
-        let masks = selection
-            .masks
-            .then(|| (self.outline(masks, &found), MASK_SIDE));
-        output(&found, masks)
+            [rows, columns]
+        });
+        let found = each(pictures, |index| {
+            let mut candidates = Vec::new();
+            for (i, size) in sizes.into_iter().enumerate() {
+                let points = Points {
+                    stride: STRIDES[i],
+                    size,
+                    logits: of_picture(&values[2 * i], index, pictures),
+                    distances: of_picture(&values[2 * i + 1], index, pictures),
+                };
+                points.candidates(self.classes, selections[index], &mut candidates);
+            }
+            best(candidates, [width as f32, height as f32], selections[index])
+        });
+        let masked: Vec<_> = selections.iter().map(|selection| selection.masks).collect();
+        outputs(&found, &masked, MASK_SIDE, |found| {
+            self.outline(masks, found)
+        })
     }
 
     /// Mask probabilities, `[found, MASK_SIDE, MASK_SIDE]`.
-    fn outline(&self, masks: Map, found: &[Found]) -> Vec<f32> {
-        let features = FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &self.device);
-        let batches = found.chunks(MASK_BATCH).flat_map(|found| {
-            let rois: Vec<_> = found.iter().map(|f| (&features, f.bbox)).collect();
+    fn outline(&self, masks: Map, found: &[(usize, Found)]) -> Vec<f32> {
+        let map = &FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &self.device);
+        let batch = match self.device.kind() {
+            DeviceKind::Cpu => MASK_BATCH,
+            // As many as one picture may have: memory does not grow with pictures.
+            DeviceKind::Gpu => MAX_DETECTIONS,
+        };
+        let batches = found.chunks(batch).flat_map(|found| {
+            let rois: Vec<_> = found
+                .iter()
+                .map(|&(image, Found { bbox, .. })| Roi { map, image, bbox })
+                .collect();
             let pooled = roi_align(&MASK_POOL, &rois, MASK_CHANNELS, &self.device);
             let mut logits = self.network.outline(pooled).to_host();
             logits.iter_mut().for_each(|x| *x = sigmoid(*x));
@@ -170,14 +188,17 @@ impl Model for CenterMask {
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
-        batch
-            .into_iter()
-            .map(|(input, selection)| self.detect(input, selection))
-            .collect()
+        in_batches(batch, &self.device, |inputs, selections| {
+            self.detect(inputs, selections)
+        })
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
         prediction(output, picture_size, Self::scale(picture_size))
+    }
+
+    fn preferred_batch(&self) -> usize {
+        self.device.kind().preferred_batch()
     }
 
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
@@ -470,7 +491,7 @@ mod tests {
     use segmenter_imaging::Image;
 
     use super::*;
-    use crate::weights::seeded;
+    use crate::{detection::assert_same_together, weights::seeded};
 
     const EVERYTHING: Selection = Selection {
         threshold: 0.0,
@@ -512,6 +533,15 @@ mod tests {
                     assert!((a - b).abs() <= 1e-4 * largest, "{a} instead of {b}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn pictures_are_answered_together_as_alone() {
+        for device in seeded::devices() {
+            let model = model(&device);
+            let detect = |inputs, selections: &[&_]| model.detect(inputs, selections);
+            assert_same_together(&model, detect, [64, 96]);
         }
     }
 

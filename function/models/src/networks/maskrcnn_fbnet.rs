@@ -16,13 +16,14 @@ use segmenter_imaging::{
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
-        Activation, ClassMasks, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map,
-        Precision, QuantStub, RoiAlign, Strips, global_mean, roi_align, sigmoid, softmax,
+        Activation, ClassMasks, Conv2d, Device, DeviceKind, FeatureMap, Geometry, Linear,
+        LinearShape, Map, Precision, QuantStub, Roi, RoiAlign, Strips, global_mean, roi_align,
+        sigmoid, softmax,
     },
     classes::COCO,
     detection::{
-        DetectionConfig, Found, InputSize, Level, Predictions, ProposalConfig, detections, output,
-        prediction, proposals,
+        DetectionConfig, Found, InputSize, Level, ProposalConfig, detections_of_each, each,
+        in_batches, of_picture, outputs, placed, prediction, proposals,
     },
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
@@ -72,8 +73,8 @@ const MASK_POOL: RoiAlign = RoiAlign {
     ..BOX_POOL
 };
 
-/// How many findings go through the mask head together. In floats each takes 1 MB there, and from this many on the
-/// processors are busy.
+/// How many findings go through the mask head together on processors. In floats each takes 1 MB there, and from this
+/// many on they are busy.
 const MASK_BATCH: usize = 8;
 
 /// The block after the stem: its convolution widens nothing, so it has no expansion.
@@ -162,58 +163,67 @@ impl MaskRcnnFbnet {
         })
     }
 
-    fn detect(&self, input: Input, selection: &Selection) -> Output {
-        let [_, height, width] = input.shape;
+    /// Of inputs of one shape, each with what is wanted of it.
+    fn detect(&self, inputs: Vec<Input>, selections: &[&Selection]) -> Vec<Output> {
+        let [_, height, width] = inputs[0].shape;
         let picture = [width as f32, height as f32];
-        let x = Map::from_pixels(input.pixels, [1, height, width], &self.device);
+        let x = Input::stack(inputs, 1, &self.device);
 
         let features = self.network.backbone(x);
-        let [_, _, rows, columns] = features.dims();
+        let [pictures, _, rows, columns] = features.dims();
         let answers = Map::to_host_all(&self.network.rpn(features.clone()));
         let features = FeatureMap::read(features, 1.0 / STRIDE as f32, &self.device);
-        let level = Level {
-            cells: &self.cells,
-            strides: [STRIDE; 2],
-            map: [rows, columns],
-            logits: &answers[0],
-            deltas: &answers[1],
-        };
-        let proposals = proposals(&[level], picture, &PROPOSALS);
-        let found = self.classify(&features, &proposals, picture, selection);
-        let masks = selection
-            .masks
-            .then(|| (self.masks(&features, &found), MASK_SIDE));
-        output(&found, masks)
+        let proposals = each(pictures, |index| {
+            let level = Level {
+                cells: &self.cells,
+                strides: [STRIDE; 2],
+                map: [rows, columns],
+                logits: of_picture(&answers[0], index, pictures),
+                deltas: of_picture(&answers[1], index, pictures),
+            };
+            proposals(&[level], picture, &PROPOSALS)
+        });
+        let found = self.classify(&features, &proposals, picture, selections);
+        let masked: Vec<_> = selections.iter().map(|selection| selection.masks).collect();
+        outputs(&found, &masked, MASK_SIDE, |found| {
+            self.masks(&features, found)
+        })
     }
 
     fn classify(
         &self,
-        features: &FeatureMap,
-        proposals: &[[f32; 4]],
+        map: &FeatureMap,
+        proposals: &[Vec<[f32; 4]>],
         picture: [f32; 2],
-        selection: &Selection,
-    ) -> Vec<Found> {
-        if proposals.is_empty() {
-            return Vec::new();
+        selections: &[&Selection],
+    ) -> Vec<Vec<Found>> {
+        let rois: Vec<_> = placed(proposals)
+            .map(|(image, bbox)| Roi { map, image, bbox })
+            .collect();
+        if rois.is_empty() {
+            return vec![Vec::new(); proposals.len()];
         }
-        let rois: Vec<_> = proposals.iter().map(|&roi| (features, roi)).collect();
         let pooled = roi_align(&BOX_POOL, &rois, CHANNELS, &self.device);
         let mut answers = Map::to_host_all(&self.network.box_head(pooled));
         softmax(&mut answers[0], COCO.len() + 1);
-        let predictions = Predictions {
-            proposals,
-            scores: &answers[0],
-            deltas: &answers[1],
-        };
-        detections(&predictions, picture, &DETECTIONS, selection)
+        let answers = [&answers[0][..], &answers[1]];
+        detections_of_each(proposals, answers, picture, &DETECTIONS, selections)
     }
 
     /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.
-    fn masks(&self, features: &FeatureMap, found: &[Found]) -> Vec<f32> {
-        let batches = found.chunks(MASK_BATCH).flat_map(|found| {
-            let rois: Vec<_> = found.iter().map(|f| (features, f.bbox)).collect();
+    fn masks(&self, map: &FeatureMap, found: &[(usize, Found)]) -> Vec<f32> {
+        let batch = match self.device.kind() {
+            DeviceKind::Cpu => MASK_BATCH,
+            // As many as one picture may have: memory does not grow with pictures.
+            DeviceKind::Gpu => DETECTIONS.max_detections,
+        };
+        let batches = found.chunks(batch).flat_map(|found| {
+            let rois: Vec<_> = found
+                .iter()
+                .map(|&(image, Found { bbox, .. })| Roi { map, image, bbox })
+                .collect();
             let pooled = roi_align(&MASK_POOL, &rois, CHANNELS, &self.device);
-            let classes: Vec<_> = found.iter().map(|f| f.class as usize).collect();
+            let classes: Vec<_> = found.iter().map(|(_, f)| f.class as usize).collect();
             self.network.mask_head(pooled, &classes)
         });
         batches.collect()
@@ -231,14 +241,17 @@ impl Model for MaskRcnnFbnet {
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
-        batch
-            .into_iter()
-            .map(|(input, selection)| self.detect(input, selection))
-            .collect()
+        in_batches(batch, &self.device, |inputs, selections| {
+            self.detect(inputs, selections)
+        })
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
         prediction(output, picture_size, [SIZE.scale(picture_size) as f32; 2])
+    }
+
+    fn preferred_batch(&self) -> usize {
+        self.device.kind().preferred_batch()
     }
 
     /// Of a picture of 4:3.
@@ -380,7 +393,7 @@ impl Network {
         self.mask_head(zeros([1, CHANNELS, MASK_POOL.size, MASK_POOL.size]), &[0]);
     }
 
-    /// `[1, 3, h, w]` to `[1, CHANNELS, h / 16, w / 16]`, rounded up.
+    /// `[batch, 3, h, w]` to `[batch, CHANNELS, h / 16, w / 16]`, rounded up.
     fn backbone(&self, x: Map) -> Map {
         let x = self.input.forward(x);
         let (whole_resolution, rest) = self.trunk.split_at(TRUNK_0.len() + 1);
@@ -390,7 +403,7 @@ impl Network {
         run(rest, x)
     }
 
-    /// `[1, CHANNELS, h, w]` to logits `[1, ANCHORS, h, w]` and offsets `[1, ANCHORS * 4, h, w]`.
+    /// `[batch, CHANNELS, h, w]` to logits `[batch, ANCHORS, h, w]` and offsets `[batch, ANCHORS * 4, h, w]`.
     fn rpn(&self, features: Map) -> [Map; 2] {
         let x = run(&self.rpn, self.rpn_input.forward(features));
         [
@@ -428,9 +441,10 @@ mod tests {
     use crate::{
         Device, Isa,
         blocks::Map,
+        detection::assert_same_together,
         model::{Model, Output},
         prediction::Selection,
-        weights::seeded,
+        weights::{Weights, seeded},
     };
 
     const EVERYTHING: Selection = Selection {
@@ -441,6 +455,28 @@ mod tests {
         map_size: None,
         scores: false,
     };
+
+    /// With anchors that are boxes, and boxes and scores that have not grown from layer to layer.
+    fn weights() -> Weights {
+        Weights::generated(|name, shape| {
+            let mut values = seeded::tensor(name, shape);
+            match name {
+                "proposal_generator.anchor_generator.cell_anchors.0" => {
+                    for (i, cell) in (1..).zip(values.chunks_exact_mut(4)) {
+                        let half = 4.0 * i as f32;
+                        cell.copy_from_slice(&[-half, -half, half, half]);
+                    }
+                }
+                "proposal_generator.rpn_head.rpn_regressor.bbox_pred.weight"
+                | "roi_heads.box_predictor.bbox_pred.weight"
+                | "roi_heads.box_predictor.cls_score.weight" => {
+                    values.iter_mut().for_each(|value| *value *= 1e-5);
+                }
+                _ => {}
+            }
+            values
+        })
+    }
 
     #[test]
     fn any_picture_passes() {
@@ -453,6 +489,15 @@ mod tests {
                 let output = model.forward(vec![(input, &EVERYTHING)]).remove(0);
                 model.postprocess(output, [width, height], &EVERYTHING);
             }
+        }
+    }
+
+    #[test]
+    fn pictures_are_answered_together_as_alone() {
+        for device in seeded::devices() {
+            let model = MaskRcnnFbnet::load(&mut weights(), &device).unwrap();
+            let detect = |inputs, selections: &[&_]| model.detect(inputs, selections);
+            assert_same_together(&model, detect, [64, 96]);
         }
     }
 

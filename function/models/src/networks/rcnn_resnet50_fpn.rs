@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     blocks::{
-        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, RoiAlign,
+        Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, Roi, RoiAlign,
         roi_align, softmax,
     },
     classes::COCO_BY_ID,
     detection::{
-        DetectionConfig, Found, InputSize, Level, Predictions, ProposalConfig, area, cell_anchors,
-        class_masks, detections, output, pad, prediction, proposals,
+        DetectionConfig, Found, InputSize, Level, ProposalConfig, area, cell_anchors, class_masks,
+        detections_of_each, each, in_batches, of_picture, outputs, placed, prediction, proposals,
     },
     model::{Input, Model, Output},
     prediction::{Prediction, Selection},
@@ -65,6 +65,10 @@ const DETECTIONS: DetectionConfig = DetectionConfig {
     classes: 1..CLASSES,
 };
 
+/// How many findings go through the mask head together: as many as one picture may have, so that memory does not grow
+/// with pictures.
+const MASK_BATCH: usize = DETECTIONS.max_detections;
+
 const BOX_POOL: RoiAlign = RoiAlign {
     size: 7,
     sampling: Some(2),
@@ -103,14 +107,12 @@ impl RcnnResnet50Fpn {
         })
     }
 
-    fn detect(&self, input: Input, selection: &Selection) -> Output {
-        let [_, height, width] = input.shape;
+    /// Of inputs of one shape, each with what is wanted of it.
+    fn detect(&self, inputs: Vec<Input>, selections: &[&Selection]) -> Vec<Output> {
+        let [_, height, width] = inputs[0].shape;
         let picture = [width as f32, height as f32];
-        let padded = pad(&input, MULTIPLE, &self.device);
-        drop(input);
-        let [_, padded_height, padded_width] = padded.shape;
-        let size = [1, padded_height, padded_width];
-        let x = Map::from_pixels(padded.pixels, size, &self.device);
+        let x = Input::stack(inputs, MULTIPLE, &self.device);
+        let [pictures, _, padded_height, padded_width] = x.dims();
 
         let pyramid = self.network.pyramid(x);
         let rpn: Vec<[Map; 2]> = pyramid
@@ -118,73 +120,77 @@ impl RcnnResnet50Fpn {
             .map(|features| self.network.rpn(features.clone()))
             .collect();
         let answers = Map::to_host_all(rpn.as_flattened());
-        let levels: Vec<Level<'_>> = self
-            .cells
+        let sizes: Vec<_> = pyramid
             .iter()
-            .zip(&pyramid)
-            .zip(answers.chunks_exact(2))
-            .map(|((cells, features), answers)| {
+            .map(|features| {
                 let [_, _, rows, columns] = features.dims();
-                Level {
+                [rows, columns]
+            })
+            .collect();
+        let proposals = each(pictures, |index| {
+            let levels: Vec<Level<'_>> = self
+                .cells
+                .iter()
+                .zip(&sizes)
+                .zip(answers.chunks_exact(2))
+                .map(|((cells, &[rows, columns]), answers)| Level {
                     cells,
                     strides: [padded_width / columns, padded_height / rows],
                     map: [rows, columns],
-                    logits: &answers[0],
-                    deltas: &answers[1],
-                }
-            })
-            .collect();
-        let proposals = proposals(&levels, picture, &PROPOSALS);
+                    logits: of_picture(&answers[0], index, pictures),
+                    deltas: of_picture(&answers[1], index, pictures),
+                })
+                .collect();
+            proposals(&levels, picture, &PROPOSALS)
+        });
 
         let maps: Vec<FeatureMap> = pyramid
             .into_iter()
             .zip(POOLED_SCALES)
             .map(|(map, scale)| FeatureMap::read(map, scale, &self.device))
             .collect();
-        let found = self.classify(&maps, &proposals, picture, selection);
-        let masks = match &self.network.mask_head {
-            Some(head) if selection.masks => Some((self.masks(head, &maps, &found), MASK_SIDE)),
-            _ => None,
-        };
-        output(&found, masks)
+        let found = self.classify(&maps, &proposals, picture, selections);
+        let head = self.network.mask_head.as_ref();
+        let masked: Vec<_> = selections
+            .iter()
+            .map(|selection| selection.masks && head.is_some())
+            .collect();
+        outputs(&found, &masked, MASK_SIDE, |found| {
+            head.map_or_else(Vec::new, |head| self.masks(head, &maps, found))
+        })
     }
 
     fn classify(
         &self,
         maps: &[FeatureMap],
-        proposals: &[[f32; 4]],
+        proposals: &[Vec<[f32; 4]>],
         picture: [f32; 2],
-        selection: &Selection,
-    ) -> Vec<Found> {
-        if proposals.is_empty() {
-            return Vec::new();
-        }
-        let rois: Vec<_> = proposals
-            .iter()
-            .map(|&roi| (&maps[level(roi)], roi))
+        selections: &[&Selection],
+    ) -> Vec<Vec<Found>> {
+        let rois: Vec<_> = placed(proposals)
+            .map(|(image, bbox)| roi(maps, image, bbox))
             .collect();
+        if rois.is_empty() {
+            return vec![Vec::new(); proposals.len()];
+        }
         let pooled = roi_align(&BOX_POOL, &rois, Fpn::CHANNELS, &self.device);
         let mut answers = Map::to_host_all(&self.network.box_head(pooled));
         softmax(&mut answers[0], CLASSES);
-        let predictions = Predictions {
-            proposals,
-            scores: &answers[0],
-            deltas: &answers[1],
-        };
-        detections(&predictions, picture, &DETECTIONS, selection)
+        let answers = [&answers[0][..], &answers[1]];
+        detections_of_each(proposals, answers, picture, &DETECTIONS, selections)
     }
 
     /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.
-    fn masks(&self, head: &MaskHead, maps: &[FeatureMap], found: &[Found]) -> Vec<f32> {
-        if found.is_empty() {
-            return Vec::new();
-        }
-        let rois: Vec<_> = found
-            .iter()
-            .map(|f| (&maps[level(f.bbox)], f.bbox))
-            .collect();
-        let pooled = roi_align(&MASK_POOL, &rois, Fpn::CHANNELS, &self.device);
-        class_masks(&head.forward(pooled), found)
+    fn masks(&self, head: &MaskHead, maps: &[FeatureMap], found: &[(usize, Found)]) -> Vec<f32> {
+        let batches = found.chunks(MASK_BATCH).flat_map(|found| {
+            let rois: Vec<_> = found
+                .iter()
+                .map(|&(image, f)| roi(maps, image, f.bbox))
+                .collect();
+            let pooled = roi_align(&MASK_POOL, &rois, Fpn::CHANNELS, &self.device);
+            class_masks(&head.forward(pooled), found)
+        });
+        batches.collect()
     }
 }
 
@@ -195,10 +201,9 @@ impl Model for RcnnResnet50Fpn {
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
-        batch
-            .into_iter()
-            .map(|(input, selection)| self.detect(input, selection))
-            .collect()
+        in_batches(batch, &self.device, |inputs, selections| {
+            self.detect(inputs, selections)
+        })
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
@@ -207,10 +212,23 @@ impl Model for RcnnResnet50Fpn {
         prediction(output, picture_size, scale)
     }
 
+    fn preferred_batch(&self) -> usize {
+        self.device.kind().preferred_batch()
+    }
+
     /// Of a picture of 4:3.
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
         let [width, height] = SIZE.resized([640, 480]);
         vec![[3, height as usize, width as usize]]
+    }
+}
+
+/// A region of one of the images, from its level.
+fn roi(maps: &[FeatureMap], image: usize, bbox: [f32; 4]) -> Roi<'_> {
+    Roi {
+        map: &maps[level(bbox)],
+        image,
+        bbox,
     }
 }
 
@@ -345,7 +363,7 @@ mod tests {
     use super::{Input, MULTIPLE, RcnnResnet50Fpn, level, todays_name};
     use crate::{
         blocks::Map,
-        detection::{iou, pad},
+        detection::{assert_same_together, iou},
         model::{Model, Output},
         prediction::Selection,
         weights::{Weights, seeded},
@@ -433,8 +451,8 @@ mod tests {
         for device in seeded::devices() {
             let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
 
-            let padded = pad(&input(), MULTIPLE, &device);
-            let picture = Map::from_pixels(padded.pixels, [1, 256, 320], &device);
+            let picture = Input::stack(vec![input()], MULTIPLE, &device);
+            assert_eq!(picture.dims(), [1, 3, 256, 320]);
             for (i, features) in model.network.pyramid(picture).into_iter().enumerate() {
                 assert_close(&features, &expected["pyramid"][i]);
                 let [logits, deltas] = model.network.rpn(features);
@@ -453,6 +471,15 @@ mod tests {
         for device in seeded::devices() {
             let model = RcnnResnet50Fpn::load(&mut weights(), false, &device).unwrap();
             assert_eq!(assert_detections(&model, &expected()), None);
+        }
+    }
+
+    #[test]
+    fn pictures_are_answered_together_as_alone() {
+        for device in seeded::devices() {
+            let model = RcnnResnet50Fpn::load(&mut weights(), true, &device).unwrap();
+            let detect = |inputs, selections: &[&_]| model.detect(inputs, selections);
+            assert_same_together(&model, detect, [30, 60]);
         }
     }
 

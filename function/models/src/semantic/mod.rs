@@ -60,23 +60,11 @@ impl<N: Segmenter> Model for SemanticModel<N> {
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
-        let Some((first, _)) = batch.first() else {
+        if batch.is_empty() {
             return Vec::new();
-        };
-        let [_, height, width] = first.shape;
-        let size = [batch.len(), height, width];
-        let mut pictures: Vec<_> = batch.into_iter().map(|(input, _)| input.pixels).collect();
-        let pixels = match pictures.len() {
-            1 => pictures.remove(0),
-            count => {
-                let mut pixels = self.device.pixels([count * height, width]);
-                for (to, from) in pixels.chunks_exact_mut(height * width).zip(&pictures) {
-                    to.copy_from_slice(from);
-                }
-                Arc::new(pixels)
-            }
-        };
-        let x = Map::from_pixels(pixels, size, &self.device);
+        }
+        let inputs = batch.into_iter().map(|(input, _)| input).collect();
+        let x = Input::stack(inputs, 1, &self.device);
 
         let logits = self.network.forward(x);
         let [_, classes, rows, columns] = logits.dims();
@@ -111,6 +99,10 @@ impl<N: Segmenter> Model for SemanticModel<N> {
         }
     }
 
+    fn preferred_batch(&self) -> usize {
+        self.device.kind().preferred_batch()
+    }
+
     fn warm_up_shapes(&self) -> Vec<[usize; 3]> {
         vec![self.input.warm_up_shape()]
     }
@@ -138,7 +130,13 @@ mod tests {
     use segmenter_imaging::interpolate::Corners;
 
     use super::class_map;
-    use crate::{catalogue, model::Output, prediction::Selection, weights::seeded};
+    use crate::{
+        catalogue,
+        detection::{assert_close, three_inputs},
+        model::Output,
+        prediction::Selection,
+        weights::seeded,
+    };
 
     const NOTHING: Selection = Selection {
         threshold: 1.0,
@@ -148,6 +146,36 @@ mod tests {
         map_size: None,
         scores: false,
     };
+
+    #[test]
+    fn pictures_are_scored_together_as_alone() {
+        let entry = catalogue::find("lraspp_mobilenet_v3_large").unwrap();
+        let inputs = three_inputs([64, 96]);
+        for device in seeded::devices() {
+            let network = entry
+                .network
+                .build(&mut seeded::weights(), &device)
+                .unwrap();
+            let together = network.forward(inputs.iter().map(|x| (x.clone(), &NOTHING)).collect());
+            assert_eq!(together.len(), inputs.len());
+            for (together, input) in together.into_iter().zip(&inputs) {
+                let alone = network.forward(vec![(input.clone(), &NOTHING)]).remove(0);
+                let (
+                    Output::Logits { shape, values },
+                    Output::Logits {
+                        shape: alone_shape,
+                        values: alone,
+                    },
+                ) = (together, alone)
+                else {
+                    panic!("no logits");
+                };
+                assert_eq!(shape, alone_shape);
+                let largest = alone.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                assert_close(&values, &alone, 1e-4 * largest);
+            }
+        }
+    }
 
     /// Compared with `scripts/parity_semantic.py`.
     #[test]

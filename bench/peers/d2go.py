@@ -1,8 +1,12 @@
 """The default model in PyTorch: the int8 TorchScript file as it was published, or its weights as floats.
 
-Usage: d2go.py int8|float|channels_last THREADS SHARED
+Usage: d2go.py int8|float|channels_last|compile cpu|cuda THREADS SHARED
+
+The published file is for processors only.
 """
 
+import copy
+import functools
 import importlib.util
 import pathlib
 import sys
@@ -16,14 +20,23 @@ import protocol
 # That TorchScript and its quantisation are deprecated.
 warnings.filterwarnings("ignore")
 
-variant, threads, shared = sys.argv[1:]
+variant, device, threads, shared = sys.argv[1:]
 shared = pathlib.Path(shared)
 torch.set_num_threads(int(threads))
 torch.set_num_interop_threads(1)
 
 
+def prepare(pictures):
+    """As they are; for a GPU in memory that it can read by itself."""
+    if device == "cuda":
+        return [torch.from_numpy(picture.copy()).pin_memory() for picture in pictures]
+    return pictures
+
+
 def tensor(picture):
     """[3, height, width], blue first, 0 to 255."""
+    if device == "cuda":
+        return picture.to(device, non_blocking=True).flip(2).permute(2, 0, 1).float()
     return torch.from_numpy(picture[:, :, ::-1].copy()).permute(2, 0, 1).float()
 
 
@@ -39,16 +52,20 @@ def published():
     return predict
 
 
-def floats(channels_last):
+def floats():
     reference = shared / "reference"
     spec = importlib.util.spec_from_file_location("reference", reference / "d2go_mask_rcnn.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network = module.Net(str(reference / module.W))
-    if channels_last:
+    if device == "cuda":
+        move(network)
+    if variant == "channels_last":
         for name, weight in network.T.items():
             if weight.dim() == 4:
                 network.T[name] = weight.contiguous(memory_format=torch.channels_last)
+    if variant == "compile":
+        compile_parts(network)
 
     def predict(picture):
         _, _, scores, masks = network(tensor(picture))
@@ -57,11 +74,41 @@ def floats(channels_last):
     return predict
 
 
-predict = published() if variant == "int8" else floats(variant == "channels_last")
+def move(network):
+    # Of the tensors that it makes on the way.
+    torch.set_default_device(device)
+    network.T = {name: weight.to(device) for name, weight in network.T.items()}
+    network.mean, network.std, network.anchors = (
+        x.to(device) for x in [network.mean, network.std, network.anchors]
+    )
+
+
+def compile_parts(network):
+    """The backbone as one, and each block of the heads: what lies between depends on what was found."""
+    parts = copy.copy(network)
+    # Each block is counted as the same function compiled once more.
+    torch._dynamo.config.recompile_limit = 64
+
+    @functools.cache
+    def block(name, up):
+        return torch.compile(lambda x: parts.block(name, x, up), dynamic=False)
+
+    network.backbone = torch.compile(parts.backbone, dynamic=False)
+    network.block = lambda name, x, up=False: block(name, up)(x)
+
+
+def work(pictures):
+    found = [predict(picture) for picture in pictures]
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return found
+
+
+predict = published() if variant == "int8" else floats()
 with torch.inference_mode():
     protocol.answer(
         f"torch {torch.__version__}, torchvision {torchvision.__version__}",
-        lambda picture: picture,
-        predict,
-        lambda found: protocol.described_detections(found[0].tolist(), found[1]),
+        prepare,
+        work,
+        lambda found: protocol.described_detections((scores.tolist(), masks) for scores, masks in found),
     )

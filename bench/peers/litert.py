@@ -6,6 +6,7 @@ Usage: litert.py THREADS WEIGHTS.tflite
 import importlib.metadata
 import sys
 
+import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 import protocol
@@ -19,14 +20,14 @@ interpreter.allocate_tensors()
 
 
 def work(pixels):
-    interpreter.set_tensor(picture["index"], pixels[None])
+    interpreter.set_tensor(picture["index"], pixels)
     interpreter.invoke()
     return interpreter.get_tensor(classes["index"])
 
 
 protocol.answer(
     f"LiteRT {importlib.metadata.version('ai-edge-litert')}",
-    lambda pixels: pixels,
+    np.stack,
     work,
-    protocol.described_map,
+    protocol.described_maps,
 )

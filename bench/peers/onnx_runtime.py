@@ -25,5 +25,5 @@ protocol.answer(
     f"ONNX Runtime {onnxruntime.__version__}",
     protocol.normalised,
     work,
-    lambda logits: protocol.described_map(logits.argmax(1)),
+    lambda logits: protocol.described_maps(logits.argmax(1)),
 )

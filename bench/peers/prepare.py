@@ -2,7 +2,7 @@
 
 Usage: prepare.py NAME WEIGHTS.pth [NETWORK.onnx]
 
-The formula is that of the parity tests (function/models/scripts/seeded.py). The heads of Mask R-CNN are scaled
+The formula is that of the parity tests (function/models/scripts/seeded.py). The heads of an R-CNN are scaled
 so that every stage has all the work it can have: 1000 proposals, 100 detections, 100 masks.
 """
 
@@ -21,7 +21,7 @@ SIDE = 520
 
 def make(name):
     model = seeded.seed(networks.build(name))
-    if name == "maskrcnn_resnet50_fpn":
+    if name in networks.DETECTORS:
         with torch.no_grad():
             # Else offsets would make slivers of all boxes, and logits ones of all probabilities.
             model.rpn.head.cls_logits.weight /= 32

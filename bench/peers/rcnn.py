@@ -1,6 +1,6 @@
-"""torchvision's maskrcnn_resnet50_fpn, from a picture in 0..1 to masks of the picture's size.
+"""One of torchvision's R-CNNs, from pictures in 0..1 to boxes, and to masks of the pictures' size if it has any.
 
-Usage: rcnn.py eager|channels_last|compile THREADS WEIGHTS
+Usage: rcnn.py eager|channels_last|compile cpu|cuda THREADS NAME WEIGHTS
 """
 
 import sys
@@ -10,27 +10,34 @@ import torch
 import networks
 import protocol
 
-variant, threads, weights = sys.argv[1:]
+variant, device, threads, name, weights = sys.argv[1:]
 networks.set_threads(int(threads))
-model = networks.load("maskrcnn_resnet50_fpn", weights)
+model = networks.load(name, weights, device)
 if variant == "channels_last":
     model = model.to(memory_format=torch.channels_last)
 elif variant == "compile":
     # All that has weights. What lies between depends on what was found, picture by picture.
-    model.backbone = networks.compiled(model.backbone)
-    model.rpn.head = networks.compiled(model.rpn.head)
+    model.backbone = networks.compiled(model.backbone, device)
+    model.rpn.head = networks.compiled(model.rpn.head, device)
     for part in ["box_head", "box_predictor", "mask_head", "mask_predictor"]:
-        setattr(model.roi_heads, part, networks.compiled(getattr(model.roi_heads, part)))
+        if (module := getattr(model.roi_heads, part)) is not None:
+            setattr(model.roi_heads, part, networks.compiled(module, device))
 
 
-def prepare(picture):
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float().contiguous() / 255
+def prepare(pictures):
+    tensors = [torch.from_numpy(picture.copy()).permute(2, 0, 1).float().contiguous() / 255 for picture in pictures]
+    return [networks.given(x, device) for x in tensors]
+
+
+def work(pictures):
+    found = model([x.to(device, non_blocking=True) for x in pictures])
+    networks.finish(device)
+    return found
 
 
 def describe(found):
-    [found] = found
-    return protocol.described_detections(found["scores"].tolist(), found["masks"])
+    return protocol.described_detections((each["scores"].tolist(), each.get("masks", [])) for each in found)
 
 
 with torch.no_grad():
-    protocol.answer(networks.VERSION, prepare, lambda picture: model([picture]), describe)
+    protocol.answer(networks.VERSION, prepare, work, describe)

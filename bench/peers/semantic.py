@@ -1,6 +1,6 @@
-"""One of torchvision's semantic segmenters, from a normalised picture to logits of the picture's size.
+"""One of torchvision's semantic segmenters, from normalised pictures to logits of the pictures' size.
 
-Usage: semantic.py eager|channels_last|compile THREADS NAME WEIGHTS
+Usage: semantic.py eager|channels_last|compile cpu|cuda THREADS NAME WEIGHTS
 """
 
 import sys
@@ -10,25 +10,33 @@ import torch
 import networks
 import protocol
 
-variant, threads, name, weights = sys.argv[1:]
+variant, device, threads, name, weights = sys.argv[1:]
 networks.set_threads(int(threads))
-model = networks.load(name, weights)
+model = networks.load(name, weights, device)
 layout = torch.contiguous_format
 if variant == "channels_last":
     layout = torch.channels_last
     model = model.to(memory_format=layout)
 elif variant == "compile":
-    model = networks.compiled(model)
+    # As a CUDA graph, whose outputs the next run overwrites: they are described before.
+    model = networks.compiled(model, device, mode="reduce-overhead")
 
 
-def prepare(picture):
-    return torch.from_numpy(protocol.normalised(picture)).contiguous(memory_format=layout)
+def prepare(pictures):
+    x = torch.from_numpy(protocol.normalised(pictures)).contiguous(memory_format=layout)
+    return networks.given(x, device)
+
+
+def work(x):
+    logits = model(x.to(device, non_blocking=True))["out"]
+    networks.finish(device)
+    return logits
 
 
 with torch.no_grad():
     protocol.answer(
         networks.VERSION,
         prepare,
-        lambda x: model(x)["out"],
-        lambda logits: protocol.described_map(logits.argmax(1)),
+        work,
+        lambda logits: protocol.described_maps(logits.argmax(1).cpu()),
     )

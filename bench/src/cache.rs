@@ -50,6 +50,11 @@ impl Cache {
         self.0.join("logs").join(format!("{name}.log"))
     }
 
+    /// Where PyTorch keeps what it compiles, so that a second start is quicker.
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.0.join("inductor")
+    }
+
     /// Runs `prepare.py` with this Python for a model's weights, and its exported network where wanted.
     pub(crate) fn prepare(&self, python: &Path, model: &str, onnx: bool) -> anyhow::Result<()> {
         let export = if onnx { ", exported to ONNX" } else { "" };
@@ -84,9 +89,13 @@ impl Cache {
 
 /// A script of the peers.
 pub(crate) fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("peers")
-        .join(name)
+    repository().join("bench/peers").join(name)
+}
+
+/// Where this was built; on another machine the current folder.
+pub(crate) fn repository() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if built.is_dir() { built } else { ".".into() }
 }
 
 /// An encoded picture as one of `[width, height]`.

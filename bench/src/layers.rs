@@ -31,12 +31,12 @@ pub(crate) fn print(setting: &Setting, pictures: &[std::path::PathBuf]) -> anyho
     );
     for workload in WORKLOADS {
         let contestant = &workload.contestants[0];
-        if !setting.wants(workload.model, contestant.name) {
+        if !setting.wants(&workload.name(), contestant.name) {
             continue;
         }
         provide(workload, contestant, setting).map_err(anyhow::Error::msg)?;
-        let (pictures, _) = items(workload, setting, pictures)?;
-        let picture = pictures.first().context("no pictures")?;
+        let (batches, _) = items(workload, setting, pictures)?;
+        let picture = batches.iter().flatten().next().context("no pictures")?;
         table(workload, &weights(workload, setting), picture, peak)?;
     }
     Ok(())

@@ -4,6 +4,8 @@ use std::{fs, process::Command, thread};
 
 use serde::Serialize;
 
+use crate::gpu::Gpu;
+
 /// What a reader has to know of it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
@@ -13,13 +15,16 @@ pub(crate) struct Machine {
     pub(crate) vectors: &'static str,
     /// How many processors there are.
     pub(crate) processors: usize,
+    /// The GPU, where networks ran on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gpu: Option<Gpu>,
     /// Processes that wanted to run during the last minute, on average.
     pub(crate) load: f64,
 }
 
 impl Machine {
-    /// This one, now.
-    pub(crate) fn look() -> Self {
+    /// This one, now, with the GPU that is measured on, if one is.
+    pub(crate) fn look(gpu: Option<Gpu>) -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processor = info
             .lines()
@@ -44,6 +49,7 @@ impl Machine {
                 .find(|(flag, _)| flags.contains(flag))
                 .map_or("no AVX2", |(_, name)| name),
             processors: thread::available_parallelism().map_or(1, usize::from),
+            gpu,
             load: fs::read_to_string("/proc/loadavg")
                 .ok()
                 .and_then(|text| text.split(' ').next()?.parse().ok())

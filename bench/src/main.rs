@@ -6,6 +6,8 @@
 
 mod cache;
 mod chart;
+mod gpu;
+mod gpu_workloads;
 mod layers;
 mod machine;
 mod ours;
@@ -21,6 +23,7 @@ mod workloads;
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -33,8 +36,8 @@ use crate::{
     cache::Cache,
     machine::{Machine, pinning},
     report::Report,
-    setting::{Notes, Python, Setting, full_name},
-    workloads::{EXPORT, Kind, PREPARE, WORKLOADS},
+    setting::{Device, Notes, Python, Setting, full_name},
+    workloads::{EXPORT, Kind, PREPARE},
 };
 
 /// The server's, as our contestant stands for it.
@@ -47,12 +50,15 @@ static ALLOCATOR: segmenter_allocator::Allocator = segmenter_allocator::Allocato
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    /// What networks run on; on a GPU it is other work, by others, and no server
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
     /// How often everything is measured anew
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Processor threads of every contestant
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    /// Processor threads of every contestant [default: 2; with a GPU as many as there are]
+    #[arg(long)]
+    threads: Option<usize>,
     /// Only what has this in its name, as --list has it; can be given several times
     #[arg(long, value_name = "SUBSTRING", action = clap::ArgAction::Append)]
     only: Vec<String>,
@@ -110,17 +116,20 @@ fn main() -> anyhow::Result<()> {
         return ours::run(contestant);
     }
     if arguments.list {
-        list();
+        list(arguments.device);
         return Ok(());
     }
     measure(arguments)
 }
 
-fn list() {
-    for workload in WORKLOADS {
+fn list(device: Device) {
+    for workload in device.workloads() {
         for contestant in workload.contestants {
-            println!("{}", full_name(workload.model, contestant.name));
+            println!("{}", full_name(&workload.name(), contestant.name));
         }
+    }
+    if device == Device::Gpu {
+        return;
     }
     for part in server::PARTS {
         println!("{}", full_name("server", part));
@@ -128,6 +137,11 @@ fn list() {
 }
 
 fn measure(arguments: Arguments) -> anyhow::Result<()> {
+    let gpu = match arguments.device {
+        Device::Cpu => None,
+        Device::Gpu if arguments.layers => bail!("--layers is about the processor's kernels"),
+        Device::Gpu => Some(gpu::look()?),
+    };
     let Some(shared) = shared("bench") else {
         bail!("the weights and pictures are in the folder of shared data");
     };
@@ -138,8 +152,11 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.layers {
         return layers::print(&setting(arguments, shared)?, &paths);
     }
-    let machine = Machine::look();
+    let machine = Machine::look(gpu);
     let mut notes = Notes::default();
+    if let Some(gpu) = machine.gpu.as_ref().filter(|gpu| gpu.software) {
+        notes.warn(format!("{gpu} computes on the processor"));
+    }
     if machine.load > QUIET {
         notes.warn(format!(
             "the machine had other work, a load of {:.2}; measure again when it has none",
@@ -150,8 +167,11 @@ fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let setting = setting(arguments, shared)?;
 
     let workloads = side_by_side::measure(&setting, &paths, &mut notes)?;
-    let (server, memory) = tokio::runtime::Runtime::new()?
-        .block_on(server::measure(&setting, &pictures, &mut notes))?;
+    let (server, memory) = match setting.device {
+        Device::Cpu => tokio::runtime::Runtime::new()?
+            .block_on(server::measure(&setting, &pictures, &mut notes))?,
+        Device::Gpu => Default::default(),
+    };
     let report = Report {
         machine,
         threads: setting.threads,
@@ -184,7 +204,13 @@ fn setting(arguments: Arguments, shared: PathBuf) -> anyhow::Result<Setting> {
             .cache_dir()
             .join("segmenter/bench"),
     };
-    let imported = WORKLOADS
+    let threads = match (arguments.threads, arguments.device) {
+        (Some(threads), _) => threads,
+        (None, Device::Cpu) => 2,
+        (None, Device::Gpu) => thread::available_parallelism()?.get(),
+    };
+    let workloads = arguments.device.workloads();
+    let imported = workloads
         .iter()
         .flat_map(|workload| workload.contestants)
         .filter_map(|contestant| match contestant.kind {
@@ -194,12 +220,13 @@ fn setting(arguments: Arguments, shared: PathBuf) -> anyhow::Result<Setting> {
         .chain([PREPARE, EXPORT])
         .flatten();
     Ok(Setting {
+        device: arguments.device,
         shared,
         cache: Cache::open(cache)?,
         python: Python::look(&arguments.python, imported.copied()),
         rounds: arguments.rounds,
-        threads: arguments.threads,
-        pinning: pinning(arguments.threads),
+        threads,
+        pinning: pinning(threads),
         only: arguments.only,
         server: setting::Server {
             starts: arguments.starts,

@@ -10,11 +10,18 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use segmenter_imaging::decode::{Exif, Options, decode};
+use rayon::prelude::*;
+use segmenter_imaging::{
+    Image,
+    decode::{Exif, Options, decode},
+};
 use segmenter_models::{Device, Isa, Outcome, Prediction, Selection, catalogue, networks::Network};
 use serde::Serialize;
 
-use crate::protocol::{Answer, Hello};
+use crate::{
+    gpu,
+    protocol::{Answer, Hello},
+};
 
 /// Which model to run, and how.
 #[derive(Args, Debug)]
@@ -46,6 +53,8 @@ pub(crate) enum Kernels {
     Stock,
     /// Ours.
     Fast,
+    /// Ours for GPUs, on the first one.
+    Gpu,
 }
 
 /// What a network calculates with.
@@ -84,6 +93,8 @@ fn device(contestant: &Contestant) -> anyhow::Result<Device> {
         (Kernels::Stock, Precision::Int8) => bail!("burn has no convolutions of integers"),
         (Kernels::Fast, Precision::F32) => Device::kernels(isa),
         (Kernels::Fast, Precision::Int8) => Device::integers(isa),
+        (Kernels::Gpu, Precision::F32) => gpu::open()?,
+        (Kernels::Gpu, Precision::Int8) => bail!("GPUs have no convolutions of integers"),
     })
 }
 
@@ -124,32 +135,53 @@ pub(crate) fn run(contestant: &Contestant) -> anyhow::Result<()> {
         exif: Exif::Ignore,
         ..Options::default()
     };
+    let read = |path: &str| {
+        let bytes = fs::read(path)?;
+        anyhow::Ok(decode(&bytes, &options)?)
+    };
     for line in stdin().lines() {
-        let path = line?;
-        let bytes = fs::read(&path).with_context(|| path.clone())?;
-        let image = decode(&bytes, &options).with_context(|| path.clone())?;
+        let line = line?;
+        let images = line
+            .split('\t')
+            .map(|path| read(path).with_context(|| path.to_owned()))
+            .collect::<anyhow::Result<Vec<Image>>>()?;
         let mut watch = Watch::default();
-        let input = watch.time(Step::Preprocess, || {
-            model.preprocess((&image).into(), &EVERYTHING)
+        let batch = watch.time(Step::Preprocess, || {
+            let inputs = images.par_iter().map(|image| {
+                let input = model.preprocess(image.into(), &EVERYTHING)?;
+                anyhow::Ok((input, &EVERYTHING))
+            });
+            inputs.collect::<anyhow::Result<Vec<_>>>()
         })?;
-        let output = watch
-            .time(Step::Forward, || {
-                // On a thread of the pool, as the server runs it.
-                rayon::scope(|_| model.forward(vec![(input, &EVERYTHING)]))
-            })
-            .pop()
-            .context("an output for each input")?;
-        let size = [image.width(), image.height()];
-        let prediction = watch.time(Step::Postprocess, || {
-            model.postprocess(output, size, &EVERYTHING)
+        let outputs = watch.time(Step::Forward, || {
+            // On a thread of the pool, as the server runs it.
+            rayon::scope(|_| model.forward(batch))
+        });
+        let predictions: Vec<Prediction> = watch.time(Step::Postprocess, || {
+            let outputs = outputs.into_par_iter().zip(&images);
+            outputs
+                .map(|(output, image)| {
+                    let size = [image.width(), image.height()];
+                    model.postprocess(output, size, &EVERYTHING)
+                })
+                .collect()
         });
         say(&Answer {
             ms: watch.sum(&contestant.timed),
-            found: describe(&prediction),
+            found: sums(predictions.iter().map(describe)),
             steps: watch.by_name(),
         })?;
     }
     Ok(())
+}
+
+/// Of all numbers of a name, their sum.
+fn sums(numbers: impl IntoIterator<Item = BTreeMap<&'static str, f64>>) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for (name, value) in numbers.into_iter().flatten() {
+        *sums.entry(name.to_owned()).or_default() += value;
+    }
+    sums
 }
 
 fn say(what: &impl Serialize) -> anyhow::Result<()> {
@@ -182,7 +214,7 @@ impl Watch {
 }
 
 /// The same numbers as `peers/protocol.py` makes of a result.
-fn describe(prediction: &Prediction) -> BTreeMap<String, f64> {
+fn describe(prediction: &Prediction) -> BTreeMap<&'static str, f64> {
     let numbers = match &prediction.outcome {
         Outcome::Detections(detections) => vec![
             ("detections", detections.len() as f64),
@@ -207,17 +239,16 @@ fn describe(prediction: &Prediction) -> BTreeMap<String, f64> {
             ]
         }
     };
-    numbers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    numbers.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use segmenter_models::{ClassMap, Outcome, Prediction};
 
-    use super::{Step, Watch, describe};
+    use super::{Step, Watch, describe, sums};
 
     #[test]
     fn only_counted_steps_are_summed() {
@@ -244,5 +275,12 @@ mod tests {
             }),
         });
         assert_eq!(found.values().copied().collect::<Vec<_>>(), [2.0, 2.0]);
+    }
+
+    #[test]
+    fn what_a_batch_shows_is_summed() {
+        let pictures = [("masks", 2.0), ("masks", 1.0), ("scores", 0.5)];
+        let sums = sums(pictures.map(|number| BTreeMap::from([number])));
+        assert_eq!((sums.len(), sums["masks"], sums["scores"]), (2, 3.0, 0.5));
     }
 }

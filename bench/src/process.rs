@@ -16,6 +16,7 @@ use segmenter_tests::server::process_memory;
 use serde::de::DeserializeOwned;
 
 use crate::{
+    cache::Cache,
     machine::process_seconds,
     protocol::{Answer, Hello},
 };
@@ -32,14 +33,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it and waits until it is ready; what it complains of goes to the file `log`.
-    pub(crate) fn start(words: &[String], log: &Path) -> anyhow::Result<Self> {
+    /// Starts it and waits until it is ready; what it complains of goes to the log of this name.
+    pub(crate) fn start(words: &[String], cache: &Cache, name: &str) -> anyhow::Result<Self> {
+        let log = cache.log(name);
         let (program, arguments) = words.split_first().context("no program")?;
         let mut child = command(program)
             .args(arguments)
+            .env("TORCHINDUCTOR_CACHE_DIR", cache.compiled())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(log).with_context(|| format!("cannot write {}", log.display()))?)
+            .stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?)
             .spawn()
             .with_context(|| format!("cannot run {program}"))?;
         let input = child.stdin.take();
@@ -48,16 +51,19 @@ impl Process {
             child,
             input,
             output,
-            log: log.to_owned(),
+            log,
             version: String::new(),
         };
         process.version = process.line::<Hello>()?.version;
         Ok(process)
     }
 
-    /// Has it work on the picture at `path`.
-    pub(crate) fn ask(&mut self, path: &Path) -> anyhow::Result<Answer> {
-        let mut line = path.as_os_str().as_encoded_bytes().to_vec();
+    /// Has it work on the pictures at these paths, together.
+    pub(crate) fn ask(&mut self, batch: &[impl AsRef<Path>]) -> anyhow::Result<Answer> {
+        let paths = batch
+            .iter()
+            .map(|path| path.as_ref().as_os_str().as_encoded_bytes());
+        let mut line = paths.collect::<Vec<_>>().join(&b'\t');
         line.push(b'\n');
         let input = self.input.as_mut().context("it was told to end")?;
         // Where it does not listen any more, the end of its output and its complaints tell more.
@@ -68,6 +74,11 @@ impl Process {
     /// What it runs on.
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The most resident memory so far, in bytes.

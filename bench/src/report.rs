@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::{
     chart::{Bar, Chart, Group},
+    gpu,
     machine::Machine,
     statistics::Spread,
+    workloads,
 };
 
 /// Everything.
@@ -40,6 +42,8 @@ pub(crate) struct Report {
 pub(crate) struct Measured {
     /// The catalogue's name of the model.
     pub(crate) model: &'static str,
+    /// How many pictures were worked on together.
+    pub(crate) batch: usize,
     /// From what to what.
     pub(crate) what: &'static str,
     /// In the order of the workload.
@@ -55,7 +59,7 @@ pub(crate) struct Line {
     pub(crate) version: String,
     /// Whether it is ours.
     pub(crate) ours: bool,
-    /// Milliseconds: the median of each round's work, over the rounds.
+    /// Milliseconds of a batch: the median of each round's work, over the rounds.
     pub(crate) ms: Spread,
     /// The time of the first of ours in the workload over this one's, round by round; of peers only.
     pub(crate) ratio: Option<Spread>,
@@ -68,12 +72,15 @@ pub(crate) struct Line {
 pub(crate) struct Round {
     /// From exec to its first answer, in milliseconds.
     pub(crate) first_answer_ms: f64,
-    /// Of each item.
+    /// Of each batch.
     pub(crate) ms: Vec<f64>,
     /// The median milliseconds of each step, where the contestant tells.
     pub(crate) steps: BTreeMap<String, f64>,
     /// Bytes resident at the most.
     pub(crate) peak_resident: u64,
+    /// The GPUs' memory after the work, where it was done on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gpu_memory: Option<gpu::Memory>,
     /// How many processors others kept busy meanwhile.
     pub(crate) others: f64,
     /// Sums over the items of numbers that tell what was found.
@@ -157,16 +164,19 @@ fn megabytes(bytes: u64) -> String {
     format!("{} MB", digits(bytes as f64 / 1e6))
 }
 
+/// As `nvidia-smi` counts.
+fn mebibytes(mebibytes: Option<u64>) -> String {
+    mebibytes.map_or_else(|| "—".to_owned(), |mebibytes| format!("{mebibytes} MiB"))
+}
+
 impl Report {
     /// As tables.
     pub(crate) fn markdown(&self) -> String {
         let mut lines = Vec::new();
         for workload in &self.workloads {
-            lines.push(format!("### {}", workload.model));
+            lines.push(format!("### {}", workload.name()));
             lines.push(format!("{}\n", capitalised(workload.what)));
-            lines.push("| | median | range | segmenter / it | peak memory |".to_owned());
-            lines.push("|---|--:|--:|--:|--:|".to_owned());
-            lines.extend(workload.contestants.iter().map(Line::markdown));
+            lines.extend(workload.table(self.machine.gpu.is_some()));
             lines.push(String::new());
         }
         if !self.server.is_empty() {
@@ -197,8 +207,10 @@ impl Report {
             processor,
             vectors,
             processors,
+            gpu,
             load,
         } = &self.machine;
+        let gpu = gpu.as_ref().map_or(String::new(), |gpu| format!("{gpu}; "));
         let pinned = if self.pinned {
             ", each process bound to as many processors"
         } else {
@@ -207,16 +219,19 @@ impl Report {
         let versions: Vec<&str> = self.versions.iter().map(String::as_str).collect();
         let mut lines = vec![
             format!(
-                "Rounds: {}, threads: {}{pinned}; {processor} ({vectors}), {processors} processors, load {load:.2} at the start.",
+                "Rounds: {}, threads: {}{pinned}; {gpu}{processor} ({vectors}), {processors} processors, load {load:.2} at the start.",
                 self.rounds, self.threads,
             ),
             format!("{}.", versions.join("; ")),
             "In each round every contestant runs as a new process, one after the other, warms up, and is timed by \
-             itself, one picture at a time, reading it excluded. The time is the median of a round's, of which the \
+             itself, one picture or batch at a time, reading it excluded. The time is the median of a round's, of which the \
              table has the median and the range over the rounds. segmenter allocates with mimalloc as its server \
              does, the peers as they come, with the C library's allocator and its default settings."
                 .to_owned(),
         ];
+        if self.machine.gpu.is_some() {
+            lines.push(GPU_NOTE.to_owned());
+        }
         lines.extend(self.warnings.iter().map(|what| format!("Warning: {what}.")));
         lines.push(format!(
             "{} skipped{}",
@@ -233,7 +248,7 @@ impl Report {
             .workloads
             .iter()
             .map(|workload| Group {
-                title: workload.model.to_owned(),
+                title: workload.name(),
                 bars: workload.contestants.iter().map(Line::bar).collect(),
             })
             .collect();
@@ -258,15 +273,50 @@ impl Report {
                 }),
             }
         }
+        let gpu = self.machine.gpu.as_ref();
+        let gpu = gpu.map_or(String::new(), |gpu| format!("{gpu}, "));
         Chart {
             title: "Time of segmenter and others, less is better".to_owned(),
             note: format!(
-                "{} threads of {}. Medians over the rounds ({}); lines show their range; × is segmenter's time over \
+                "{}{} threads of {}. Medians over the rounds ({}); lines show their range; × is segmenter's time over \
                  that one's.",
-                self.threads, self.machine.processor, self.rounds
+                gpu, self.threads, self.machine.processor, self.rounds
             ),
             groups,
         }
+    }
+}
+
+/// What a table of times on a GPU has that others have not.
+const GPU_NOTE: &str = "GPU memory is what nvidia-smi lists of the process, which is neither what uses Vulkan nor what \
+                        runs in a container, and how much more of the GPU's was in use than before the process \
+                        started. The first answer is counted from the process's start.";
+
+impl Measured {
+    /// As it is called.
+    fn name(&self) -> String {
+        workloads::name(self.model, self.batch)
+    }
+
+    fn table(&self, gpu: bool) -> Vec<String> {
+        let mut columns = vec!["| | median | range | segmenter / it | peak memory |"];
+        let mut rule = "|---|--:|--:|--:|--:|".to_owned();
+        if gpu {
+            columns.extend([
+                " pictures |",
+                " first answer |",
+                " GPU memory, listed | grown |",
+            ]);
+            rule.push_str("--:|--:|--:|--:|");
+        }
+        let lines = self.contestants.iter().map(|line| {
+            if gpu {
+                line.markdown() + &line.gpu_markdown(self.batch)
+            } else {
+                line.markdown()
+            }
+        });
+        [columns.concat(), rule].into_iter().chain(lines).collect()
     }
 }
 
@@ -284,6 +334,23 @@ impl Line {
             ms.write(self.ms.median),
             ms.write_range(&self.ms),
             megabytes(memory.unwrap_or_default()),
+        )
+    }
+
+    /// What a row has in addition.
+    fn gpu_markdown(&self, batch: usize) -> String {
+        let per_second = 1e3 * batch as f64 / self.ms.median;
+        let first = self.rounds.iter().map(|round| round.first_answer_ms);
+        let first = Spread::of(first).map_or(f64::NAN, |first| first.median);
+        let memories = || self.rounds.iter().filter_map(|round| round.gpu_memory);
+        let listed = memories().filter_map(|memory| memory.listed).max();
+        let grown = memories().filter_map(|memory| memory.grown).max();
+        format!(
+            " {} | {} | {} | {} |",
+            Unit::PerSecond.write(per_second),
+            Unit::Milliseconds.write(first),
+            mebibytes(listed),
+            mebibytes(grown),
         )
     }
 
@@ -309,7 +376,8 @@ fn capitalised(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{capitalised, digits};
+    use super::{Line, Measured, Round, capitalised, digits};
+    use crate::{gpu::Memory, statistics::Spread};
 
     #[test]
     fn numbers_have_three_digits() {
@@ -321,5 +389,44 @@ mod tests {
     fn sentences_begin_and_end() {
         assert_eq!(capitalised("from here"), "From here.");
         assert_eq!(capitalised(""), ".");
+    }
+
+    #[test]
+    fn of_a_batch_on_a_gpu_the_pictures_are_counted() {
+        let round = |listed, grown| Round {
+            first_answer_ms: 900.0,
+            ms: vec![40.0],
+            steps: Default::default(),
+            peak_resident: 5_000_000,
+            gpu_memory: Some(Memory { listed, grown }),
+            others: 0.0,
+            found: Default::default(),
+        };
+        let measured = Measured {
+            model: "it",
+            batch: 8,
+            what: "",
+            contestants: vec![Line {
+                name: "segmenter",
+                version: String::new(),
+                ours: true,
+                ms: Spread::of([40.0]).unwrap(),
+                ratio: None,
+                rounds: vec![round(None, Some(530)), round(None, Some(512))],
+            }],
+        };
+        assert_eq!(measured.name(), "it x 8");
+        assert_eq!(
+            measured.table(true).last().unwrap(),
+            "| segmenter | 40.0 ms | 40.0..40.0 |  | 5.00 MB | 200 /s | 900 ms | — | 530 MiB |"
+        );
+        let columns = |gpu| {
+            measured
+                .table(gpu)
+                .iter()
+                .map(|row| row.matches('|').count())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((columns(false), columns(true)), (vec![6; 3], vec![10; 3]));
     }
 }

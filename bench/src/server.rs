@@ -217,7 +217,7 @@ fn first_answer(
 ) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let mut process = start(&WORKLOADS[0], peer, setting)?;
-    process.ask(path)?;
+    process.ask(&[path])?;
     let time = milliseconds(begin);
     notes.versions.insert(process.version().to_owned());
     process.end()?;

@@ -7,13 +7,39 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum;
 use segmenter_tests::shared::skipped;
 
-use crate::{cache::Cache, workloads::Kind};
+use crate::{
+    cache::Cache,
+    gpu_workloads::GPU_WORKLOADS,
+    workloads::{Kind, WORKLOADS, Workload},
+};
+
+/// What networks run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// The processor
+    Cpu,
+    /// The first GPU
+    Gpu,
+}
+
+impl Device {
+    /// All that is measured on it side by side.
+    pub(crate) fn workloads(self) -> &'static [Workload] {
+        match self {
+            Self::Cpu => WORKLOADS,
+            Self::Gpu => GPU_WORKLOADS,
+        }
+    }
+}
 
 /// What is the same for all.
 #[derive(Debug)]
 pub(crate) struct Setting {
+    /// What networks run on.
+    pub(crate) device: Device,
     /// The folder of shared data.
     pub(crate) shared: PathBuf,
     /// What is made once.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -10,34 +10,40 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cache::script,
+    cache::{repository, script},
+    gpu,
     machine::busy_seconds,
     ours::word,
     process::Process,
     protocol::Answer,
     report::{Line, Measured, Round},
-    setting::{Notes, Setting, full_name},
+    setting::{Device, Notes, Setting, full_name},
     statistics::{Spread, median},
-    workloads::{Argument, Contestant, EXPORT, Items, Kind, PREPARE, WORKLOADS, Weights, Workload},
+    workloads::{Argument, Contestant, EXPORT, Items, Kind, PREPARE, Weights, Workload},
 };
 
-/// Measures all that is wanted. A peer that fails is noted; one of ours that fails is an error.
+/// The paths of pictures that are worked on together.
+type Batch = Vec<PathBuf>;
+
+/// Measures all that is wanted. A peer that fails is noted; one of ours that fails is an error, but not on a GPU,
+/// where the driver has a say.
 pub(crate) fn measure(
     setting: &Setting,
     pictures: &[PathBuf],
     notes: &mut Notes,
 ) -> anyhow::Result<Vec<Measured>> {
     let mut measured = Vec::new();
-    for workload in WORKLOADS {
+    for workload in setting.device.workloads() {
         let contestants = runnable(workload, setting, notes);
         if contestants.is_empty() {
             continue;
         }
         let lines = rounds(workload, contestants, setting, pictures, notes)?;
-        compare(workload.model, &lines, notes);
-        disturbed(workload.model, &lines, notes);
+        compare(&workload.name(), &lines, notes);
+        disturbed(&workload.name(), &lines, notes);
         measured.push(Measured {
             model: workload.model,
+            batch: workload.batch,
             what: workload.what,
             contestants: lines,
         });
@@ -49,7 +55,7 @@ pub(crate) fn measure(
 fn runnable(workload: &Workload, setting: &Setting, notes: &mut Notes) -> Vec<&'static Contestant> {
     let mut contestants = Vec::new();
     for contestant in workload.contestants {
-        if !setting.wants(workload.model, contestant.name) {
+        if !setting.wants(&workload.name(), contestant.name) {
             continue;
         }
         let obstacle = setting
@@ -58,7 +64,7 @@ fn runnable(workload: &Workload, setting: &Setting, notes: &mut Notes) -> Vec<&'
             .or_else(|| provide(workload, contestant, setting).err());
         match obstacle {
             None => contestants.push(contestant),
-            Some(why) => notes.skip(&full_name(workload.model, contestant.name), &why),
+            Some(why) => notes.skip(&full_name(&workload.name(), contestant.name), &why),
         }
     }
     contestants
@@ -76,7 +82,7 @@ pub(crate) fn provide(
         Kind::Ours { .. } => false,
     };
     let there = match workload.weights {
-        Weights::Shared(_) => return Ok(()),
+        Weights::Shared(_) | Weights::Repository(_) => return Ok(()),
         Weights::Seeded if onnx => cache.onnx(model).exists(),
         Weights::Seeded => cache.weights(model).exists(),
     };
@@ -108,7 +114,7 @@ fn rounds(
     for round in 1..=setting.rounds {
         let mut failed = Vec::new();
         for contestant in &contestants {
-            let name = full_name(workload.model, contestant.name);
+            let name = full_name(&workload.name(), contestant.name);
             eprintln!("round {round} of {}: {name}", setting.rounds);
             match run(workload, contestant, setting, &warm_up, &timed) {
                 Ok((version, result)) => {
@@ -118,7 +124,7 @@ fn rounds(
                         .or_insert_with(|| (version, Vec::new()));
                     results.push(result);
                 }
-                Err(error) if matches!(contestant.kind, Kind::Peer { .. }) => {
+                Err(error) if !is_ours(contestant) || setting.device == Device::Gpu => {
                     notes.skip(&name, &format!("{error:#}"));
                     failed.push(contestant.name);
                 }
@@ -130,22 +136,31 @@ fn rounds(
     Ok(lines(&contestants, shown))
 }
 
+fn is_ours(contestant: &Contestant) -> bool {
+    matches!(contestant.kind, Kind::Ours { .. })
+}
+
 /// What a contestant is given to warm up, and what then.
 pub(crate) fn items(
     workload: &Workload,
     setting: &Setting,
     pictures: &[PathBuf],
-) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+) -> anyhow::Result<(Vec<Batch>, Vec<Batch>)> {
     match workload.items {
-        Items::CocoVal => Ok((pictures.to_vec(), pictures.to_vec())),
+        Items::CocoVal => {
+            let batches = pictures.chunks(workload.batch).map(<[_]>::to_vec);
+            let batches: Vec<Batch> = batches.collect();
+            Ok((batches.clone(), batches))
+        }
         Items::Picture {
             size,
             warm_up,
             times,
         } => {
             let picture = pictures.first().context("no pictures")?;
-            let path = setting.cache.picture(&std::fs::read(picture)?, size)?;
-            Ok((vec![path.clone(); warm_up], vec![path; times]))
+            let path = setting.cache.picture(&fs::read(picture)?, size)?;
+            let batch = vec![path; workload.batch];
+            Ok((vec![batch.clone(); warm_up], vec![batch; times]))
         }
     }
 }
@@ -155,22 +170,24 @@ fn run(
     workload: &Workload,
     contestant: &Contestant,
     setting: &Setting,
-    warm_up: &[PathBuf],
-    timed: &[PathBuf],
+    warm_up: &[Batch],
+    timed: &[Batch],
 ) -> anyhow::Result<(String, Round)> {
     let (first, rest) = warm_up.split_first().context("no pictures")?;
+    let on_gpu = setting.device == Device::Gpu;
+    let in_use = on_gpu.then(gpu::in_use).flatten();
     let begin = Instant::now();
     let mut process = start(workload, contestant, setting)?;
     process.ask(first)?;
     let first_answer_ms = begin.elapsed().as_secs_f64() * 1e3;
-    for path in rest {
-        process.ask(path)?;
+    for batch in rest {
+        process.ask(batch)?;
     }
     let begin = Instant::now();
     let (all, own) = (busy_seconds(), process.busy_seconds());
     let answers: Vec<Answer> = timed
         .iter()
-        .map(|path| process.ask(path))
+        .map(|batch| process.ask(batch))
         .collect::<anyhow::Result<_>>()?;
     let others = (busy_seconds() - all) - (process.busy_seconds() - own);
     let round = Round {
@@ -178,6 +195,7 @@ fn run(
         ms: answers.iter().map(|answer| answer.ms).collect(),
         steps: by_name(&answers, |answer| &answer.steps, median),
         peak_resident: process.peak_resident(),
+        gpu_memory: on_gpu.then(|| gpu::Memory::of(process.pid(), in_use)),
         others: (others / begin.elapsed().as_secs_f64()).max(0.0),
         found: by_name(
             &answers,
@@ -198,14 +216,15 @@ pub(crate) fn start(
 ) -> anyhow::Result<Process> {
     let mut words = setting.pinning.clone();
     words.extend(command(workload, contestant, setting)?);
-    let log = full_name(workload.model, contestant.name);
-    Process::start(&words, &setting.cache.log(&log))
+    let name = full_name(&workload.name(), contestant.name);
+    Process::start(&words, &setting.cache, &name)
 }
 
 /// The file that all contestants load.
 pub(crate) fn weights(workload: &Workload, setting: &Setting) -> PathBuf {
     match workload.weights {
         Weights::Shared(file) => setting.shared.join(file),
+        Weights::Repository(file) => repository().join(file),
         Weights::Seeded => setting.cache.weights(workload.model),
     }
 }
@@ -288,7 +307,6 @@ fn lines(
         let rounds = rounds.iter();
         rounds.filter_map(|round| median(&round.ms)).collect()
     };
-    let is_ours = |contestant: &Contestant| matches!(contestant.kind, Kind::Ours { .. });
     let reference = contestants
         .iter()
         .find(|contestant| is_ours(contestant))
@@ -368,6 +386,7 @@ mod tests {
             ms: ms.to_vec(),
             steps: BTreeMap::new(),
             peak_resident: 0,
+            gpu_memory: None,
             others: 0.0,
             found: BTreeMap::from([("detections".to_owned(), detections)]),
         }

@@ -1,4 +1,4 @@
-//! What is measured, and by whom: data, no code.
+//! What is measured on a processor, and by whom: data, no code. What is measured on a GPU is of the same kind.
 //!
 //! In each workload all contestants do the same from the same input on; what is left out or differs is in
 //! [`Workload::what`].
@@ -10,6 +10,8 @@ use crate::ours::{Kernels, Precision, Step};
 pub(crate) struct Workload {
     /// The catalogue's name of the model.
     pub(crate) model: &'static str,
+    /// How many pictures are worked on together.
+    pub(crate) batch: usize,
     /// From what to what, for the reader.
     pub(crate) what: &'static str,
     /// What is given to the contestants.
@@ -18,6 +20,21 @@ pub(crate) struct Workload {
     pub(crate) weights: Weights,
     /// Ours first.
     pub(crate) contestants: &'static [Contestant],
+}
+
+impl Workload {
+    /// As it is called in tables and flags.
+    pub(crate) fn name(&self) -> String {
+        name(self.model, self.batch)
+    }
+}
+
+/// What a workload of this model is called.
+pub(crate) fn name(model: &str, batch: usize) -> String {
+    match batch {
+        1 => model.to_owned(),
+        _ => format!("{model} x {batch}"),
+    }
 }
 
 /// Pictures to work on.
@@ -41,6 +58,8 @@ pub(crate) enum Items {
 pub(crate) enum Weights {
     /// This file of the folder of shared data.
     Shared(&'static str),
+    /// This file of the repository.
+    Repository(&'static str),
     /// In a file that `peers/prepare.py` makes by a formula.
     Seeded,
 }
@@ -97,8 +116,12 @@ pub(crate) enum Argument {
 use Argument::{Model, Onnx, Shared, Threads, Word};
 use Step::{Forward, Postprocess, Preprocess};
 
+/// Where a peer calculates.
+const CPU: Argument = Word("cpu");
+
 const TORCH: &[&str] = &["numpy", "PIL", "torch", "torchvision"];
-const TORCH_AND_SAFETENSORS: &[&str] = &["numpy", "PIL", "safetensors", "torch", "torchvision"];
+pub(crate) const TORCH_AND_SAFETENSORS: &[&str] =
+    &["numpy", "PIL", "safetensors", "torch", "torchvision"];
 const ONNX_RUNTIME: &[&str] = &["numpy", "PIL", "onnxruntime"];
 const LITERT: &[&str] = &["numpy", "PIL", "ai_edge_litert"];
 
@@ -109,9 +132,9 @@ pub(crate) const EXPORT: &[&str] = &["numpy", "onnx", "onnxscript", "torch", "to
 /// The default model in PyTorch: as published, and its weights as floats.
 const D2GO_INT8: Contestant = d2go(
     "PyTorch, int8 TorchScript",
-    &[Word("int8"), Threads, Shared],
+    &[Word("int8"), CPU, Threads, Shared],
 );
-const D2GO_FLOAT: Contestant = d2go("PyTorch, float", &[Word("float"), Threads, Shared]);
+const D2GO_FLOAT: Contestant = d2go("PyTorch, float", &[Word("float"), CPU, Threads, Shared]);
 
 /// Peers of the server, where it is about starting.
 pub(crate) const STARTING: &[Contestant] = &[D2GO_INT8, D2GO_FLOAT];
@@ -120,6 +143,7 @@ pub(crate) const STARTING: &[Contestant] = &[D2GO_INT8, D2GO_FLOAT];
 pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         model: "maskrcnn_fbnetv3a_c4",
+        batch: 1,
         what: "the 47 pictures of COCO, from 8-bit pixels to detections (score 0.05 and up) with masks of 28 x 28",
         items: Items::CocoVal,
         weights: Weights::Shared("weights/d2go_mask_rcnn_fbnetv3a_c4_int8.pt"),
@@ -131,12 +155,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             D2GO_FLOAT,
             d2go(
                 "PyTorch, float, channels last",
-                &[Word("channels_last"), Threads, Shared],
+                &[Word("channels_last"), CPU, Threads, Shared],
             ),
         ],
     },
     Workload {
         model: "maskrcnn_resnet50_fpn",
+        batch: 1,
         what: "800 x 1088, 1000 proposals, 100 detections, from the picture to masks of its size: \
                ours as run lengths, torchvision's as probabilities",
         items: Items::Picture {
@@ -148,19 +173,29 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         contestants: &[
             ours(&[Preprocess, Forward, Postprocess]),
             stock(&[Preprocess, Forward, Postprocess]),
-            rcnn("PyTorch", &[Word("eager"), Threads, Argument::Weights]),
+            rcnn(
+                "PyTorch",
+                &[Word("eager"), CPU, Threads, Model, Argument::Weights],
+            ),
             rcnn(
                 "PyTorch, channels last",
-                &[Word("channels_last"), Threads, Argument::Weights],
+                &[
+                    Word("channels_last"),
+                    CPU,
+                    Threads,
+                    Model,
+                    Argument::Weights,
+                ],
             ),
             rcnn(
                 "PyTorch, compiled",
-                &[Word("compile"), Threads, Argument::Weights],
+                &[Word("compile"), CPU, Threads, Model, Argument::Weights],
             ),
         ],
     },
     Workload {
         model: "deeplabv3_resnet50",
+        batch: 1,
         what: FROM_NORMALISED,
         items: Items::Picture {
             size: [520; 2],
@@ -172,6 +207,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         model: "deeplabv3_mobilenet_v3_large",
+        batch: 1,
         what: FROM_NORMALISED,
         items: SMALL_520,
         weights: Weights::Seeded,
@@ -179,6 +215,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         model: "lraspp_mobilenet_v3_large",
+        batch: 1,
         what: FROM_NORMALISED,
         items: SMALL_520,
         weights: Weights::Seeded,
@@ -186,6 +223,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         model: "deeplabv3_mnv2_pascal",
+        batch: 1,
         what: "513 x 513, from 8-bit pixels to the class of every pixel, by ours with its probability",
         items: Items::Picture {
             size: [513; 2],
@@ -223,15 +261,21 @@ const SEMANTIC: &[Contestant] = &[
     stock(&[Forward, Postprocess]),
     semantic(
         "PyTorch",
-        &[Word("eager"), Threads, Model, Argument::Weights],
+        &[Word("eager"), CPU, Threads, Model, Argument::Weights],
     ),
     semantic(
         "PyTorch, channels last",
-        &[Word("channels_last"), Threads, Model, Argument::Weights],
+        &[
+            Word("channels_last"),
+            CPU,
+            Threads,
+            Model,
+            Argument::Weights,
+        ],
     ),
     semantic(
         "PyTorch, compiled",
-        &[Word("compile"), Threads, Model, Argument::Weights],
+        &[Word("compile"), CPU, Threads, Model, Argument::Weights],
     ),
     Contestant {
         name: "ONNX Runtime",
@@ -278,7 +322,7 @@ const fn stock(timed: &'static [Step]) -> Contestant {
     }
 }
 
-const fn d2go(name: &'static str, arguments: &'static [Argument]) -> Contestant {
+pub(crate) const fn d2go(name: &'static str, arguments: &'static [Argument]) -> Contestant {
     Contestant {
         name,
         kind: Kind::Peer {
@@ -289,7 +333,7 @@ const fn d2go(name: &'static str, arguments: &'static [Argument]) -> Contestant 
     }
 }
 
-const fn rcnn(name: &'static str, arguments: &'static [Argument]) -> Contestant {
+pub(crate) const fn rcnn(name: &'static str, arguments: &'static [Argument]) -> Contestant {
     Contestant {
         name,
         kind: Kind::Peer {
@@ -300,7 +344,7 @@ const fn rcnn(name: &'static str, arguments: &'static [Argument]) -> Contestant 
     }
 }
 
-const fn semantic(name: &'static str, arguments: &'static [Argument]) -> Contestant {
+pub(crate) const fn semantic(name: &'static str, arguments: &'static [Argument]) -> Contestant {
     Contestant {
         name,
         kind: Kind::Peer {

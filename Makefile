@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-gpu test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality bench clean
+.PHONY: help run train test test-gpu test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality bench bench-gpu clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -15,8 +15,8 @@ PYTHON ?= python3
 # share a command; `cargo run` shares with the first. What runs on GPUs is in none of them, and built elsewhere.
 FUNCTION := --workspace --exclude segmenter-operator --exclude segmenter-cluster --exclude segmenter-training \
     --exclude segmenter-gpu
-GPU := --package segmenter-gpu --package segmenter-models --package segmenter \
-    --features segmenter/gpu,segmenter-models/gpu
+GPU := --package segmenter-gpu --package segmenter-models --package segmenter --package segmenter-bench \
+    --features segmenter/gpu,segmenter-models/gpu,segmenter-bench/gpu
 OPERATOR := --package segmenter-operator --package segmenter-cluster
 TRAINING := --package segmenter-training
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -190,6 +190,12 @@ bench: $(CACHE)/peers/ready ## Measure segmenter beside its peers; FLAGS="--only
 	cargo build --release --locked $(FUNCTION)
 	SEGMENTER_PEERS_PYTHON=$${SEGMENTER_PEERS_PYTHON-$(CACHE)/peers/bin/python} \
 	    $(BUILT)/segmenter-bench --json $(BUILT)/bench.json --svg $(BUILT)/bench.svg $(FLAGS)
+
+bench-gpu: $(CACHE)/peers/ready ## Measure segmenter beside its peers on this machine's first GPU; FLAGS as for bench
+	cargo build --release --locked $(GPU) --target-dir $(TARGET)/gpu
+	SEGMENTER_PEERS_PYTHON=$${SEGMENTER_PEERS_PYTHON-$(CACHE)/peers/bin/python} \
+	    $(TARGET)/gpu/release/segmenter-bench --device gpu --json $(TARGET)/gpu/release/bench.json \
+	    --svg $(TARGET)/gpu/release/bench.svg $(FLAGS)
 
 clean: ## Delete what was built
 	cargo clean

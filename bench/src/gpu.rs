@@ -69,7 +69,11 @@ mod supported {
 
     /// The same, to run networks on.
     pub(crate) fn open() -> anyhow::Result<Device> {
-        Ok(Device::gpu(first()?.open()?))
+        let adapter = first()?;
+        if adapter.kind == Kind::Software {
+            eprintln!("warning: {} computes on the processor", adapter.name);
+        }
+        Ok(Device::gpu(adapter.open()?))
     }
 
     /// As the server takes it, but also what computes on the processor, to try things out.
@@ -82,7 +86,8 @@ mod supported {
 /// How much of the GPUs' memory a process has, in MiB, as `nvidia-smi` counts; `None` where it does not tell.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Memory {
-    /// What is listed under its number. Neither is everything that uses Vulkan, nor what runs in a container.
+    /// What is listed under its number: as a rule nothing where it uses Vulkan, or has another number outside of its
+    /// container.
     pub(crate) listed: Option<u64>,
     /// How much more was in use by all together than before it was started.
     pub(crate) grown: Option<u64>,

@@ -226,7 +226,11 @@ fn setting(arguments: Arguments, shared: PathBuf) -> anyhow::Result<Setting> {
         python: Python::look(&arguments.python, imported.copied()),
         rounds: arguments.rounds,
         threads,
-        pinning: pinning(threads),
+        // A GPU's driver has threads of its own, and all processors are there for them.
+        pinning: match arguments.device {
+            Device::Cpu => pinning(threads),
+            Device::Gpu => Vec::new(),
+        },
         only: arguments.only,
         server: setting::Server {
             starts: arguments.starts,

@@ -288,9 +288,9 @@ impl Report {
 }
 
 /// What a table of times on a GPU has that others have not.
-const GPU_NOTE: &str = "GPU memory is what nvidia-smi lists of the process, which is neither what uses Vulkan nor what \
-                        runs in a container, and how much more of the GPU's was in use than before the process \
-                        started. The first answer is counted from the process's start.";
+const GPU_NOTE: &str = "GPU memory is what nvidia-smi lists of the process, which as a rule is nothing where it uses \
+                        Vulkan or runs in a container, and how much more was in use than before the process started, \
+                        after the work. The first answer is counted from the process's start.";
 
 impl Measured {
     /// As it is called.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{Gpu, GpuError, multiplies_halves};
 
 /// A GPU, or what pretends to be one, as its driver describes it.
 #[derive(Clone, Debug)]
@@ -20,7 +20,19 @@ pub struct Adapter {
     pub interface: &'static str,
     /// Bytes of its own memory, or of what it may have of the processor's; `None` where the driver does not say.
     pub memory: Option<u64>,
+    /// Whether it has units that multiply matrices of 16-bit floats, so that [`Options::half`] can be had.
+    pub halves: bool,
     inner: wgpu::Adapter,
+}
+
+/// How an adapter is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The factors of dense convolutions are rounded to 16 bits, which have as many digits as the 32 that others call
+    /// TF32; their sums, and all else, have 32. Several times as fast where there are [units](Adapter::halves) for it.
+    pub half: bool,
+    /// How long every kernel takes is noted for [`Gpu::spans`]; each runs alone then, and all together more slowly.
+    pub traced: bool,
 }
 
 /// What an adapter is. The first are the ones to prefer.
@@ -102,6 +114,7 @@ impl Adapter {
                 _ => "Vulkan",
             },
             memory: memory(&inner),
+            halves: multiplies_halves(&inner),
             inner,
         }
     }
@@ -110,7 +123,7 @@ impl Adapter {
     ///
     /// # Errors
     /// If it lacks what the kernels need, or its driver refuses.
-    pub fn open(&self) -> Result<Arc<Gpu>, GpuError> {
-        Gpu::open(&self.name, &self.inner)
+    pub fn open(&self, options: Options) -> Result<Arc<Gpu>, GpuError> {
+        Gpu::open(&self.name, &self.inner, options)
     }
 }

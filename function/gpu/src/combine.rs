@@ -3,6 +3,7 @@
 use crate::{
     map::{Map, QUAD, quads},
     shader::{Kernel, Shader},
+    trace::named,
 };
 
 /// The sum of two maps of one shape.
@@ -32,6 +33,7 @@ fn combined(a: &Map, b: &Map, multiply: bool, pixels: usize) -> Map {
         &[a.buffer(), b.buffer(), y.buffer()],
         &[quads(a.shape()[1]), pixels],
         a.quads(),
+        || named(if multiply { "product" } else { "sum" }, &y),
     );
     y
 }
@@ -84,5 +86,6 @@ fn place(x: &Map, y: &Map, first: usize) {
         &[x.buffer(), y.buffer()],
         &[quads(channels), quads(all), first, repeated],
         batch * height * width * quads(channels),
+        || named("copy", y),
     );
 }

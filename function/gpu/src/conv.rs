@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use segmenter_kernels::{Activation, Geometry};
+use half::f16;
+use segmenter_kernels::{Activation, Geometry, Span};
 
 use crate::{
     gpu::Gpu,
     map::{Map, QUAD, quads},
-    memory::Block,
+    memory::{Block, Use},
     shader::{Kernel, Shader},
+    tiling::Tiling,
+    trace::named,
 };
-
-/// Workgroups that keep a GPU busy, about; where large tiles make fewer, small ones are made.
-const BUSY: usize = 256;
-
-/// Quads along the side of a tile whose threads make one quad by one.
-const SIDE: usize = 8;
 
 /// A convolution, its bias, and the activation after it.
 #[derive(Debug)]
@@ -30,15 +27,15 @@ impl Conv {
         bias: &[f32],
         activation: Activation,
     ) -> Self {
-        let packed = if geometry.is_depthwise() {
-            pack_depthwise(&geometry, weight)
+        let weights = if geometry.is_depthwise() {
+            Block::of(gpu, &pack_depthwise(&geometry, weight))
         } else {
-            pack(&geometry, weight)
+            factors(gpu, &pack(&geometry, weight))
         };
         Self(Parameters {
             geometry,
             activation,
-            weights: Block::of(gpu, &packed),
+            weights,
             bias: Block::of(gpu, &padded(bias)),
         })
     }
@@ -92,7 +89,7 @@ impl ConvTranspose {
             parameters: Parameters {
                 geometry,
                 activation,
-                weights: Block::of(gpu, &pack(&geometry, &pointwise)),
+                weights: factors(gpu, &pack(&geometry, &pointwise)),
                 bias: Block::of(gpu, &padded(bias).repeat(4)),
             },
             outputs,
@@ -129,28 +126,20 @@ impl Parameters {
 
     /// `doubled` where the channels are those of four pixels of `y`.
     fn dense(&self, x: &Map, residual: Option<&Map>, y: &Map, doubled: bool) {
+        let gpu = x.gpu();
         let [_, inputs, rows, columns] = x.shape();
         let [batch, outputs, out_rows, out_columns] = self.output_shape(x);
         let (pixels, out_quads) = (batch * out_rows * out_columns, quads(outputs));
-        let tiles = |side: usize| {
-            [
-                pixels.div_ceil(QUAD).div_ceil(side),
-                out_quads.div_ceil(side),
-            ]
+        let summed = self.geometry.kernel * self.geometry.kernel * quads(inputs);
+        let Tiling { tile, part, groups } = Tiling::of(gpu.half, [pixels, out_quads], summed);
+        let [_, _, parts] = groups;
+
+        let after = |shader: Shader, residual: Option<&Map>| {
+            shader
+                .activation(self.activation)
+                .constant("RESIDUAL", usize::from(residual.is_some()))
+                .constant("DOUBLED", usize::from(doubled))
         };
-        let large = tiles(2 * SIDE);
-        let (threads_side, tiles) = if large[0] * large[1] >= BUSY {
-            (2, large)
-        } else {
-            (1, tiles(SIDE))
-        };
-        let shader = self
-            .shader(Kernel::Conv, residual)
-            .constant("G", threads_side)
-            .constant("H", threads_side)
-            .constant("I", QUAD)
-            .constant("C", QUAD)
-            .constant("DOUBLED", usize::from(doubled));
         let sizes = [
             rows,
             columns,
@@ -159,46 +148,89 @@ impl Parameters {
             out_columns,
             out_quads,
             pixels,
+            part,
         ];
-        let buffers = self.buffers(x, residual, y);
-        x.gpu().run(shader, &buffers, &sizes, tiles);
+        let product = self
+            .shader(tile.kernel())
+            .constant("PARTS", usize::from(parts > 1));
+        let product = tile.constants(product);
+        let span = || self.span("conv", y);
+        if parts == 1 {
+            let buffers = self.buffers(x, residual, y.buffer());
+            gpu.run(after(product, residual), &buffers, &sizes, groups, span);
+            return;
+        }
+        let items = pixels * out_quads;
+        let sums = Block::take(gpu, Use::Compute, parts * items * QUAD * size_of::<f32>());
+        let buffers = self.buffers(x, None, sums.buffer());
+        gpu.run(after(product, None), &buffers, &sizes, groups, span);
+        let [_, _, bias, residual_or_bias, y_buffer] = self.buffers(x, residual, y.buffer());
+        gpu.run_each(
+            after(Shader::new(Kernel::ConvSum), residual),
+            &[sums.buffer(), bias, residual_or_bias, y_buffer],
+            &[out_columns, out_quads, parts],
+            items,
+            || named("sums of parts", y),
+        );
     }
 
     fn depthwise(&self, x: &Map, residual: Option<&Map>, y: &Map) {
         let [_, channels, rows, columns] = x.shape();
         let [_, _, out_rows, out_columns] = y.shape();
-        let shader = self.shader(Kernel::Depthwise, residual);
+        let shader = self
+            .shader(Kernel::Depthwise)
+            .activation(self.activation)
+            .constant("RESIDUAL", usize::from(residual.is_some()));
         let sizes = [rows, columns, quads(channels), out_rows, out_columns];
-        let buffers = self.buffers(x, residual, y);
-        x.gpu().run_each(shader, &buffers, &sizes, y.quads());
+        let buffers = self.buffers(x, residual, y.buffer());
+        let span = || self.span("depthwise", y);
+        x.gpu().run_each(shader, &buffers, &sizes, y.quads(), span);
     }
 
-    fn shader(&self, kernel: Kernel, residual: Option<&Map>) -> Shader {
+    fn shader(&self, kernel: Kernel) -> Shader {
         Shader::new(kernel)
-            .activation(self.activation)
             .constant("KERNEL", self.geometry.kernel)
             .constant("STRIDE", self.geometry.stride)
             .constant("PADDING", self.geometry.padding[0])
             .constant("DILATION", self.geometry.dilation)
-            .constant("RESIDUAL", usize::from(residual.is_some()))
     }
 
-    /// As both kernels bind them.
+    /// As all kernels of convolutions bind them.
     fn buffers<'a>(
         &'a self,
         x: &'a Map,
         residual: Option<&'a Map>,
-        y: &'a Map,
+        y: &'a wgpu::Buffer,
     ) -> [&'a wgpu::Buffer; 5] {
         let bias = self.bias.buffer();
         let residual = residual.map_or(bias, Map::buffer);
-        [
-            x.buffer(),
-            self.weights.buffer(),
-            bias,
-            residual,
-            y.buffer(),
-        ]
+        [x.buffer(), self.weights.buffer(), bias, residual, y]
+    }
+
+    fn span(&self, what: &str, y: &Map) -> Span {
+        let Geometry {
+            inputs,
+            outputs,
+            kernel,
+            groups,
+            ..
+        } = self.geometry;
+        let [batch, _, height, width] = y.shape();
+        let pixels = batch * height * width;
+        Span {
+            multiplications: pixels * outputs * inputs / groups * kernel * kernel,
+            ..named(&format!("{what} {kernel}x{kernel} {inputs}->{outputs}"), y)
+        }
+    }
+}
+
+/// The factors of a dense convolution, in the order that its kernels read them in.
+fn factors(gpu: &Arc<Gpu>, packed: &[f32]) -> Block {
+    if gpu.half {
+        let halves = packed.iter().map(|&x| f16::from_f32(x).to_bits());
+        Block::of(gpu, &halves.collect::<Vec<_>>())
+    } else {
+        Block::of(gpu, packed)
     }
 }
 

@@ -5,7 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
 };
 
-use crate::{memory::Memory, shader::Shader};
+use segmenter_kernels::Span;
+
+use crate::{
+    adapter::Options,
+    memory::{Block, Memory, Use},
+    shader::Shader,
+    trace::{self, Trace},
+};
 
 /// Threads of a workgroup, in every kernel.
 pub(crate) const THREADS: usize = 64;
@@ -16,11 +23,14 @@ const TOGETHER: usize = 32;
 /// Workgroups along one axis; a limit that all GPUs have.
 const MOST_GROUPS: usize = 65_535;
 
+/// Bytes that a thread copies at a time.
+const PIECE: usize = 1 << 20;
+
 /// Why a GPU does not compute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
     /// It cannot do what the kernels need.
-    #[error("{name} lacks {missing}, which the kernels need")]
+    #[error("{name} lacks {missing}, which is needed")]
     Lacking {
         /// Of the adapter.
         name: String,
@@ -40,6 +50,24 @@ pub enum GpuError {
     Failed(String),
 }
 
+/// What the kernel for matrices of halves uses.
+const HALVES: wgpu::Features =
+    wgpu::Features::SHADER_F16.union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+
+/// Whether there is what the kernel for matrices of halves needs: matrices of 16 by 16, sums of 32 bits, and subgroups
+/// of 32 threads.
+pub(crate) fn multiplies_halves(adapter: &wgpu::Adapter) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let info = adapter.get_info();
+    let mut products = adapter.cooperative_matrix_properties().into_iter();
+    adapter.features().contains(HALVES)
+        && [info.subgroup_min_size, info.subgroup_max_size] == [32; 2]
+        && products.any(|product| {
+            [product.m_size, product.n_size, product.k_size] == [16; 3]
+                && [product.ab_type, product.cr_type] == [F16, F32]
+        })
+}
+
 /// A GPU that was opened for computing.
 #[derive(Debug)]
 pub struct Gpu {
@@ -47,6 +75,9 @@ pub struct Gpu {
     pub(crate) device: wgpu::Device,
     queue: wgpu::Queue,
     pub(crate) memory: Memory,
+    /// Whether factors of dense convolutions are rounded to 16 bits.
+    pub(crate) half: bool,
+    trace: Option<Trace>,
     /// By what they are compiled from.
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     recorder: Mutex<Recorder>,
@@ -68,22 +99,49 @@ struct Recorder {
     pass: Option<wgpu::ComputePass<'static>>,
     commands: Option<wgpu::CommandEncoder>,
     dispatches: usize,
+    /// Since the last answer, where they are timed.
+    timed: Vec<Span>,
 }
 
 impl Gpu {
-    pub(crate) fn open(name: &str, adapter: &wgpu::Adapter) -> Result<Arc<Self>, GpuError> {
-        let needed = wgpu::Features::IMMEDIATES;
-        if !adapter.features().contains(needed) {
-            return Err(GpuError::Lacking {
-                name: name.to_owned(),
-                missing: "immediate data (push constants)",
-            });
+    #[expect(
+        unsafe_code,
+        reason = "products of small matrices are an experiment of wgpu's"
+    )]
+    pub(crate) fn open(
+        name: &str,
+        adapter: &wgpu::Adapter,
+        options: Options,
+    ) -> Result<Arc<Self>, GpuError> {
+        let mut needed = wgpu::Features::IMMEDIATES;
+        let mut experiments = wgpu::ExperimentalFeatures::disabled();
+        let missing = |features| !adapter.features().contains(features);
+        let lacking = |missing| GpuError::Lacking {
+            name: name.to_owned(),
+            missing,
+        };
+        if missing(needed) {
+            return Err(lacking("immediate data (push constants)"));
+        }
+        if options.half {
+            if !multiplies_halves(adapter) {
+                return Err(lacking("units that multiply matrices of 16-bit floats"));
+            }
+            needed |= HALVES;
+            // SAFETY: the one text that uses them keeps to the rules for them: all threads of a subgroup come by.
+            experiments = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
+        if options.traced {
+            if missing(wgpu::Features::TIMESTAMP_QUERY) {
+                return Err(lacking("a clock"));
+            }
+            needed |= wgpu::Features::TIMESTAMP_QUERY;
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: None,
             required_features: needed,
             required_limits: adapter.limits(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: experiments,
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         };
@@ -115,6 +173,8 @@ impl Gpu {
         Ok(Arc::new(Self {
             name: name.to_owned(),
             memory: Memory::default(),
+            half: options.half,
+            trace: options.traced.then(|| Trace::new(&device)),
             pipelines: Mutex::default(),
             recorder: Mutex::default(),
             device,
@@ -144,15 +204,17 @@ impl Gpu {
         pipeline
     }
 
+    #[expect(unsafe_code, reason = "kernels without checks are twice as fast")]
     fn compile(&self, shader: &Shader, inputs: usize, words: usize) -> Pipeline {
         let name = format!("{:?}", shader.kernel);
         let label = Some(name.as_str());
-        let module = self
-            .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor {
-                label,
-                source: wgpu::ShaderSource::Wgsl(shader.source().into()),
-            });
+        let text = wgpu::ShaderModuleDescriptor {
+            label,
+            source: wgpu::ShaderSource::Wgsl(shader.source().into()),
+        };
+        let checks = wgpu::ShaderRuntimeChecks::unchecked();
+        // SAFETY: no text comes from outside; the kernels check their places themselves, and none loops for ever.
+        let module = unsafe { self.device.create_shader_module_trusted(text, checks) };
         let entries: Vec<_> = (0..=inputs)
             .map(|binding| wgpu::BindGroupLayoutEntry {
                 binding: binding as u32,
@@ -193,16 +255,17 @@ impl Gpu {
         Pipeline { pipeline, bindings }
     }
 
-    /// Records a call of a shader: what it reads and, last, what it writes, its immediate data, words of 32 bits, and
-    /// how many workgroups there are along both axes.
+    /// Records a call of a shader: what it reads and, last, what it writes, its immediate data, words of 32 bits, how
+    /// many workgroups there are along each axis, and what a trace says of it.
     pub(crate) fn run(
         &self,
         shader: Shader,
         buffers: &[&wgpu::Buffer],
         words: &[usize],
-        [x, y]: [usize; 2],
+        groups: [usize; 3],
+        span: impl FnOnce() -> Span,
     ) {
-        if x == 0 || y == 0 {
+        if groups.contains(&0) {
             return;
         }
         let kernel = self.pipeline(shader, buffers.len() - 1, words.len());
@@ -220,11 +283,19 @@ impl Gpu {
             entries: &entries,
         });
         let mut recorder = lock(&self.recorder);
-        let pass = recorder.pass(&self.device);
+        let times = self.trace.as_ref().and_then(|trace| {
+            let call = recorder.timed.len();
+            (call < trace::MOST).then(|| trace.writes(call))
+        });
+        if times.is_some() {
+            recorder.timed.push(span());
+        }
+        let pass = recorder.pass(&self.device, times);
         pass.set_pipeline(&kernel.pipeline);
         pass.set_bind_group(0, &bindings, &[]);
         pass.set_immediates(0, bytemuck::cast_slice(&words));
-        pass.dispatch_workgroups(x as u32, y as u32, 1);
+        let [x, y, z] = groups.map(|groups| groups as u32);
+        pass.dispatch_workgroups(x, y, z);
         recorder.dispatches += 1;
         if recorder.dispatches >= TOGETHER {
             recorder.submit(&self.queue);
@@ -238,23 +309,51 @@ impl Gpu {
         buffers: &[&wgpu::Buffer],
         words: &[usize],
         items: usize,
+        span: impl FnOnce() -> Span,
     ) {
         let words = [&[items], words].concat();
         let groups = items.div_ceil(THREADS);
         let rows = groups.div_ceil(MOST_GROUPS).max(1);
-        self.run(shader, buffers, &words, [groups.div_ceil(rows), rows]);
+        self.run(
+            shader,
+            buffers,
+            &words,
+            [groups.div_ceil(rows), rows, 1],
+            span,
+        );
     }
 
-    /// Writes to the start of a buffer that nobody else has, after all that is recorded.
-    pub(crate) fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
+    /// Writes these, one behind the other, to the start of a buffer that nobody else has, after all that is recorded.
+    pub(crate) fn write(&self, buffer: &wgpu::Buffer, all: &[&[u8]]) {
+        let bytes: usize = all.iter().map(|bytes| bytes.len()).sum();
+        let Some(size) = wgpu::BufferSize::new(bytes as u64) else {
+            return;
+        };
         // Writes come before whatever is submitted next, and the buffer may have been another's until now.
         lock(&self.recorder).submit(&self.queue);
-        self.queue.write_buffer(buffer, 0, bytes);
+        let Some(mut staged) = self.queue.write_buffer_with(buffer, 0, size) else {
+            // The device is lost, which it tells itself.
+            return;
+        };
+        let mut rest = staged.slice(..);
+        // By all threads: one alone does not move as much as the GPU can take.
+        rayon::in_place_scope(|scope| {
+            for bytes in all {
+                let (own, others) = rest.split_at(bytes.len());
+                rest = others;
+                let (pieces, mut last) = own.into_chunks::<PIECE>();
+                let (from, from_last) = bytes.as_chunks::<PIECE>();
+                for (piece, from) in pieces.into_iter().zip(from) {
+                    scope.spawn(move |_| wgpu::WriteOnly::from(piece).copy_from_slice(from));
+                }
+                last.copy_from_slice(from_last);
+            }
+        });
     }
 
     /// Copies buffers, `(from, bytes)`, to one that is then read, one behind the other, and waits until that is done.
     pub(crate) fn copy_and_wait(
-        &self,
+        self: &Arc<Self>,
         from: &[(&wgpu::Buffer, u64)],
         to: &wgpu::Buffer,
     ) -> Result<(), GpuError> {
@@ -265,10 +364,25 @@ impl Gpu {
             commands.copy_buffer_to_buffer(buffer, 0, to, at, bytes);
             at += bytes;
         }
+        let timed = std::mem::take(&mut recorder.timed);
         let submission = recorder.submit(&self.queue);
         drop(recorder);
+        self.wait_for(to, at, submission)?;
+        match &self.trace {
+            Some(trace) if !timed.is_empty() => self.read_times(trace, timed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until so many bytes of a buffer can be read, which what was submitted writes.
+    fn wait_for(
+        &self,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Result<(), GpuError> {
         let (send, mapped) = mpsc::channel();
-        to.map_async(wgpu::MapMode::Read, 0..at, move |result| {
+        buffer.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
             let _ = send.send(result);
         });
         let done = self.device.poll(wgpu::PollType::Wait {
@@ -289,6 +403,40 @@ impl Gpu {
         }
         self.fault().map_or(Ok(()), Err)
     }
+
+    /// When these calls, which are done, began and ended.
+    fn read_times(self: &Arc<Self>, trace: &Trace, calls: Vec<Span>) -> Result<(), GpuError> {
+        let bytes = calls.len() * size_of::<[u64; 2]>();
+        let resolved = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: bytes as u64,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let read = Block::take(self, Use::ReadBack, bytes);
+        let mut commands = self.device.create_command_encoder(&Default::default());
+        commands.resolve_query_set(&trace.times, 0..2 * calls.len() as u32, &resolved, 0);
+        commands.copy_buffer_to_buffer(&resolved, 0, read.buffer(), 0, bytes as u64);
+        let submission = self.queue.submit([commands.finish()]);
+        self.wait_for(read.buffer(), bytes as u64, Some(submission))?;
+        let range = read.buffer().get_mapped_range(0..bytes as u64);
+        let range = range.map_err(|error| GpuError::Failed(error.to_string()))?;
+        let nanoseconds = self.queue.get_timestamp_period();
+        trace.add(calls, bytemuck::cast_slice(&range), nanoseconds);
+        drop(range);
+        read.buffer().unmap();
+        Ok(())
+    }
+
+    /// The calls of kernels that were answered since this was last asked for; none where they are not traced.
+    pub fn spans(&self) -> Vec<Span> {
+        self.trace.as_ref().map(Trace::take).unwrap_or_default()
+    }
+
+    /// Whether factors of dense convolutions are rounded to 16 bits.
+    pub fn half(&self) -> bool {
+        self.half
+    }
 }
 
 impl Recorder {
@@ -298,10 +446,19 @@ impl Recorder {
             .get_or_insert_with(|| device.create_command_encoder(&Default::default()))
     }
 
-    fn pass(&mut self, device: &wgpu::Device) -> &mut wgpu::ComputePass<'static> {
-        if self.pass.is_none() {
-            let commands = self.commands(device);
-            let pass = commands.begin_compute_pass(&Default::default());
+    /// The pass that goes on, or one of its own for a call that is timed.
+    fn pass(
+        &mut self,
+        device: &wgpu::Device,
+        times: Option<wgpu::ComputePassTimestampWrites<'_>>,
+    ) -> &mut wgpu::ComputePass<'static> {
+        if self.pass.is_none() || times.is_some() {
+            let pass = self
+                .commands(device)
+                .begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: times,
+                });
             self.pass = Some(pass.forget_lifetime());
         }
         self.pass.get_or_insert_with(|| unreachable!("made above"))

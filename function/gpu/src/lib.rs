@@ -20,8 +20,10 @@ mod pool;
 mod resize;
 mod roi_align;
 mod shader;
+mod tiling;
+mod trace;
 
-pub use adapter::{Adapter, Kind, adapters};
+pub use adapter::{Adapter, Kind, Options, adapters};
 pub use combine::{add, concat, expand, scale_channels};
 pub use conv::{Conv, ConvTranspose};
 pub use gpu::{Gpu, GpuError};

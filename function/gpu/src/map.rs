@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use segmenter_kernels::Span;
+
 use crate::{
     gpu::{Gpu, GpuError},
     memory::{Block, Use},
     shader::{Kernel, Shader},
+    trace::named,
 };
 
 /// Channels that lie side by side.
@@ -64,15 +67,18 @@ impl Map {
         Self::of(gpu, shape, |_| Block::of(gpu, &packed))
     }
 
-    /// Of three channels, from pixels `[batch, height, width]`, each with a fourth value that is left out.
+    /// Of three channels, from pictures of pixels `[height, width]`, each with a fourth value that is left out.
     ///
     /// # Panics
-    /// If there are not as many.
-    pub fn from_pixels(gpu: &Arc<Gpu>, pixels: &[[f32; 4]], size: [usize; 3]) -> Self {
-        let [batch, height, width] = size;
-        assert_eq!(pixels.len(), batch * height * width);
-        let shape = [batch, 3, height, width];
-        Self::of(gpu, shape, |_| Block::of(gpu, pixels))
+    /// If a picture has not as many.
+    pub fn from_pictures(
+        gpu: &Arc<Gpu>,
+        pictures: &[&[[f32; 4]]],
+        [height, width]: [usize; 2],
+    ) -> Self {
+        assert!(pictures.iter().all(|pixels| pixels.len() == height * width));
+        let shape = [pictures.len(), 3, height, width];
+        Self::of(gpu, shape, |_| Block::of_all(gpu, pictures))
     }
 
     /// `[batch, channels, height, width]`.
@@ -147,6 +153,10 @@ pub fn planes(map: &Map, channels: &[usize]) -> Result<Vec<f32>, GpuError> {
         &[map.buffer(), channels.buffer(), chosen.buffer()],
         &[height * width, quads(all)],
         values,
+        || Span {
+            output: [batch, 1, height, width],
+            ..named("planes", map)
+        },
     );
     read_back(gpu, &[(chosen.buffer(), values)], <[f32]>::to_vec)
 }

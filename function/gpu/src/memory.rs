@@ -69,9 +69,17 @@ impl Block {
 
     /// With these values.
     pub(crate) fn of<T: bytemuck::NoUninit>(gpu: &Arc<Gpu>, values: &[T]) -> Self {
-        let bytes = bytemuck::cast_slice(values);
-        let block = Self::take(gpu, Use::Compute, bytes.len());
-        gpu.write(&block.buffer, bytes);
+        Self::of_all(gpu, &[values])
+    }
+
+    /// With these values, one behind the other.
+    pub(crate) fn of_all<T: bytemuck::NoUninit>(gpu: &Arc<Gpu>, all: &[&[T]]) -> Self {
+        let all: Vec<&[u8]> = all
+            .iter()
+            .map(|values| bytemuck::cast_slice(values))
+            .collect();
+        let block = Self::take(gpu, Use::Compute, all.iter().map(|bytes| bytes.len()).sum());
+        gpu.write(&block.buffer, &all);
         block
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     map::{Map, quads},
     shader::{Kernel, Shader},
+    trace::named,
 };
 
 /// The greatest value under a square window of odd side, padded by half of it with minus infinity:
@@ -23,6 +24,7 @@ pub fn max_pool(x: &Map, kernel: usize, stride: usize) -> Map {
         &[x.buffer(), y.buffer()],
         &[height, width, quads(channels), rows, columns],
         y.quads(),
+        || named("greatest", &y),
     );
     y
 }
@@ -35,7 +37,8 @@ pub fn global_mean(x: &Map) -> Map {
         Shader::new(Kernel::Mean),
         &[x.buffer(), y.buffer()],
         &[height * width, quads(channels)],
-        [quads(channels), batch],
+        [quads(channels), batch, 1],
+        || named("mean", &y),
     );
     y
 }

@@ -3,6 +3,7 @@
 use crate::{
     map::{Map, quads},
     shader::{Kernel, Shader},
+    trace::named,
 };
 
 /// Every pixel repeated, or left out: `[batch, channels, h, w]` to `[batch, channels, height, width]`, as torch's
@@ -43,6 +44,7 @@ fn resized(x: &Map, [out_rows, out_columns]: [usize; 2], interpolated: bool) -> 
             right,
         ],
         y.quads(),
+        || named(if interpolated { "bilinear" } else { "nearest" }, &y),
     );
     y
 }

@@ -12,6 +12,7 @@ use crate::{
     map::{Map, quads},
     memory::Block,
     shader::{Kernel, Shader},
+    trace::named,
 };
 
 /// A region of interest, and the map that it is taken from.
@@ -60,6 +61,7 @@ pub fn roi_align(gpu: &Arc<Gpu>, how: &RoiAlign, rois: &[Roi<'_>], channels: usi
             &[map.buffer(), regions.buffer(), pooled.buffer()],
             &[rows, columns, quads(channels)],
             items,
+            || named("RoIAlign", &pooled),
         );
     }
     pooled

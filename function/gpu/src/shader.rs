@@ -9,6 +9,8 @@ use segmenter_kernels::Activation;
 pub(crate) enum Kernel {
     Combine,
     Conv,
+    ConvHalf,
+    ConvSum,
     Depthwise,
     MaxPool,
     Mean,
@@ -24,6 +26,8 @@ impl Kernel {
         match self {
             Self::Combine => include_str!("shaders/combine.wgsl"),
             Self::Conv => include_str!("shaders/conv.wgsl"),
+            Self::ConvHalf => include_str!("shaders/conv_half.wgsl"),
+            Self::ConvSum => include_str!("shaders/conv_sum.wgsl"),
             Self::Depthwise => include_str!("shaders/depthwise.wgsl"),
             Self::MaxPool => include_str!("shaders/max_pool.wgsl"),
             Self::Mean => include_str!("shaders/mean.wgsl"),
@@ -34,11 +38,27 @@ impl Kernel {
         }
     }
 
+    /// What of WGSL's extensions it uses.
+    fn extensions(self) -> &'static str {
+        match self {
+            Self::ConvHalf => "enable f16;\nenable wgpu_cooperative_matrix;\n",
+            _ => "",
+        }
+    }
+
     /// Where its threads begin, if its own text does not say: each with one item.
     fn entry(self) -> &'static str {
         match self {
-            Self::Conv | Self::Mean => "",
+            Self::Conv | Self::ConvHalf | Self::Mean => "",
             _ => include_str!("shaders/each.wgsl"),
+        }
+    }
+
+    /// What follows it, if several have that.
+    fn end(self) -> &'static str {
+        match self {
+            Self::Conv | Self::ConvHalf | Self::ConvSum => include_str!("shaders/finish.wgsl"),
+            _ => "",
         }
     }
 }
@@ -78,7 +98,8 @@ impl Shader {
 
     /// The whole text.
     pub(crate) fn source(&self) -> String {
-        let mut source = String::from(PRELUDE);
+        let mut source = String::from(self.kernel.extensions());
+        source.push_str(PRELUDE);
         for (name, value) in &self.constants {
             let _ = writeln!(source, "const {name}: u32 = {value}u;");
         }
@@ -96,6 +117,7 @@ impl Shader {
         );
         source.push_str(self.kernel.entry());
         source.push_str(&expanded(self.kernel.text(), &self.constants));
+        source.push_str(self.kernel.end());
         source
     }
 }

@@ -4,11 +4,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use segmenter_gpu::{self as gpu, Gpu};
+use segmenter_gpu::{self as gpu, Gpu, Options};
 use segmenter_kernels::{self as kernels, Activation, Context, Geometry, Isa, RoiAlign};
 
 /// Of the greatest value.
 const TOLERANCE: f32 = 1e-4;
+
+/// Where factors are rounded to eleven binary digits.
+const HALF_TOLERANCE: f32 = 2e-3;
 
 /// None where there is nothing to test on, which is told.
 fn device() -> Option<&'static Arc<Gpu>> {
@@ -20,7 +23,7 @@ fn device() -> Option<&'static Arc<Gpu>> {
             return None;
         };
         println!("on {}, {}", adapter.name, adapter.driver);
-        Some(adapter.open().unwrap())
+        Some(adapter.open(Options::default()).unwrap())
     };
     GPU.get_or_init(open).as_ref()
 }
@@ -62,12 +65,17 @@ impl Pair {
 
 #[track_caller]
 fn assert_same(what: &str, actual: &gpu::Map, expected: &kernels::Map) {
+    assert_close(what, actual, expected, TOLERANCE);
+}
+
+#[track_caller]
+fn assert_close(what: &str, actual: &gpu::Map, expected: &kernels::Map, tolerance: f32) {
     assert_eq!(actual.shape(), expected.shape(), "{what}");
     let actual = gpu::read(&[actual]).unwrap().remove(0);
     let expected = expected.to_planar();
     let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     for (place, (a, b)) in actual.iter().zip(&expected).enumerate() {
-        let close = (a - b).abs() <= TOLERANCE * largest.max(1e-6);
+        let close = (a - b).abs() <= tolerance * largest.max(1e-6);
         assert!(close, "{what}: {a} instead of {b} at {place}");
     }
 }
@@ -75,6 +83,60 @@ fn assert_same(what: &str, actual: &gpu::Map, expected: &kernels::Map) {
 #[test]
 fn convolutions() {
     let Some(device) = device() else { return };
+    compare_convolutions(device);
+}
+
+#[test]
+fn convolutions_of_halves() {
+    let adapters = gpu::adapters();
+    let Some(adapter) = adapters.iter().find(|adapter| adapter.halves) else {
+        println!("skipped: no GPU that multiplies matrices of 16-bit floats");
+        return;
+    };
+    let half = Options {
+        half: true,
+        ..Options::default()
+    };
+    compare_convolutions(&adapter.open(half).unwrap());
+}
+
+#[test]
+fn kernels_are_timed() {
+    let Some(adapter) = gpu::adapters().into_iter().next() else {
+        println!("skipped: no GPU and no driver that computes as one");
+        return;
+    };
+    let traced = Options {
+        traced: true,
+        ..Options::default()
+    };
+    let device = adapter.open(traced).unwrap();
+    let x = gpu::Map::from_planar(&device, &values(1, 8 * 64), [1, 8, 8, 8]);
+    let geometry = Geometry::new(8, 12, 3);
+    let weight = values(2, geometry.weight_shape().iter().product());
+    let conv = gpu::Conv::new(&device, geometry, &weight, &[0.0; 12], Activation::Relu);
+    let mean = gpu::global_mean(&conv.forward(&x, None));
+    assert!(device.spans().is_empty());
+    gpu::read(&[&mean]).unwrap();
+    let spans = device.spans();
+    let seen: Vec<_> = spans
+        .iter()
+        .map(|span| (span.kernel.as_str(), span.output, span.multiplications))
+        .collect();
+    let expected = [
+        ("conv 3x3 8->12", [1, 12, 8, 8], 64 * 9 * 8 * 12),
+        ("mean", [1, 12, 1, 1], 0),
+    ];
+    assert_eq!(seen, expected);
+    assert!(spans.iter().all(|span| !span.time.is_zero()));
+}
+
+fn compare_convolutions(device: &Arc<Gpu>) {
+    let tolerance = if device.half() {
+        HALF_TOLERANCE
+    } else {
+        TOLERANCE
+    };
     let dense = |inputs, outputs, kernel| Geometry::new(inputs, outputs, kernel);
     let cases = [
         (dense(3, 16, 3), [1, 9, 13]),
@@ -84,6 +146,8 @@ fn convolutions() {
         (dense(32, 80, 3).stride(2), [1, 15, 16]),
         (dense(16, 64, 3), [3, 33, 41]),
         (dense(12, 20, 3).dilation(3), [1, 11, 12]),
+        // Long sums, which are made in parts.
+        (dense(256, 40, 3), [1, 8, 9]),
         (dense(8, 1, 7).padding(0, 0), [5, 7, 7]),
         (dense(5, 7, 4).stride(2).padding(1, 1), [1, 10, 8]),
         (Geometry::depthwise(24, 3), [1, 10, 11]),
@@ -114,12 +178,12 @@ fn convolutions() {
         let on_processor = kernels::Conv::new(context().isa, geometry, &weight, &bias, activation);
         let y = on_processor.forward(&x.processor, None);
         let what = format!("{geometry:?}, {activation:?}");
-        assert_same(&what, &on_gpu.forward(&x.gpu, None), &y);
+        assert_close(&what, &on_gpu.forward(&x.gpu, None), &y, tolerance);
 
         let residual = Pair::new(device, seed + 300, y.shape());
         let y = on_processor.forward(&x.processor, Some(&residual.processor));
         let with_residual = on_gpu.forward(&x.gpu, Some(&residual.gpu));
-        assert_same(&format!("{what}, residual"), &with_residual, &y);
+        assert_close(&format!("{what}, residual"), &with_residual, &y, tolerance);
     }
 }
 
@@ -130,6 +194,7 @@ fn transposed_convolutions() {
         ([8, 12], [1, 5, 7]),
         ([32, 32], [20, 14, 14]),
         ([5, 3], [2, 4, 3]),
+        ([516, 7], [1, 3, 5]),
     ]) {
         let [inputs, outputs] = channels;
         let x = Pair::new(device, seed, [batch, inputs, height, width]);
@@ -284,9 +349,18 @@ fn what_is_read_is_what_was_written() {
     assert_eq!(chosen, [plane(0, 6), plane(1, 0), plane(2, 3)].concat());
 
     let pixels = [[1.0, 2.0, 3.0, 9.0], [4.0, 5.0, 6.0, 9.0]];
-    let picture = gpu::Map::from_pixels(device, &pixels, [1, 1, 2]);
-    let read = gpu::read(&[&picture]).unwrap();
-    assert_eq!(read, [[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]]);
+    let others = [[7.0; 4], [8.0; 4]];
+    let pictures = gpu::Map::from_pictures(device, &[&pixels, &others], [1, 2]);
+    let read = gpu::read(&[&pictures]).unwrap();
+    let first = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0];
+    let second = [7.0, 8.0].repeat(3);
+    assert_eq!(read, [[first.as_slice(), &second].concat()]);
+
+    // Of more bytes than a thread copies.
+    let large: Vec<_> = values(3, 300_000 * 4).as_chunks().0.to_vec();
+    let read = gpu::read(&[&gpu::Map::from_pictures(device, &[&large], [300, 1000])]).unwrap();
+    let reds: Vec<_> = large.iter().map(|pixel| pixel[0]).collect();
+    assert_eq!(read[0][..300_000], reds);
 }
 
 /// Memory goes from map to map while kernels that read it are recorded and not yet run.

@@ -2,8 +2,8 @@
 // over are the channels of the input under every tap of the kernel. The first matrix is never made; its parts are read
 // from the map as they are needed.
 //
-// A workgroup makes a tile of SIDE pixels by SIDE channels, its 8 by 8 threads G * 4 pixels by G quads each. G is 1 or 2:
-// large tiles read less, small ones leave fewer threads idle.
+// A workgroup makes a tile, each of its ROWS by COLUMNS threads G * 4 pixels by H quads of it. What the next step needs
+// is read from memory while the processor is busy with this one.
 
 struct Sizes {
     // Of the input and of the output: [height, width, quads].
@@ -15,6 +15,8 @@ struct Sizes {
     out_quads: u32,
     // Of the output, in the whole batch.
     pixels: u32,
+    // Quads that are summed over in a part.
+    part: u32,
 }
 
 var<immediate> sizes: Sizes;
@@ -25,86 +27,87 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 // The bias again where there is none.
 @group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
+// Where the sums are of parts: [part, pixel, quad].
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
-// Quads of pixels, and of channels, along the side of a tile.
-const SIDE = 8u * G;
-// Input channels of a step.
-const DEPTH = 16u;
+const GROUP = ROWS * COLUMNS;
+// Quads of pixels, and of channels, of a tile.
+const PIXELS = ROWS * G;
+const QUADS = COLUMNS * H;
+// Quads of the input of a step: each thread reads one, of four pixels.
+const INPUTS = COLUMNS / G;
+const DEPTH = INPUTS * 4u;
 
 // [input channel, four pixels] and [input channel, four output channels].
-var<workgroup> a: array<vec4<f32>, DEPTH * SIDE>;
-var<workgroup> b: array<vec4<f32>, DEPTH * SIDE>;
+var<workgroup> a: array<vec4<f32>, DEPTH * PIXELS>;
+var<workgroup> b: array<vec4<f32>, DEPTH * QUADS>;
 
-@compute @workgroup_size(64)
+// Turned, so that threads that write quads of one pixel write to different banks.
+fn place_of(channel: u32, pixels: u32) -> u32 {
+    return channel * PIXELS + (pixels + channel / 4u * (8u / INPUTS)) % PIXELS;
+}
+
+@compute @workgroup_size(ROWS * COLUMNS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first_pixel = group.x * SIDE * 4u;
-    let first_quad = group.y * SIDE;
-    let steps = KERNEL * KERNEL * sizes.quads;
+    let first_pixel = group.x * PIXELS * 4u;
+    let first_quad = group.y * QUADS;
+    let begin = group.z * sizes.part;
+    let end = min(begin + sizes.part, KERNEL * KERNEL * sizes.quads);
 
-    // What this thread reads of the map: one quad of channels of four pixels, in each step.
-    let channels = thread % 4u;
-    let pixels = thread / 4u;
-    let reads = pixels < SIDE;
+    let channels = thread % INPUTS;
+    let pixels = thread / INPUTS;
     let area = sizes.out_rows * sizes.out_columns;
     let pixel{I} = first_pixel + pixels * 4u + {I}u; //* I
     let image{I} = pixel{I} / area * sizes.rows * sizes.columns; //* I
     let top{I} = i32(pixel{I} % area / sizes.out_columns * STRIDE) - i32(PADDING); //* I
     let left{I} = i32(pixel{I} % sizes.out_columns * STRIDE) - i32(PADDING); //* I
 
-    let column = thread % 8u;
-    let row = thread / 8u;
+    let column = thread % COLUMNS;
+    let row = thread / COLUMNS;
     var s{G}_{I}_{H} = vec4<f32>(); //* G I H
 
-    for (var first = 0u; first < steps; first += 4u) {
-        if reads {
-            let step = first + channels;
-            let tap = step / sizes.quads;
-            let quad = step % sizes.quads;
-            let down = i32(tap / KERNEL * DILATION);
-            let right = i32(tap % KERNEL * DILATION);
-            var x{I} = vec4<f32>(); //* I
-            let inside{I} = step < steps && pixel{I} < sizes.pixels && u32(top{I} + down) < sizes.rows && u32(left{I} + right) < sizes.columns; //* I
-            if inside{I} { x{I} = x[(image{I} + u32(top{I} + down) * sizes.columns + u32(left{I} + right)) * sizes.quads + quad]; } //* I
-            a[(channels * 4u + {C}u) * SIDE + pixels] = vec4<f32>(x0[{C}], x1[{C}], x2[{C}], x3[{C}]); //* C
+    // One turn more than there are steps: the first sums nothing, the last reads nothing.
+    for (var first = begin; first < end + INPUTS; first += INPUTS) {
+        let step = first + channels;
+        var tap = 0u;
+        var quad = step;
+        if KERNEL > 1u {
+            tap = step / sizes.quads;
+            quad = step % sizes.quads;
         }
-        for (var i = thread; i < DEPTH * SIDE; i += THREADS) {
-            let channel = first * 4u + i / SIDE;
-            let quad = first_quad + i % SIDE;
-            var weight = vec4<f32>();
-            if channel < steps * 4u && quad < sizes.out_quads {
-                weight = weights[channel * sizes.out_quads + quad];
+        let down = i32(tap / KERNEL * DILATION);
+        let right = i32(tap % KERNEL * DILATION);
+        var x{I} = vec4<f32>(); //* I
+        let inside{I} = step < end && pixel{I} < sizes.pixels && u32(top{I} + down) < sizes.rows && u32(left{I} + right) < sizes.columns; //* I
+        if inside{I} { x{I} = x[(image{I} + u32(top{I} + down) * sizes.columns + u32(left{I} + right)) * sizes.quads + quad]; } //* I
+        let i{W} = thread + {W}u * GROUP; //* W
+        let channel{W} = first * 4u + i{W} / QUADS; //* W
+        let quad{W} = first_quad + i{W} % QUADS; //* W
+        var w{W} = vec4<f32>(); //* W
+        if channel{W} < end * 4u && quad{W} < sizes.out_quads { w{W} = weights[channel{W} * sizes.out_quads + quad{W}]; } //* W
+        if first > begin {
+            for (var i = 0u; i < DEPTH; i++) {
+                let a{G} = a[place_of(i, row + {G}u * ROWS)]; //* G
+                let b{H} = b[i * QUADS + column + {H}u * COLUMNS]; //* H
+                s{G}_{I}_{H} += a{G}[{I}] * b{H}; //* G I H
             }
-            b[i] = weight;
+            workgroupBarrier();
         }
-        workgroupBarrier();
-        for (var i = 0u; i < DEPTH; i++) {
-            let a{G} = a[i * SIDE + row + {G}u * 8u]; //* G
-            let b{H} = b[i * SIDE + column + {H}u * 8u]; //* H
-            s{G}_{I}_{H} += a{G}[{I}] * b{H}; //* G I H
-        }
+        a[place_of(channels * 4u + {C}u, pixels)] = vec4<f32>(x0[{C}], x1[{C}], x2[{C}], x3[{C}]); //* C
+        b[i{W}] = w{W}; //* W
         workgroupBarrier();
     }
 
-    finish(first_pixel + (row + {G}u * 8u) * 4u + {I}u, first_quad + column + {H}u * 8u, s{G}_{I}_{H}); //* G I H
+    write(group.z, first_pixel + (row + {G}u * ROWS) * 4u + {I}u, first_quad + column + {H}u * COLUMNS, s{G}_{I}_{H}); //* G I H
 }
 
-fn finish(pixel: u32, quad: u32, sum: vec4<f32>) {
+fn write(part: u32, pixel: u32, quad: u32, sum: vec4<f32>) {
     if pixel >= sizes.pixels || quad >= sizes.out_quads {
         return;
     }
-    var value = sum + bias[quad];
-    if RESIDUAL != 0u {
-        value += residual[pixel * sizes.out_quads + quad];
+    if PARTS != 0u {
+        y[(part * sizes.pixels + pixel) * sizes.out_quads + quad] = sum;
+    } else {
+        finish(pixel, quad, sum);
     }
-    var place = pixel * sizes.out_quads + quad;
-    if DOUBLED != 0u {
-        // The quads of four pixels of the output, one behind the other.
-        let quads = sizes.out_quads / 4u;
-        let part = quad / quads;
-        let line = pixel / sizes.out_columns * 2u + part / 2u;
-        let at = line * sizes.out_columns * 2u + pixel % sizes.out_columns * 2u + part % 2u;
-        place = at * quads + quad % quads;
-    }
-    y[place] = activate(value);
 }

@@ -1,0 +1,119 @@
+// As conv.wgsl, by the units for products of small matrices that some GPUs have: factors are rounded to 16 bits, sums
+// have 32. Each subgroup of a workgroup, ROWS by COLUMNS, makes M by N matrices of 16 pixels by 16 channels.
+
+struct Sizes {
+    // Of the input and of the output: [height, width, quads].
+    rows: u32,
+    columns: u32,
+    quads: u32,
+    out_rows: u32,
+    out_columns: u32,
+    out_quads: u32,
+    // Of the output, in the whole batch.
+    pixels: u32,
+    // Quads that are summed over in a part.
+    part: u32,
+}
+
+var<immediate> sizes: Sizes;
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+// [tap, input channel, output quad], the channels of a quad in a row.
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f16>>;
+@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
+// The bias again where there is none.
+@group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
+// Where the sums are of parts: [part, pixel, quad].
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+
+// Threads of a subgroup.
+const LANES = 32u;
+const GROUP = ROWS * COLUMNS * LANES;
+// Pixels, and quads of channels, of a tile.
+const PIXELS = ROWS * M * 16u;
+const QUADS = COLUMNS * N * 4u;
+// Quads of the input of a step.
+const INPUTS = 8u;
+// Lines are longer than what is in them, so that those below each other lie in different banks.
+const LINE_A = INPUTS + 2u;
+const LINE_B = QUADS + 2u;
+
+// [pixel, quad of the input], [input channel, quad], and a matrix of sums for every subgroup.
+var<workgroup> a: array<vec4<f16>, PIXELS * LINE_A>;
+var<workgroup> b: array<vec4<f16>, INPUTS * 4u * LINE_B>;
+var<workgroup> sums: array<vec4<f32>, ROWS * COLUMNS * 64u>;
+
+// What is greater than 16 bits can hold becomes the greatest that they can.
+fn halved(x: vec4<f32>) -> vec4<f16> {
+    return vec4<f16>(clamp(x, vec4<f32>(-65504.0), vec4<f32>(65504.0)));
+}
+
+@compute @workgroup_size(ROWS * COLUMNS * 32u)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_pixel = group.x * PIXELS;
+    let first_quad = group.y * QUADS;
+    let begin = group.z * sizes.part;
+    let end = min(begin + sizes.part, KERNEL * KERNEL * sizes.quads);
+
+    let channels = thread % INPUTS;
+    let area = sizes.out_rows * sizes.out_columns;
+    let at{U} = thread / INPUTS + {U}u * (GROUP / INPUTS); //* U
+    let pixel{U} = first_pixel + at{U}; //* U
+    let image{U} = pixel{U} / area * sizes.rows * sizes.columns; //* U
+    let top{U} = i32(pixel{U} % area / sizes.out_columns * STRIDE) - i32(PADDING); //* U
+    let left{U} = i32(pixel{U} % sizes.out_columns * STRIDE) - i32(PADDING); //* U
+
+    let subgroup = thread / LANES;
+    let lane = thread % LANES;
+    let row = subgroup / COLUMNS;
+    let column = subgroup % COLUMNS;
+    var s{M}_{N} = coop_mat16x16<f32, C>(); //* M N
+
+    // One turn more than there are steps: the first sums nothing, the last reads nothing.
+    for (var first = begin; first < end + INPUTS; first += INPUTS) {
+        let step = first + channels;
+        var tap = 0u;
+        var quad = step;
+        if KERNEL > 1u {
+            tap = step / sizes.quads;
+            quad = step % sizes.quads;
+        }
+        let down = i32(tap / KERNEL * DILATION);
+        let right = i32(tap % KERNEL * DILATION);
+        var x{U} = vec4<f32>(); //* U
+        let inside{U} = step < end && pixel{U} < sizes.pixels && u32(top{U} + down) < sizes.rows && u32(left{U} + right) < sizes.columns; //* U
+        if inside{U} { x{U} = x[(image{U} + u32(top{U} + down) * sizes.columns + u32(left{U} + right)) * sizes.quads + quad]; } //* U
+        let line{W} = (thread + {W}u * GROUP) / QUADS; //* W
+        let i{W} = (thread + {W}u * GROUP) % QUADS; //* W
+        let channel{W} = first * 4u + line{W}; //* W
+        var w{W} = vec4<f16>(); //* W
+        if channel{W} < end * 4u && first_quad + i{W} < sizes.out_quads { w{W} = weights[channel{W} * sizes.out_quads + first_quad + i{W}]; } //* W
+        for (var k = select(0u, INPUTS, first == begin); k < INPUTS; k += 4u) {
+            let a{M} = coopLoadT<coop_mat16x16<f16, A>>(&a[(row * M + {M}u) * 16u * LINE_A + k], LINE_A); //* M
+            let b{N} = coopLoadT<coop_mat16x16<f16, B>>(&b[k * 4u * LINE_B + (column * N + {N}u) * 4u], LINE_B); //* N
+            s{M}_{N} = coopMultiplyAdd(a{M}, b{N}, s{M}_{N}); //* M N
+        }
+        workgroupBarrier();
+        a[at{U} * LINE_A + channels] = halved(x{U}); //* U
+        b[line{W} * LINE_B + i{W}] = w{W}; //* W
+        workgroupBarrier();
+    }
+
+    coopStoreT(s{M}_{N}, &sums[subgroup * 64u], 4u); workgroupBarrier(); write(group.z, first_pixel + (row * M + {M}u) * 16u, first_quad + (column * N + {N}u) * 4u, subgroup, lane); workgroupBarrier(); //* M N
+}
+
+// The matrix of sums whose first place is this.
+fn write(part: u32, first_pixel: u32, first_quad: u32, subgroup: u32, lane: u32) {
+    for (var i = lane; i < 64u; i += LANES) {
+        let pixel = first_pixel + i / 4u;
+        let quad = first_quad + i % 4u;
+        if pixel < sizes.pixels && quad < sizes.out_quads {
+            let sum = sums[subgroup * 64u + i];
+            if PARTS != 0u {
+                y[(part * sizes.pixels + pixel) * sizes.out_quads + quad] = sum;
+            } else {
+                finish(pixel, quad, sum);
+            }
+        }
+    }
+}

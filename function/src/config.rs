@@ -24,7 +24,7 @@ use segmenter_models::{
 use crate::{
     bucket::{Address, BadAddress, Bucket},
     fetch::{Allow, FetchLimits, FetchPolicy, Fetcher},
-    gpus::{self, NoGpu},
+    gpus::{self, Halves, NoGpu},
     samples::Samples,
     store::ModelDir,
 };
@@ -98,8 +98,9 @@ pub struct Model {
     /// Whose operations run on the processor: `fast` are segmenter's own, `stock` burn's
     #[arg(long, env = "SEGMENTER_KERNELS", value_name = "WHOSE", default_value = "fast", value_parser = parse_kernels)]
     pub kernels: Kernels,
-    /// What the network calculates with: f32, int8, or auto, which is int8 where the model has such weights and the
-    /// processor is fast with them [default: auto for models that find no less in int8, f32 for others]
+    /// What the network calculates with: f32; on processors int8; on GPUs f16, which rounds the factors of convolutions;
+    /// or auto, which is int8 where the model has such weights and the processor is fast with them, and f16 where the GPU
+    /// is [default: on processors auto for models that find no less in int8, else f32]
     #[arg(long, env = "SEGMENTER_PRECISION", value_name = "NUMBERS", value_parser = parse_precision)]
     pub precision: Option<Precision>,
     /// Vector instructions of the fast kernels: avx512, avx2, neon or portable [default: the best the processor has]
@@ -353,12 +354,15 @@ pub enum Kernels {
 /// What a network calculates with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// 8-bit integers where the model has such weights and the processor is fast with them, else floats.
+    /// 8-bit integers where the model has such weights and the processor is fast with them, 16-bit floats where the GPU
+    /// is fast with those, else 32-bit floats.
     Auto,
     /// 8-bit integers.
     Int8,
     /// 32-bit floats.
     F32,
+    /// 32-bit floats with factors of 16 bits, on a GPU.
+    F16,
 }
 
 /// Settings that do not work together.
@@ -377,6 +381,11 @@ pub enum DeviceError {
     /// burn's operations are of floats.
     #[error("stock kernels calculate with floats only, use --precision f32 or --kernels fast")]
     StockIntegers,
+    /// 16-bit floats are of GPUs.
+    #[error(
+        "--precision f16 is for GPUs, and the network is to run on the processor: use f32, int8 or auto"
+    )]
+    NotOnProcessor,
     /// What is asked for is of processors.
     #[error("{0} is for processors, leave it out or use --device cpu")]
     NotOnGpu(&'static str),
@@ -538,6 +547,7 @@ impl Model {
         let entry = self.entry();
         let has_integers = entry.network.has_integers();
         let precision = match (self.precision, self.kernels) {
+            (Some(Precision::F16), _) => return Err(DeviceError::NotOnProcessor),
             (Some(Precision::F32), _) | (None | Some(Precision::Auto), Kernels::Stock) => F32,
             (None, Kernels::Fast) => entry.default_precision(isa),
             (Some(Precision::Auto), Kernels::Fast) => entry.network.fastest_precision(isa),
@@ -556,7 +566,7 @@ impl Model {
         };
         Ok(match (self.kernels, precision) {
             (Kernels::Fast, Int8) => segmenter_models::Device::integers(isa),
-            (Kernels::Fast, F32) => segmenter_models::Device::kernels(isa),
+            (Kernels::Fast, _) => segmenter_models::Device::kernels(isa),
             (Kernels::Stock, _) => segmenter_models::Device::stock(),
         })
     }
@@ -569,11 +579,16 @@ impl Model {
             () if self.cpu.is_some() => Some("--cpu"),
             () => None,
         };
+        let halves = match self.precision {
+            Some(Precision::F16) => Halves::Always,
+            Some(Precision::Auto) => Halves::WhereFast,
+            _ => Halves::Never,
+        };
         match (self.device, of_processors) {
             (Device::Cpu, _) | (Device::Auto, Some(_)) => Ok(None),
             (Device::Gpu(_), Some(setting)) => Err(DeviceError::NotOnGpu(setting)),
-            (Device::Auto, None) => Ok(gpus::best()),
-            (Device::Gpu(number), None) => Ok(Some(gpus::open(number)?)),
+            (Device::Auto, None) => Ok(gpus::best(halves)),
+            (Device::Gpu(number), None) => Ok(Some(gpus::open(number, halves)?)),
         }
     }
 
@@ -682,7 +697,8 @@ fn parse_precision(name: &str) -> Result<Precision, String> {
         "auto" => Ok(Precision::Auto),
         "int8" => Ok(Precision::Int8),
         "f32" => Ok(Precision::F32),
-        _ => Err("expected auto, int8 or f32".to_owned()),
+        "f16" => Ok(Precision::F16),
+        _ => Err("expected auto, f32, f16 or int8".to_owned()),
     }
 }
 
@@ -814,7 +830,7 @@ mod tests {
             ("--threshold=NaN", "from 0 to 1"),
             ("--device=tpu", "auto, cpu, gpu or gpu:N"),
             ("--device=gpu:first", "auto, cpu, gpu or gpu:N"),
-            ("--precision=fp16", "auto, int8 or f32"),
+            ("--precision=fp16", "auto, f32, f16 or int8"),
             ("--sha256=abcd", "64 hex digits"),
             ("--cors=example.com", "https://example.com"),
             ("--model=nonesuch", "no such model"),

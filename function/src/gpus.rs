@@ -11,19 +11,42 @@ pub const UNSUPPORTED: &str = "this build has no GPU support, which the image se
 
 /// The GPU that is asked for cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; use --device auto or cpu, or see `segmenter devices`")]
-pub struct NoGpu(String);
+#[error("{why}; use {instead}, or see `segmenter devices`")]
+pub struct NoGpu {
+    why: String,
+    instead: &'static str,
+}
+
+impl NoGpu {
+    fn new(why: String) -> Self {
+        Self {
+            why,
+            instead: "--device auto or cpu",
+        }
+    }
+}
+
+/// Whether a GPU multiplies 16-bit floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halves {
+    /// It does not.
+    Never,
+    /// It does where it has units for that.
+    WhereFast,
+    /// It does, and one that cannot is none.
+    Always,
+}
 
 /// The GPU that is taken where none is named; `None` where the processor is better.
 #[cfg(not(feature = "gpu"))]
-pub fn best() -> Option<segmenter_models::Device> {
+pub fn best(_: Halves) -> Option<segmenter_models::Device> {
     None
 }
 
 /// The GPU of this number, or the best.
 #[cfg(not(feature = "gpu"))]
-pub fn open(_: Option<usize>) -> Result<segmenter_models::Device, NoGpu> {
-    Err(NoGpu(UNSUPPORTED.to_owned()))
+pub fn open(_: Option<usize>, _: Halves) -> Result<segmenter_models::Device, NoGpu> {
+    Err(NoGpu::new(UNSUPPORTED.to_owned()))
 }
 
 #[cfg(feature = "gpu")]
@@ -36,9 +59,10 @@ mod supported {
         sync::{Mutex, PoisonError},
     };
 
+    use segmenter_gpu::Options;
     use segmenter_models::Device;
 
-    use super::{Adapter, Kind, NoGpu, adapters};
+    use super::{Adapter, Halves, Kind, NoGpu, adapters};
 
     /// The number of the adapter that is taken where none is named: the first that is a GPU.
     pub fn choose(adapters: &[Adapter]) -> Option<usize> {
@@ -48,12 +72,12 @@ mod supported {
     }
 
     /// The GPU that is taken where none is named; `None` where the processor is better.
-    pub fn best() -> Option<Device> {
+    pub fn best(halves: Halves) -> Option<Device> {
         let adapters = adapters();
         let number = choose(&adapters)?;
-        let opened = opened(number, &adapters[number]);
+        let opened = opened(number, &adapters[number], halves);
         opened
-            .inspect_err(|NoGpu(error)| tracing::warn!("{error}; going on with the processor"))
+            .inspect_err(|NoGpu { why, .. }| tracing::warn!("{why}; going on with the processor"))
             .ok()
     }
 
@@ -61,19 +85,19 @@ mod supported {
     ///
     /// # Errors
     /// If there is none, or its driver refuses.
-    pub fn open(number: Option<usize>) -> Result<Device, NoGpu> {
+    pub fn open(number: Option<usize>, halves: Halves) -> Result<Device, NoGpu> {
         let adapters = adapters();
         let number = match number {
             Some(number) => number,
-            None => choose(&adapters).ok_or_else(|| NoGpu(why_none(&adapters)))?,
+            None => choose(&adapters).ok_or_else(|| NoGpu::new(why_none(&adapters)))?,
         };
         let adapter = adapters.get(number).ok_or_else(|| {
-            NoGpu(format!(
+            NoGpu::new(format!(
                 "there is no gpu:{number}, only {} of them",
                 adapters.len()
             ))
         })?;
-        opened(number, adapter)
+        opened(number, adapter, halves)
     }
 
     /// Why none of these is chosen.
@@ -87,19 +111,30 @@ mod supported {
         }
     }
 
-    /// Opened once for all models; again if it failed.
-    fn opened(number: usize, adapter: &Adapter) -> Result<Device, NoGpu> {
-        static OPENED: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    /// Opened once for all models of a precision; again if it failed.
+    fn opened(number: usize, adapter: &Adapter, halves: Halves) -> Result<Device, NoGpu> {
+        static OPENED: Mutex<BTreeMap<(usize, bool), Device>> = Mutex::new(BTreeMap::new());
+        if halves == Halves::Always && !adapter.halves {
+            return Err(NoGpu {
+                why: format!("{} has no units for 16-bit floats", adapter.name),
+                instead: "--precision f32 or auto",
+            });
+        }
+        let half = halves != Halves::Never && adapter.halves;
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(device) = opened
-            .get(&number)
+            .get(&(number, half))
             .filter(|device| device.fault().is_none())
         {
             return Ok(device.clone());
         }
-        let gpu = adapter.open().map_err(|error| NoGpu(error.to_string()))?;
-        let device = Device::gpu(gpu);
-        opened.insert(number, device.clone());
+        let options = Options {
+            half,
+            ..Options::default()
+        };
+        let gpu = adapter.open(options);
+        let device = Device::gpu(gpu.map_err(|error| NoGpu::new(error.to_string()))?);
+        opened.insert((number, half), device.clone());
         Ok(device)
     }
 }

@@ -37,6 +37,8 @@ struct Row {
     /// Bytes of a GPU's.
     memory: Option<u64>,
     driver: Option<String>,
+    /// What networks can calculate with there, as `--precision` takes it.
+    precisions: Vec<&'static str>,
     /// Whether `--device auto` takes it.
     auto: bool,
 }
@@ -49,6 +51,7 @@ fn rows() -> (Vec<Row>, String) {
         name: Isa::best().to_string(),
         memory: None,
         driver: None,
+        precisions: vec!["f32", "int8"],
         auto,
     };
     #[cfg(not(feature = "gpu"))]
@@ -77,6 +80,10 @@ fn rows() -> (Vec<Row>, String) {
                     name: adapter.name,
                     memory: adapter.memory,
                     driver: Some(format!("{}, {}", adapter.interface, adapter.driver)),
+                    precisions: match adapter.halves {
+                        true => vec!["f32", "f16"],
+                        false => vec!["f32"],
+                    },
                     auto: chosen == Some(number),
                 }),
         );
@@ -85,7 +92,7 @@ fn rows() -> (Vec<Row>, String) {
 }
 
 fn lines(rows: &[Row]) -> String {
-    let head = ["DEVICE", "KIND", "NAME", "MEMORY", "DRIVER"].map(str::to_owned);
+    let head = ["DEVICE", "KIND", "NAME", "MEMORY", "PRECISIONS", "DRIVER"].map(str::to_owned);
     let none = || "-".to_owned();
     let rows = rows.iter().map(|row| {
         [
@@ -93,6 +100,7 @@ fn lines(rows: &[Row]) -> String {
             row.kind.clone(),
             row.name.clone(),
             row.memory.map_or_else(none, size),
+            row.precisions.join(", "),
             row.driver.clone().unwrap_or_else(none),
         ]
     });

@@ -55,6 +55,8 @@ impl std::fmt::Display for DeviceKind {
 pub enum Precision {
     /// 32-bit floats.
     F32,
+    /// 32-bit floats, but for the factors of dense convolutions, which are rounded to 16 bits; on GPUs alone.
+    F16,
     /// 8-bit integers: convolutions and linear layers, and the maps between them.
     Int8,
 }
@@ -64,6 +66,7 @@ impl std::fmt::Display for Precision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Int8 => "int8",
         })
     }
@@ -86,13 +89,13 @@ impl Device {
         Self::Kernels(Context::new(isa), Precision::Int8)
     }
 
-    /// The kernels for GPUs, on this one.
+    /// The kernels for GPUs, on this one, in the precision that it was opened for.
     #[cfg(feature = "gpu")]
     pub fn gpu(gpu: Arc<segmenter_gpu::Gpu>) -> Self {
         Self::Gpu(gpu, Context::new(Isa::best()))
     }
 
-    /// As this one, noting every call of a kernel for [`spans`](Self::spans).
+    /// As this one, noting every call of a kernel for [`spans`](Self::spans). A GPU does if it was opened so.
     #[must_use]
     pub fn traced(self) -> Self {
         match self {
@@ -105,13 +108,14 @@ impl Device {
         }
     }
 
-    /// The calls of kernels since this was last asked for; none of a device that is not traced, or is no processor.
+    /// The calls of kernels since this was last asked for, on a GPU those whose results were read; none of a device that
+    /// is not traced.
     pub fn spans(&self) -> Vec<Span> {
         match self {
             Self::Burn(_) => Vec::new(),
             Self::Kernels(context, _) => context.spans(),
             #[cfg(feature = "gpu")]
-            Self::Gpu(..) => Vec::new(),
+            Self::Gpu(gpu, _) => gpu.spans(),
         }
     }
 
@@ -138,6 +142,8 @@ impl Device {
         match self {
             Self::Burn(_) => Precision::F32,
             Self::Kernels(_, precision) => *precision,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu, _) if gpu.half() => Precision::F16,
             #[cfg(feature = "gpu")]
             Self::Gpu(..) => Precision::F32,
         }
@@ -168,7 +174,7 @@ impl std::fmt::Display for Device {
                 write!(f, "processor, fast {precision} kernels for {}", context.isa)
             }
             #[cfg(feature = "gpu")]
-            Self::Gpu(gpu, _) => write!(f, "GPU, {}", gpu.name()),
+            Self::Gpu(gpu, _) => write!(f, "GPU, {}, {}", gpu.name(), self.precision()),
         }
     }
 }

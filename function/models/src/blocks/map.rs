@@ -71,7 +71,18 @@ impl Map {
                 Values::Picture(Arc::clone(context), Arc::new(picture))
             }
             #[cfg(feature = "gpu")]
-            Device::Gpu(gpu, _) => Values::Gpu(segmenter_gpu::Map::from_pixels(gpu, &pixels, size)),
+            Device::Gpu(gpu, _) => {
+                let [batch, height, width] = size;
+                let pictures: Vec<_> = pixels
+                    .chunks_exact((height * width).max(1))
+                    .take(batch)
+                    .collect();
+                Values::Gpu(segmenter_gpu::Map::from_pictures(
+                    gpu,
+                    &pictures,
+                    [height, width],
+                ))
+            }
         })
     }
 

@@ -23,7 +23,7 @@ impl QuantStub {
     /// Takes the quantisation `name`, if the device calculates in integers.
     pub fn load(weights: &mut Weights, name: &str, device: &Device) -> Result<Self, WeightError> {
         let quantization = match device.precision() {
-            Precision::F32 => None,
+            Precision::F32 | Precision::F16 => None,
             Precision::Int8 => Some(weights.take_quantization(name)?),
         };
         Ok(Self { quantization })

@@ -144,7 +144,7 @@ impl MaskRcnnFbnet {
     pub fn load(weights: &mut Weights, device: &Device) -> Result<Self, WeightError> {
         // A copy of the class ids, and what only 8-bit integers need.
         weights.ignore(|name| {
-            let stub = device.precision() == Precision::F32 && name.contains("quant_stubs");
+            let stub = device.precision() != Precision::Int8 && name.contains("quant_stubs");
             stub || name == "coco_idx"
         });
         let channels = |values: Vec<f32>| [values[0], values[1], values[2]];

@@ -51,7 +51,7 @@ pub(super) fn read(file: impl Read + Seek, precision: Precision) -> Result<Netwo
     });
     let tensors = tensors.collect::<Result<_, WeightError>>()?;
     let outputs = match precision {
-        Precision::F32 => Vec::new(),
+        Precision::F32 | Precision::F16 => Vec::new(),
         Precision::Int8 => {
             let mut code = Code::new(&mut archive);
             let outputs = tree.layers.iter().map(|(path, layer)| {

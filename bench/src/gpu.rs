@@ -5,7 +5,7 @@ use std::{fmt, process::Command};
 use serde::Serialize;
 
 #[cfg(feature = "gpu")]
-pub(crate) use self::supported::{look, open};
+pub(crate) use self::supported::{look, open, open_traced};
 
 /// A GPU, as its driver describes it.
 #[derive(Debug, Serialize)]
@@ -43,16 +43,22 @@ pub(crate) fn look() -> anyhow::Result<Gpu> {
     anyhow::bail!(UNSUPPORTED)
 }
 
-/// The same, to run networks on.
+/// The same, to run networks on, with factors of 16 bits or without.
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn open() -> anyhow::Result<segmenter_models::Device> {
+pub(crate) fn open(_: bool) -> anyhow::Result<segmenter_models::Device> {
+    anyhow::bail!(UNSUPPORTED)
+}
+
+/// The same, to see what its time goes to.
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn open_traced(_: bool) -> anyhow::Result<segmenter_models::Device> {
     anyhow::bail!(UNSUPPORTED)
 }
 
 #[cfg(feature = "gpu")]
 mod supported {
     use anyhow::Context as _;
-    use segmenter_gpu::{Adapter, Kind, adapters};
+    use segmenter_gpu::{Adapter, Kind, Options, adapters};
     use segmenter_models::Device;
 
     use super::Gpu;
@@ -67,13 +73,25 @@ mod supported {
         })
     }
 
-    /// The same, to run networks on.
-    pub(crate) fn open() -> anyhow::Result<Device> {
+    /// The same, to run networks on, with factors of 16 bits or without.
+    pub(crate) fn open(half: bool) -> anyhow::Result<Device> {
+        with(Options {
+            half,
+            traced: false,
+        })
+    }
+
+    /// The same, to see what its time goes to.
+    pub(crate) fn open_traced(half: bool) -> anyhow::Result<Device> {
+        with(Options { half, traced: true })
+    }
+
+    fn with(options: Options) -> anyhow::Result<Device> {
         let adapter = first()?;
         if adapter.kind == Kind::Software {
             eprintln!("warning: {} computes on the processor", adapter.name);
         }
-        Ok(Device::gpu(adapter.open()?))
+        Ok(Device::gpu(adapter.open(options)?))
     }
 
     /// As the server takes it, but also what computes on the processor, to try things out.

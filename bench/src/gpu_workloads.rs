@@ -3,7 +3,7 @@
 use crate::{
     ours::{
         Kernels,
-        Precision::{self, F32},
+        Precision::{self, F16, F32},
         Step::{self, Forward, Postprocess, Preprocess},
     },
     workloads::{
@@ -57,6 +57,7 @@ const fn maskrcnn_fbnet(batch: usize) -> Workload {
 
 const MASKRCNN_FBNET: &[Contestant] = &[
     ours("segmenter", F32, &[Preprocess, Forward]),
+    ours("segmenter, f16", F16, &[Preprocess, Forward]),
     d2go(EAGER, &[Word("float"), CUDA, Threads, Shared]),
     d2go(COMPILED, &[Word("compile"), CUDA, Threads, Shared]),
 ];
@@ -74,6 +75,7 @@ const fn rcnn_resnet50(model: &'static str, what: &'static str, batch: usize) ->
 
 const RCNN_RESNET50: &[Contestant] = &[
     ours("segmenter", F32, &[Preprocess, Forward, Postprocess]),
+    ours("segmenter, f16", F16, &[Preprocess, Forward, Postprocess]),
     rcnn(
         EAGER,
         &[Word("eager"), CUDA, Threads, Model, Argument::Weights],
@@ -99,6 +101,7 @@ const fn centermask(batch: usize) -> Workload {
 
 const CENTERMASK: &[Contestant] = &[
     ours("segmenter", F32, &[Forward]),
+    ours("segmenter, f16", F16, &[Forward]),
     centermask_peer(EAGER, &[Word("eager"), CUDA, Threads, Argument::Weights]),
     centermask_peer(
         COMPILED,
@@ -121,6 +124,7 @@ const fn torchvision(model: &'static str, batch: usize) -> Workload {
 
 const TORCHVISION: &[Contestant] = &[
     ours("segmenter", F32, &[Forward, Postprocess]),
+    ours("segmenter, f16", F16, &[Forward, Postprocess]),
     semantic(
         EAGER,
         &[Word("eager"), CUDA, Threads, Model, Argument::Weights],
@@ -143,8 +147,10 @@ const fn deeplab_pascal(batch: usize) -> Workload {
     }
 }
 
-const DEEPLAB_PASCAL: &[Contestant] =
-    &[ours("segmenter", F32, &[Preprocess, Forward, Postprocess])];
+const DEEPLAB_PASCAL: &[Contestant] = &[
+    ours("segmenter", F32, &[Preprocess, Forward, Postprocess]),
+    ours("segmenter, f16", F16, &[Preprocess, Forward, Postprocess]),
+];
 
 /// By the fifth time everything is compiled and all memory is taken.
 const fn picture(size: [u32; 2], times: usize) -> Items {

@@ -1,4 +1,4 @@
-//! Where a network's time goes, kernel by kernel, against what the processor could do.
+//! Where a network's time goes, kernel by kernel, on a processor against what that could do.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -7,44 +7,75 @@ use segmenter_imaging::decode::open;
 use segmenter_models::{Device, Isa, Model, Span, catalogue, peak_multiplications};
 
 use crate::{
-    ours::{EVERYTHING, best_device},
-    setting::Setting,
+    gpu,
+    ours::{EVERYTHING, Kernels, Precision, best_device},
+    setting::{self, Setting},
     side_by_side::{items, provide, weights},
     statistics::median,
-    workloads::{WORKLOADS, Workload},
+    workloads::{Kind, Workload},
 };
 
 /// How often a network runs, after once to warm up.
 const RUNS: usize = 9;
 
-/// Prints a table for each model that is wanted.
+/// Prints a table for each model that is wanted, on a GPU for each precision of it.
 pub(crate) fn print(setting: &Setting, pictures: &[std::path::PathBuf]) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(setting.threads)
         .build_global()?;
-    let peak = 2.0 * peak_multiplications(Isa::best());
-    println!(
-        "{} threads, {} instructions, {:.0} GFLOP/s at the most in 32-bit floats",
-        setting.threads,
-        Isa::best(),
-        peak / 1e9
-    );
-    for workload in WORKLOADS {
-        let contestant = &workload.contestants[0];
-        if !setting.wants(&workload.name(), contestant.name) {
-            continue;
+    let peak = match setting.device {
+        setting::Device::Cpu => {
+            let peak = 2.0 * peak_multiplications(Isa::best());
+            println!(
+                "{} threads, {} instructions, {:.0} GFLOP/s at the most in 32-bit floats",
+                setting.threads,
+                Isa::best(),
+                peak / 1e9
+            );
+            Some(peak)
         }
-        provide(workload, contestant, setting).map_err(anyhow::Error::msg)?;
-        let (batches, _) = items(workload, setting, pictures)?;
-        let picture = batches.iter().flatten().next().context("no pictures")?;
-        table(workload, &weights(workload, setting), picture, peak)?;
+        // Drivers do not tell.
+        setting::Device::Gpu => None,
+    };
+    let workloads = setting.device.workloads().iter();
+    for workload in workloads.filter(|workload| workload.batch == 1) {
+        for contestant in workload.contestants {
+            if !setting.wants(&workload.name(), contestant.name) {
+                continue;
+            }
+            let network = catalogue::find(workload.model)
+                .context("a model of the catalogue")?
+                .network;
+            let device = match contestant.kind {
+                Kind::Ours {
+                    kernels: Kernels::Gpu,
+                    precision,
+                    ..
+                } => gpu::open_traced(precision == Precision::F16)?,
+                Kind::Ours {
+                    kernels: Kernels::Fast,
+                    precision: Precision::F32,
+                    ..
+                } => best_device(network).traced(),
+                _ => continue,
+            };
+            provide(workload, contestant, setting).map_err(anyhow::Error::msg)?;
+            let (batches, _) = items(workload, setting, pictures)?;
+            let picture = batches.iter().flatten().next().context("no pictures")?;
+            table(workload, device, &weights(workload, setting), picture, peak)?;
+        }
     }
     Ok(())
 }
 
-fn table(workload: &Workload, weights: &Path, picture: &Path, peak: f64) -> anyhow::Result<()> {
+fn table(
+    workload: &Workload,
+    device: Device,
+    weights: &Path,
+    picture: &Path,
+    peak: Option<f64>,
+) -> anyhow::Result<()> {
     let entry = catalogue::find(workload.model).context("a model of the catalogue")?;
-    let device = best_device(entry.network).traced();
     let model = segmenter_models::load(entry, weights, &device)?;
     let runs = runs(&*model, &device, picture)?;
     let first = runs.first().context("at least one run")?;
@@ -71,12 +102,12 @@ fn table(workload: &Workload, weights: &Path, picture: &Path, peak: f64) -> anyh
         let [batch, channels, height, width] = span.output;
         let speed = 2.0 * span.multiplications as f64 / time;
         println!(
-            "| {} | {batch}x{channels}x{height}x{width} | {:.3} | {:.1} % | {:.0} | {:.2} |",
+            "| {} | {batch}x{channels}x{height}x{width} | {:.3} | {:.1} % | {:.0} | {} |",
             span.kernel,
             time * 1e3,
             100.0 * time / total,
             speed / 1e9,
-            speed / peak
+            peak.map_or_else(|| "-".to_owned(), |peak| format!("{:.2}", speed / peak))
         );
     }
     Ok(())

@@ -97,7 +97,7 @@ struct Arguments {
     /// Where weights and exported networks are kept [default: segmenter/bench in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Instead, show what the time of our networks goes to, kernel by kernel, against the processor's peak
+    /// Instead, show what the time of our networks goes to, kernel by kernel
     #[arg(long)]
     layers: bool,
 }
@@ -139,7 +139,6 @@ fn list(device: Device) {
 fn measure(arguments: Arguments) -> anyhow::Result<()> {
     let gpu = match arguments.device {
         Device::Cpu => None,
-        Device::Gpu if arguments.layers => bail!("--layers is about the processor's kernels"),
         Device::Gpu => Some(gpu::look()?),
     };
     let Some(shared) = shared("bench") else {

@@ -58,10 +58,12 @@ pub(crate) enum Kernels {
 }
 
 /// What a network calculates with.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Precision {
     /// 32-bit floats.
     F32,
+    /// 32-bit floats with factors of 16 bits.
+    F16,
     /// 8-bit integers.
     Int8,
 }
@@ -93,7 +95,11 @@ fn device(contestant: &Contestant) -> anyhow::Result<Device> {
         (Kernels::Stock, Precision::Int8) => bail!("burn has no convolutions of integers"),
         (Kernels::Fast, Precision::F32) => Device::kernels(isa),
         (Kernels::Fast, Precision::Int8) => Device::integers(isa),
-        (Kernels::Gpu, Precision::F32) => gpu::open()?,
+        (Kernels::Gpu, Precision::F32) => gpu::open(false)?,
+        (Kernels::Gpu, Precision::F16) => gpu::open(true)?,
+        (Kernels::Stock | Kernels::Fast, Precision::F16) => {
+            bail!("processors have no convolutions of 16-bit floats")
+        }
         (Kernels::Gpu, Precision::Int8) => bail!("GPUs have no convolutions of integers"),
     })
 }
@@ -102,8 +108,8 @@ fn device(contestant: &Contestant) -> anyhow::Result<Device> {
 pub(crate) fn best_device(network: Network) -> Device {
     let isa = Isa::best();
     match network.fastest_precision(isa) {
-        segmenter_models::Precision::F32 => Device::kernels(isa),
         segmenter_models::Precision::Int8 => Device::integers(isa),
+        _ => Device::kernels(isa),
     }
 }
 

@@ -28,7 +28,7 @@ async fn measure(test: &str, numbers: Numbers) {
     let Some(shared) = shared(test) else {
         return;
     };
-    let Some(server) = Server::start(test, &[numbers.argument()]).await else {
+    let Some(server) = Server::start(test, &numbers.arguments()).await else {
         return;
     };
     let report = quality::measure(&server, numbers, &shared).await;

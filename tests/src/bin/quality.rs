@@ -1,6 +1,7 @@
-//! Measures the default model's answers, in either precision, and says whether they are good enough.
+//! Measures the default model's answers, in every precision of the processor, or with the argument `gpu` in those of a
+//! GPU, and says whether they are good enough.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use segmenter_tests::{
     Server,
@@ -13,9 +14,17 @@ async fn main() -> ExitCode {
     let Some(shared) = shared("quality") else {
         return ExitCode::FAILURE;
     };
+    let measured = match env::args().nth(1).as_deref() {
+        None => [Numbers::Int8, Numbers::F32],
+        Some("gpu") => [Numbers::GpuF32, Numbers::GpuF16],
+        Some(other) => {
+            eprintln!("{other} is not known: gpu, or nothing for the processor");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut passes = true;
-    for numbers in [Numbers::Int8, Numbers::F32] {
-        let Some(server) = Server::start("quality", &[numbers.argument()]).await else {
+    for numbers in measured {
+        let Some(server) = Server::start("quality", &numbers.arguments()).await else {
             return ExitCode::FAILURE;
         };
         let report = quality::measure(&server, numbers, &shared).await;

@@ -63,21 +63,28 @@ pub enum Numbers {
     F32,
     /// 8-bit integers, as the original does.
     Int8,
+    /// 32-bit floats, on a GPU.
+    GpuF32,
+    /// 32-bit floats with factors of 16 bits, on a GPU.
+    GpuF16,
 }
 
 impl Numbers {
-    /// The server's argument for them.
-    pub fn argument(self) -> &'static str {
+    /// The server's arguments for them.
+    pub fn arguments(self) -> [&'static str; 2] {
         match self {
-            Self::F32 => "--precision=f32",
-            Self::Int8 => "--precision=int8",
+            Self::F32 => ["--device=cpu", "--precision=f32"],
+            Self::Int8 => ["--device=cpu", "--precision=int8"],
+            Self::GpuF32 => ["--device=gpu", "--precision=f32"],
+            Self::GpuF16 => ["--device=gpu", "--precision=f16"],
         }
     }
 
     /// What has to be found of the reference's detections: how like they are, and the share.
     fn fidelity(self) -> (Tolerance, f64) {
         match self {
-            Self::F32 => (Tolerance::FLOAT, 0.99),
+            Self::F32 | Self::GpuF32 => (Tolerance::FLOAT, 0.99),
+            Self::GpuF16 => (Tolerance::FLOAT, 0.98),
             // The layers answer the original's bytes on a processor with VNNI. These detections are of
             // another machine, and PyTorch itself finds 0.80 of them on such a processor.
             Self::Int8 => (Tolerance::INT8, 0.80),
@@ -87,7 +94,8 @@ impl Numbers {
     /// How far box AP may be from the reference's.
     fn box_ap_tolerance(self) -> f64 {
         match self {
-            Self::F32 => 0.003,
+            Self::F32 | Self::GpuF32 => 0.003,
+            Self::GpuF16 => 0.005,
             Self::Int8 => 0.01,
         }
     }
@@ -95,7 +103,7 @@ impl Numbers {
     /// The least that mask AP may be of box AP.
     fn least_mask_ap(self) -> f64 {
         match self {
-            Self::F32 => 0.85,
+            Self::F32 | Self::GpuF32 | Self::GpuF16 => 0.85,
             Self::Int8 => 0.82,
         }
     }
@@ -174,7 +182,7 @@ pub async fn measure(server: &Server, numbers: Numbers, shared: &Path) -> Report
     }
 
     let reference = match numbers {
-        Numbers::F32 => &float,
+        Numbers::F32 | Numbers::GpuF32 | Numbers::GpuF16 => &float,
         Numbers::Int8 => &int8,
     };
     let (tolerance, least_share) = numbers.fidelity();

@@ -77,13 +77,17 @@ mod supported {
     pub(crate) fn open(half: bool) -> anyhow::Result<Device> {
         with(Options {
             half,
-            traced: false,
+            ..Options::default()
         })
     }
 
     /// The same, to see what its time goes to.
     pub(crate) fn open_traced(half: bool) -> anyhow::Result<Device> {
-        with(Options { half, traced: true })
+        with(Options {
+            half,
+            traced: true,
+            ..Options::default()
+        })
     }
 
     fn with(options: Options) -> anyhow::Result<Device> {
@@ -91,7 +95,7 @@ mod supported {
         if adapter.kind == Kind::Software {
             eprintln!("warning: {} computes on the processor", adapter.name);
         }
-        Ok(Device::gpu(adapter.open(options)?))
+        Ok(Device::gpu(adapter.open(&options)?))
     }
 
     /// As the server takes it, but also what computes on the processor, to try things out.

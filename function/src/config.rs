@@ -584,11 +584,14 @@ impl Model {
             Some(Precision::Auto) => Halves::WhereFast,
             _ => Halves::Never,
         };
+        // Without a directory compiled kernels are not kept.
+        let dir = ModelDir::new(self.model_dir.as_deref()).ok();
+        let kept = dir.as_ref().map(ModelDir::path);
         match (self.device, of_processors) {
             (Device::Cpu, _) | (Device::Auto, Some(_)) => Ok(None),
             (Device::Gpu(_), Some(setting)) => Err(DeviceError::NotOnGpu(setting)),
-            (Device::Auto, None) => Ok(gpus::best(halves)),
-            (Device::Gpu(number), None) => Ok(Some(gpus::open(number, halves)?)),
+            (Device::Auto, None) => Ok(gpus::best(halves, kept)),
+            (Device::Gpu(number), None) => Ok(Some(gpus::open(number, halves, kept)?)),
         }
     }
 

@@ -1,5 +1,8 @@
 //! Which GPU networks run on.
 
+#[cfg(not(feature = "gpu"))]
+use std::path::Path;
+
 #[cfg(feature = "gpu")]
 pub use segmenter_gpu::{Adapter, Kind, adapters};
 
@@ -39,13 +42,17 @@ pub enum Halves {
 
 /// The GPU that is taken where none is named; `None` where the processor is better.
 #[cfg(not(feature = "gpu"))]
-pub fn best(_: Halves) -> Option<segmenter_models::Device> {
+pub fn best(_: Halves, _: Option<&Path>) -> Option<segmenter_models::Device> {
     None
 }
 
 /// The GPU of this number, or the best.
 #[cfg(not(feature = "gpu"))]
-pub fn open(_: Option<usize>, _: Halves) -> Result<segmenter_models::Device, NoGpu> {
+pub fn open(
+    _: Option<usize>,
+    _: Halves,
+    _: Option<&Path>,
+) -> Result<segmenter_models::Device, NoGpu> {
     Err(NoGpu::new(UNSUPPORTED.to_owned()))
 }
 
@@ -56,6 +63,7 @@ pub use self::supported::{best, choose, open, why_none};
 mod supported {
     use std::{
         collections::BTreeMap,
+        path::Path,
         sync::{Mutex, PoisonError},
     };
 
@@ -71,21 +79,26 @@ mod supported {
             .position(|adapter| adapter.kind != Kind::Software)
     }
 
-    /// The GPU that is taken where none is named; `None` where the processor is better.
-    pub fn best(halves: Halves) -> Option<Device> {
+    /// The GPU that is taken where none is named; `None` where the processor is better. Its compiled kernels are kept in
+    /// this folder.
+    pub fn best(halves: Halves, kept: Option<&Path>) -> Option<Device> {
         let adapters = adapters();
         let number = choose(&adapters)?;
-        let opened = opened(number, &adapters[number], halves);
+        let opened = opened(number, &adapters[number], halves, kept);
         opened
             .inspect_err(|NoGpu { why, .. }| tracing::warn!("{why}; going on with the processor"))
             .ok()
     }
 
-    /// The GPU of this number, or the best.
+    /// The GPU of this number, or the best. Its compiled kernels are kept in this folder.
     ///
     /// # Errors
     /// If there is none, or its driver refuses.
-    pub fn open(number: Option<usize>, halves: Halves) -> Result<Device, NoGpu> {
+    pub fn open(
+        number: Option<usize>,
+        halves: Halves,
+        kept: Option<&Path>,
+    ) -> Result<Device, NoGpu> {
         let adapters = adapters();
         let number = match number {
             Some(number) => number,
@@ -97,7 +110,7 @@ mod supported {
                 adapters.len()
             ))
         })?;
-        opened(number, adapter, halves)
+        opened(number, adapter, halves, kept)
     }
 
     /// Why none of these is chosen.
@@ -112,7 +125,12 @@ mod supported {
     }
 
     /// Opened once for all models of a precision; again if it failed.
-    fn opened(number: usize, adapter: &Adapter, halves: Halves) -> Result<Device, NoGpu> {
+    fn opened(
+        number: usize,
+        adapter: &Adapter,
+        halves: Halves,
+        kept: Option<&Path>,
+    ) -> Result<Device, NoGpu> {
         static OPENED: Mutex<BTreeMap<(usize, bool), Device>> = Mutex::new(BTreeMap::new());
         if halves == Halves::Always && !adapter.halves {
             return Err(NoGpu {
@@ -130,9 +148,10 @@ mod supported {
         }
         let options = Options {
             half,
+            kept: kept.map(Path::to_owned),
             ..Options::default()
         };
-        let gpu = adapter.open(options);
+        let gpu = adapter.open(&options);
         let device = Device::gpu(gpu.map_err(|error| NoGpu::new(error.to_string()))?);
         opened.insert((number, half), device.clone());
         Ok(device)

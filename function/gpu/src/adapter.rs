@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -26,13 +27,15 @@ pub struct Adapter {
 }
 
 /// How an adapter is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The factors of dense convolutions are rounded to 16 bits, which have as many digits as the 32 that others call
     /// TF32; their sums, and all else, have 32. Several times as fast where there are [units](Adapter::halves) for it.
     pub half: bool,
     /// How long every kernel takes is noted for [`Gpu::spans`]; each runs alone then, and all together more slowly.
     pub traced: bool,
+    /// A folder in which compiled kernels are kept for the next start, where the driver lets them be.
+    pub kept: Option<PathBuf>,
 }
 
 /// What an adapter is. The first are the ones to prefer.
@@ -123,7 +126,7 @@ impl Adapter {
     ///
     /// # Errors
     /// If it lacks what the kernels need, or its driver refuses.
-    pub fn open(&self, options: Options) -> Result<Arc<Gpu>, GpuError> {
+    pub fn open(&self, options: &Options) -> Result<Arc<Gpu>, GpuError> {
         Gpu::open(&self.name, &self.inner, options)
     }
 }

@@ -9,6 +9,7 @@ use segmenter_kernels::Span;
 
 use crate::{
     adapter::Options,
+    kept::Kept,
     memory::{Block, Memory, Use},
     shader::Shader,
     trace::{self, Trace},
@@ -78,6 +79,7 @@ pub struct Gpu {
     /// Whether factors of dense convolutions are rounded to 16 bits.
     pub(crate) half: bool,
     trace: Option<Trace>,
+    kept: Option<Kept>,
     /// By what they are compiled from.
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
     recorder: Mutex<Recorder>,
@@ -111,7 +113,7 @@ impl Gpu {
     pub(crate) fn open(
         name: &str,
         adapter: &wgpu::Adapter,
-        options: Options,
+        options: &Options,
     ) -> Result<Arc<Self>, GpuError> {
         let mut needed = wgpu::Features::IMMEDIATES;
         let mut experiments = wgpu::ExperimentalFeatures::disabled();
@@ -137,6 +139,7 @@ impl Gpu {
             }
             needed |= wgpu::Features::TIMESTAMP_QUERY;
         }
+        needed |= adapter.features() & wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: None,
             required_features: needed,
@@ -175,6 +178,10 @@ impl Gpu {
             memory: Memory::default(),
             half: options.half,
             trace: options.traced.then(|| Trace::new(&device)),
+            kept: options
+                .kept
+                .as_ref()
+                .and_then(|folder| Kept::open(folder, &adapter.get_info(), &device)),
             pipelines: Mutex::default(),
             recorder: Mutex::default(),
             device,
@@ -250,7 +257,7 @@ impl Gpu {
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
+                cache: self.kept.as_ref().map(Kept::cache),
             });
         Pipeline { pipeline, bindings }
     }
@@ -368,6 +375,9 @@ impl Gpu {
         let submission = recorder.submit(&self.queue);
         drop(recorder);
         self.wait_for(to, at, submission)?;
+        if let Some(kept) = &self.kept {
+            kept.keep();
+        }
         match &self.trace {
             Some(trace) if !timed.is_empty() => self.read_times(trace, timed),
             _ => Ok(()),

@@ -14,6 +14,7 @@ mod adapter;
 mod combine;
 mod conv;
 mod gpu;
+mod kept;
 mod map;
 mod memory;
 mod pool;

@@ -23,7 +23,7 @@ fn device() -> Option<&'static Arc<Gpu>> {
             return None;
         };
         println!("on {}, {}", adapter.name, adapter.driver);
-        Some(adapter.open(Options::default()).unwrap())
+        Some(adapter.open(&Options::default()).unwrap())
     };
     GPU.get_or_init(open).as_ref()
 }
@@ -97,7 +97,7 @@ fn convolutions_of_halves() {
         half: true,
         ..Options::default()
     };
-    compare_convolutions(&adapter.open(half).unwrap());
+    compare_convolutions(&adapter.open(&half).unwrap());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn kernels_are_timed() {
         traced: true,
         ..Options::default()
     };
-    let device = adapter.open(traced).unwrap();
+    let device = adapter.open(&traced).unwrap();
     let x = gpu::Map::from_planar(&device, &values(1, 8 * 64), [1, 8, 8, 8]);
     let geometry = Geometry::new(8, 12, 3);
     let weight = values(2, geometry.weight_shape().iter().product());
@@ -129,6 +129,43 @@ fn kernels_are_timed() {
     ];
     assert_eq!(seen, expected);
     assert!(spans.iter().all(|span| !span.time.is_zero()));
+}
+
+#[test]
+fn compiled_kernels_are_kept() {
+    let Some(adapter) = gpu::adapters().into_iter().next() else {
+        println!("skipped: no GPU and no driver that computes as one");
+        return;
+    };
+    let folder = std::env::temp_dir().join(format!("segmenter-kernels-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let options = Options {
+        kept: Some(folder.clone()),
+        ..Options::default()
+    };
+    let x = values(1, 8 * 64);
+    let mean = || {
+        let device = adapter.open(&options).unwrap();
+        let x = gpu::Map::from_planar(&device, &x, [1, 8, 8, 8]);
+        gpu::read(&[&gpu::global_mean(&x)]).unwrap()
+    };
+    let first = mean();
+    let files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    if let [file] = files.as_slice() {
+        assert_eq!(mean(), first);
+        // One that a crash or another driver left is no harm.
+        for content in [&b"nonsense"[..], b""] {
+            std::fs::write(file, content).unwrap();
+            assert_eq!(mean(), first);
+        }
+    } else {
+        assert!(files.is_empty(), "{files:?}");
+        println!("skipped: {} keeps nothing", adapter.name);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 fn compare_convolutions(device: &Arc<Gpu>) {

@@ -145,7 +145,7 @@ fn a_gpu_finds_what_the_processor_finds() {
     let picture = resize(&picture, width, height, Filter::Bilinear).unwrap();
     let [expected, actual] = [
         Device::kernels(Isa::best()),
-        Device::gpu(adapter.open(Default::default()).unwrap()),
+        Device::gpu(adapter.open(&Default::default()).unwrap()),
     ]
     .map(|device| {
         let model = segmenter_models::load(entry, &weights, &device).unwrap();

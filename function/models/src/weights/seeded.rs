@@ -38,7 +38,7 @@ fn gpu() -> Option<Device> {
             println!("skipped: no GPU and no driver that computes as one");
             return None;
         };
-        Some(Device::gpu(adapter.open(Default::default()).unwrap()))
+        Some(Device::gpu(adapter.open(&Default::default()).unwrap()))
     };
     GPU.get_or_init(open).clone()
 }

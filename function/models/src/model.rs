@@ -104,21 +104,18 @@ impl Input {
 
     /// Inputs of one shape, one at least, as a map `[inputs, 3, height, width]`; each with zeros to the right and below, up
     /// to sides that are a `multiple`.
-    pub(crate) fn stack(mut inputs: Vec<Self>, multiple: usize, device: &Device) -> Map {
+    pub(crate) fn stack(inputs: Vec<Self>, multiple: usize, device: &Device) -> Map {
         let [_, height, width] = inputs[0].shape;
-        let [rows, columns] = [height, width].map(|side| side.next_multiple_of(multiple));
-        let size = [inputs.len(), rows, columns];
-        let pixels = if size == [1, height, width] {
-            inputs.remove(0).pixels
-        } else {
-            let mut pixels = device.pixels([inputs.len() * rows, columns]);
-            for (to, from) in pixels.chunks_exact_mut(rows * columns).zip(&inputs) {
-                pad(&from.pixels, width, to, columns);
+        let size = [height, width].map(|side| side.next_multiple_of(multiple));
+        let pictures = inputs.into_iter().map(|input| {
+            if size == [height, width] {
+                return input.pixels;
             }
-            Arc::new(pixels)
-        };
-        drop(inputs);
-        Map::from_pixels(pixels, size, device)
+            let mut padded = device.pixels(size);
+            pad(&input.pixels, width, &mut padded, size[1]);
+            Arc::new(padded)
+        });
+        Map::from_pictures(pictures.collect(), size, device)
     }
 
     /// Of one pixel repeated, to run a network on anything.

@@ -72,11 +72,8 @@ impl Map {
             }
             #[cfg(feature = "gpu")]
             Device::Gpu(gpu, _) => {
-                let [batch, height, width] = size;
-                let pictures: Vec<_> = pixels
-                    .chunks_exact((height * width).max(1))
-                    .take(batch)
-                    .collect();
+                let [_, height, width] = size;
+                let pictures: Vec<_> = pixels.chunks_exact(height * width).collect();
                 Values::Gpu(segmenter_gpu::Map::from_pictures(
                     gpu,
                     &pictures,
@@ -84,6 +81,32 @@ impl Map {
                 ))
             }
         })
+    }
+
+    /// As [`from_pixels`](Self::from_pixels), from pictures of this size, `[height, width]`, one at least.
+    pub fn from_pictures(
+        mut pictures: Vec<Arc<Buffer<[f32; 4]>>>,
+        [height, width]: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        #[cfg(feature = "gpu")]
+        if let Device::Gpu(gpu, _) = device {
+            let pictures: Vec<_> = pictures.iter().map(|pixels| &***pixels).collect();
+            let map = segmenter_gpu::Map::from_pictures(gpu, &pictures, [height, width]);
+            return Self(Values::Gpu(map));
+        }
+        let size = [pictures.len(), height, width];
+        let pixels = match pictures.len() {
+            1 => pictures.remove(0),
+            count => {
+                let mut pixels = device.pixels([count * height, width]);
+                for (to, from) in pixels.chunks_exact_mut(height * width).zip(&pictures) {
+                    to.copy_from_slice(from);
+                }
+                Arc::new(pixels)
+            }
+        };
+        Self::from_pixels(pixels, size, device)
     }
 
     /// burn's own, `[batch, channels, height, width]`, for a network on [`Device::Burn`] of its device.

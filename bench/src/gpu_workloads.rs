@@ -161,7 +161,7 @@ const fn picture(size: [u32; 2], times: usize) -> Items {
     }
 }
 
-const EAGER: &str = "PyTorch, CUDA";
+const EAGER: &str = "PyTorch, CUDA, eager";
 const COMPILED: &str = "PyTorch, CUDA, compiled";
 const CUDA: Argument = Word("cuda");
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use segmenter_kernels::Span;
 
 use crate::{
@@ -187,14 +188,23 @@ fn read_back<T>(
     Ok(result)
 }
 
-/// `[batch, height, width, quads, 4]` to `[batch, channels, height, width]`.
+/// `[batch, height, width, quads, 4]` to `[batch, channels, height, width]`, by all threads.
 fn planar(values: &[f32], [batch, channels, height, width]: [usize; 4]) -> Vec<f32> {
     let (pixels, stride) = (height * width, quads(channels) * QUAD);
-    let mut planes = Vec::with_capacity(batch * channels * pixels);
-    for image in values.chunks_exact((pixels * stride).max(1)) {
-        for channel in 0..channels {
-            planes.extend(image[channel..].iter().step_by(stride));
+    let mut planes = vec![0.0; batch * channels * pixels];
+    if pixels == 1 {
+        let images = planes.chunks_exact_mut(channels.max(1));
+        for (to, from) in images.zip(values.chunks_exact(stride)) {
+            to.copy_from_slice(&from[..channels]);
         }
+        return planes;
     }
+    let all = planes.par_chunks_exact_mut(pixels.max(1)).enumerate();
+    all.for_each(|(i, plane)| {
+        let first = i / channels * pixels * stride + i % channels;
+        for (to, from) in plane.iter_mut().zip(values[first..].iter().step_by(stride)) {
+            *to = *from;
+        }
+    });
     planes
 }

@@ -7,7 +7,7 @@ use super::{
     detections::{DetectionConfig, Found, Predictions, detections},
 };
 use crate::{
-    blocks::Device,
+    blocks::{Device, DeviceKind, softmax},
     model::{Input, Output},
     prediction::Selection,
 };
@@ -28,12 +28,16 @@ pub fn in_batches<'a>(
     outputs
 }
 
-/// What `of` makes of each picture. Of several it is made on all threads: a GPU waits for it.
-pub fn each<T: Send>(pictures: usize, of: impl Fn(usize) -> T + Send + Sync) -> Vec<T> {
-    if pictures == 1 {
-        vec![of(0)]
-    } else {
-        (0..pictures).into_par_iter().map(of).collect()
+/// What `of` makes of each of so many, for a network on this device: on all threads where a GPU waits for it, one after
+/// the other where they have work of their own.
+pub fn each<T: Send>(
+    device: &Device,
+    count: usize,
+    of: impl Fn(usize) -> T + Send + Sync,
+) -> Vec<T> {
+    match device.kind() {
+        DeviceKind::Cpu => (0..count).map(of).collect(),
+        DeviceKind::Gpu => (0..count).into_par_iter().map(of).collect(),
     }
 }
 
@@ -49,20 +53,23 @@ pub fn placed<T: Copy>(pictures: &[Vec<T>]) -> impl Iterator<Item = (usize, T)> 
     pictures.flat_map(|(picture, own)| own.iter().map(move |&one| (picture, one)))
 }
 
-/// As [`detections`], of each picture; `scores` and `deltas` are of the proposals of all, one's behind another's.
+/// As [`detections`], of each picture; `logits` and `deltas` are of the proposals of all, one's behind another's.
 pub fn detections_of_each(
+    device: &Device,
     proposals: &[Vec<[f32; 4]>],
-    [scores, deltas]: [&[f32]; 2],
+    [logits, deltas]: [&[f32]; 2],
     picture: [f32; 2],
     config: &DetectionConfig,
     selections: &[&Selection],
 ) -> Vec<Vec<Found>> {
     let counts: Vec<_> = proposals.iter().map(Vec::len).collect();
-    let [scores, deltas] = [scores, deltas].map(|values| split(values, &counts));
-    each(proposals.len(), |i| {
+    let [logits, deltas] = [logits, deltas].map(|values| split(values, &counts));
+    each(device, proposals.len(), |i| {
+        let mut scores = logits[i].to_vec();
+        softmax(&mut scores, (scores.len() / counts[i].max(1)).max(1));
         let predictions = Predictions {
             proposals: &proposals[i],
-            scores: scores[i],
+            scores: &scores,
             deltas: deltas[i],
         };
         detections(&predictions, picture, config, selections[i])
@@ -107,7 +114,7 @@ fn split<'a>(mut values: &'a [f32], counts: &[usize]) -> Vec<&'a [f32]> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{DeviceKind, model::Model, weights::seeded};
+    use crate::{model::Model, weights::seeded};
 
     /// All that there is, nothing but boxes, and a few of the better ones of some classes.
     fn selections() -> [Selection; 3] {

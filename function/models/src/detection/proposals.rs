@@ -4,10 +4,11 @@
 
 use super::{
     anchors::shifted,
+    batch::each,
     boxes::{clip, decode, is_at_least},
     nms::batched_nms,
 };
-use crate::blocks::sigmoid;
+use crate::blocks::{Device, sigmoid};
 
 /// How many proposals are taken, and which.
 #[derive(Clone, Copy, Debug)]
@@ -43,64 +44,60 @@ pub fn proposals(
     levels: &[Level<'_>],
     picture: [f32; 2],
     config: &ProposalConfig,
+    device: &Device,
 ) -> Vec<[f32; 4]> {
-    let mut boxes = Vec::new();
-    let mut scores = Vec::new();
-    let mut groups = Vec::new();
-    for (group, level) in (0..).zip(levels) {
-        for candidate in level.best(config.before_nms) {
-            let bbox = clip(candidate.bbox, picture);
-            if is_at_least(bbox, config.min_side) {
-                boxes.push(bbox);
-                scores.push(sigmoid(candidate.logit));
-                groups.push(group);
-            }
-        }
-    }
-    let mut kept = batched_nms(&boxes, &scores, &groups, config.nms_threshold);
-    kept.truncate(config.after_nms);
-    kept.into_iter().map(|i| boxes[i]).collect()
-}
-
-struct Candidate {
-    logit: f32,
-    bbox: [f32; 4],
+    let of_levels = each(device, levels.len(), |i| {
+        levels[i].proposals(picture, config)
+    });
+    let mut all: Vec<_> = of_levels.into_iter().flatten().collect();
+    // Of equals those of the finer level stay first.
+    all.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    all.truncate(config.after_nms);
+    all.into_iter().map(|(_, bbox)| bbox).collect()
 }
 
 impl Level<'_> {
-    /// The `count` best, the best first.
-    fn best(&self, count: usize) -> impl Iterator<Item = Candidate> {
+    /// Scores and boxes of what this level proposes, the best first.
+    fn proposals(&self, picture: [f32; 2], config: &ProposalConfig) -> Vec<(f32, [f32; 4])> {
+        let candidates = self.best(config.before_nms);
+        let (scores, boxes): (Vec<_>, Vec<_>) = candidates
+            .map(|(logit, bbox)| (sigmoid(logit), clip(bbox, picture)))
+            .filter(|&(_, bbox)| is_at_least(bbox, config.min_side))
+            .unzip();
+        let one_group = vec![0; boxes.len()];
+        let kept = batched_nms(&boxes, &scores, &one_group, config.nms_threshold);
+        kept.into_iter().map(|i| (scores[i], boxes[i])).collect()
+    }
+
+    /// Logits and boxes of the `count` best, the best first.
+    fn best(&self, count: usize) -> impl Iterator<Item = (f32, [f32; 4])> {
         let [height, width] = self.map;
         let (places, anchors) = (height * width, self.cells.len());
         // Row after row, place after place, anchor after anchor.
-        let logit = |i: usize| self.logits[i % anchors * places + i / anchors];
-        let by_logit = |&a: &usize, &b: &usize| logit(b).total_cmp(&logit(a)).then(a.cmp(&b));
-
-        let mut order: Vec<usize> = (0..places * anchors).collect();
+        let mut order: Vec<(f32, usize)> = (0..places)
+            .flat_map(|place| (0..anchors).map(move |anchor| (place, anchor)))
+            .map(|(place, anchor)| self.logits[anchor * places + place])
+            .zip(0..)
+            .collect();
+        let by_logit = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         if count < order.len() {
             order.select_nth_unstable_by(count, by_logit);
             order.truncate(count);
         }
         order.sort_unstable_by(by_logit);
-        order.into_iter().map(move |i| {
+        order.into_iter().map(move |(logit, i)| {
             let (place, anchor) = (i / anchors, i % anchors);
             let at = [place % width, place / width];
             let deltas = std::array::from_fn(|k| self.deltas[(anchor * 4 + k) * places + place]);
-            Candidate {
-                logit: self.logits[anchor * places + place],
-                bbox: decode(
-                    deltas,
-                    shifted(self.cells[anchor], at, self.strides),
-                    [1.0; 4],
-                ),
-            }
+            let cell = shifted(self.cells[anchor], at, self.strides);
+            (logit, decode(deltas, cell, [1.0; 4]))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, ProposalConfig, proposals};
+    use super::{Device, Level, ProposalConfig, proposals};
 
     const CONFIG: ProposalConfig = ProposalConfig {
         before_nms: 3,
@@ -123,7 +120,7 @@ mod tests {
             logits: &[0.0, 3.0, 1.0, 2.0],
             deltas: &deltas,
         };
-        let found = proposals(&[level], [100.0, 100.0], &CONFIG);
+        let found = proposals(&[level], [100.0, 100.0], &CONFIG, &Device::stock());
         assert_eq!(found, [[14.0, 0.0, 18.0, 2.0], [0.0, 0.0, 8.0, 8.0]]);
     }
 
@@ -137,9 +134,14 @@ mod tests {
             logits: logit,
             deltas: &[0.0; 4],
         };
-        let found = proposals(&[level(&[1.0]), level(&[2.0])], [100.0, 100.0], &CONFIG);
+        let found = proposals(
+            &[level(&[1.0]), level(&[2.0])],
+            [100.0, 100.0],
+            &CONFIG,
+            &Device::stock(),
+        );
         assert_eq!(found.len(), 2);
-        let too_small = proposals(&[level(&[1.0])], [100.0, 0.5], &CONFIG);
+        let too_small = proposals(&[level(&[1.0])], [100.0, 0.5], &CONFIG, &Device::stock());
         assert!(too_small.is_empty());
     }
 }

@@ -136,7 +136,7 @@ impl CenterMask {
             let [_, _, rows, columns] = scores.dims();
             [rows, columns]
         });
-        let found = each(pictures, |index| {
+        let found = each(&self.device, pictures, |index| {
             let mut candidates = Vec::new();
             for (i, size) in sizes.into_iter().enumerate() {
                 let points = Points {

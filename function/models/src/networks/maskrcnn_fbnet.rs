@@ -18,7 +18,7 @@ use crate::{
     blocks::{
         Activation, ClassMasks, Conv2d, Device, DeviceKind, FeatureMap, Geometry, Linear,
         LinearShape, Map, Precision, QuantStub, Roi, RoiAlign, Strips, global_mean, roi_align,
-        sigmoid, softmax,
+        sigmoid,
     },
     classes::COCO,
     detection::{
@@ -173,7 +173,7 @@ impl MaskRcnnFbnet {
         let [pictures, _, rows, columns] = features.dims();
         let answers = Map::to_host_all(&self.network.rpn(features.clone()));
         let features = FeatureMap::read(features, 1.0 / STRIDE as f32, &self.device);
-        let proposals = each(pictures, |index| {
+        let proposals = each(&self.device, pictures, |index| {
             let level = Level {
                 cells: &self.cells,
                 strides: [STRIDE; 2],
@@ -181,7 +181,7 @@ impl MaskRcnnFbnet {
                 logits: of_picture(&answers[0], index, pictures),
                 deltas: of_picture(&answers[1], index, pictures),
             };
-            proposals(&[level], picture, &PROPOSALS)
+            proposals(&[level], picture, &PROPOSALS, &self.device)
         });
         let found = self.classify(&features, &proposals, picture, selections);
         let masked: Vec<_> = selections.iter().map(|selection| selection.masks).collect();
@@ -204,10 +204,16 @@ impl MaskRcnnFbnet {
             return vec![Vec::new(); proposals.len()];
         }
         let pooled = roi_align(&BOX_POOL, &rois, CHANNELS, &self.device);
-        let mut answers = Map::to_host_all(&self.network.box_head(pooled));
-        softmax(&mut answers[0], COCO.len() + 1);
+        let answers = Map::to_host_all(&self.network.box_head(pooled));
         let answers = [&answers[0][..], &answers[1]];
-        detections_of_each(proposals, answers, picture, &DETECTIONS, selections)
+        detections_of_each(
+            &self.device,
+            proposals,
+            answers,
+            picture,
+            &DETECTIONS,
+            selections,
+        )
     }
 
     /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     blocks::{
         Activation, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map, Roi, RoiAlign,
-        roi_align, softmax,
+        roi_align,
     },
     classes::COCO_BY_ID,
     detection::{
@@ -127,7 +127,7 @@ impl RcnnResnet50Fpn {
                 [rows, columns]
             })
             .collect();
-        let proposals = each(pictures, |index| {
+        let proposals = each(&self.device, pictures, |index| {
             let levels: Vec<Level<'_>> = self
                 .cells
                 .iter()
@@ -141,7 +141,7 @@ impl RcnnResnet50Fpn {
                     deltas: of_picture(&answers[1], index, pictures),
                 })
                 .collect();
-            proposals(&levels, picture, &PROPOSALS)
+            proposals(&levels, picture, &PROPOSALS, &self.device)
         });
 
         let maps: Vec<FeatureMap> = pyramid
@@ -174,10 +174,16 @@ impl RcnnResnet50Fpn {
             return vec![Vec::new(); proposals.len()];
         }
         let pooled = roi_align(&BOX_POOL, &rois, Fpn::CHANNELS, &self.device);
-        let mut answers = Map::to_host_all(&self.network.box_head(pooled));
-        softmax(&mut answers[0], CLASSES);
+        let answers = Map::to_host_all(&self.network.box_head(pooled));
         let answers = [&answers[0][..], &answers[1]];
-        detections_of_each(proposals, answers, picture, &DETECTIONS, selections)
+        detections_of_each(
+            &self.device,
+            proposals,
+            answers,
+            picture,
+            &DETECTIONS,
+            selections,
+        )
     }
 
     /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.

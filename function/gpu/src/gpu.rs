@@ -217,7 +217,7 @@ impl Gpu {
         let label = Some(name.as_str());
         let text = wgpu::ShaderModuleDescriptor {
             label,
-            source: wgpu::ShaderSource::Wgsl(shader.source().into()),
+            source: wgpu::ShaderSource::Wgsl(shader.source(self.half).into()),
         };
         let checks = wgpu::ShaderRuntimeChecks::unchecked();
         // SAFETY: no text comes from outside; the kernels check their places themselves, and none loops for ever.

@@ -192,14 +192,17 @@ fn read_back<T>(
 fn planar(values: &[f32], [batch, channels, height, width]: [usize; 4]) -> Vec<f32> {
     let (pixels, stride) = (height * width, quads(channels) * QUAD);
     let mut planes = vec![0.0; batch * channels * pixels];
+    if planes.is_empty() {
+        return planes;
+    }
     if pixels == 1 {
-        let images = planes.chunks_exact_mut(channels.max(1));
+        let images = planes.chunks_exact_mut(channels);
         for (to, from) in images.zip(values.chunks_exact(stride)) {
             to.copy_from_slice(&from[..channels]);
         }
         return planes;
     }
-    let all = planes.par_chunks_exact_mut(pixels.max(1)).enumerate();
+    let all = planes.par_chunks_exact_mut(pixels).enumerate();
     all.for_each(|(i, plane)| {
         let first = i / channels * pixels * stride + i % channels;
         for (to, from) in plane.iter_mut().zip(values[first..].iter().step_by(stride)) {

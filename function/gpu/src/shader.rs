@@ -96,8 +96,8 @@ impl Shader {
         self
     }
 
-    /// The whole text.
-    pub(crate) fn source(&self) -> String {
+    /// The whole text. `half` where maps have to keep to what 16-bit floats can hold, so that any may be rounded.
+    pub(crate) fn source(&self, half: bool) -> String {
         let mut source = String::from(self.kernel.extensions());
         source.push_str(PRELUDE);
         for (name, value) in &self.constants {
@@ -111,9 +111,14 @@ impl Shader {
             Activation::HardSigmoid => "gate(x)",
             Activation::Sigmoid => "1.0 / (1.0 + exp(-x))",
         };
+        let kept = if half {
+            format!("clamp({activation}, vec4<f32>(-65504.0), vec4<f32>(65504.0))")
+        } else {
+            activation.to_owned()
+        };
         let _ = writeln!(
             source,
-            "fn activate(x: vec4<f32>) -> vec4<f32> {{ return {activation}; }}"
+            "fn activate(x: vec4<f32>) -> vec4<f32> {{ return {kept}; }}"
         );
         source.push_str(self.kernel.entry());
         source.push_str(&expanded(self.kernel.text(), &self.constants));

@@ -16,8 +16,8 @@ var<immediate> sizes: Sizes;
 fn each(index: u32) {
     let other = b[index / sizes.quads / sizes.pixels * sizes.quads + index % sizes.quads];
     if MULTIPLY != 0u {
-        y[index] = a[index] * other;
+        y[index] = activate(a[index] * other);
     } else {
-        y[index] = a[index] + other;
+        y[index] = activate(a[index] + other);
     }
 }

@@ -42,10 +42,14 @@ const DEPTH = INPUTS * 4u;
 var<workgroup> a: array<vec4<f32>, DEPTH * PIXELS>;
 var<workgroup> b: array<vec4<f32>, DEPTH * QUADS>;
 
-// Turned, so that threads that write quads of one pixel write to different banks.
-fn place_of(channel: u32, pixels: u32) -> u32 {
-    return channel * PIXELS + (pixels + channel / 4u * (8u / INPUTS)) % PIXELS;
+// Where quads of pixels lie in the rows of this quad of channels: turned, so that threads that write quads of one pixel
+// write to different banks.
+fn turned(pixels: u32, channels: u32) -> u32 {
+    return (pixels + channels * (8u / INPUTS)) % PIXELS;
 }
+
+// A row that no map has, nor one that a kernel goes on to from there.
+const OUTSIDE = -0x20000000;
 
 @compute @workgroup_size(ROWS * COLUMNS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -58,9 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let pixels = thread / INPUTS;
     let area = sizes.out_rows * sizes.out_columns;
     let pixel{I} = first_pixel + pixels * 4u + {I}u; //* I
-    let image{I} = pixel{I} / area * sizes.rows * sizes.columns; //* I
-    let top{I} = i32(pixel{I} % area / sizes.out_columns * STRIDE) - i32(PADDING); //* I
+    let top{I} = select(OUTSIDE, i32(pixel{I} % area / sizes.out_columns * STRIDE) - i32(PADDING), pixel{I} < sizes.pixels); //* I
     let left{I} = i32(pixel{I} % sizes.out_columns * STRIDE) - i32(PADDING); //* I
+    let first{I} = (i32(pixel{I} / area * sizes.rows * sizes.columns) + top{I} * i32(sizes.columns) + left{I}) * i32(sizes.quads); //* I
 
     let column = thread % COLUMNS;
     let row = thread / COLUMNS;
@@ -75,25 +79,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             tap = step / sizes.quads;
             quad = step % sizes.quads;
         }
-        let down = i32(tap / KERNEL * DILATION);
+        let down = select(OUTSIDE, i32(tap / KERNEL * DILATION), step < end);
         let right = i32(tap % KERNEL * DILATION);
+        let offset = (down * i32(sizes.columns) + right) * i32(sizes.quads) + i32(quad);
         var x{I} = vec4<f32>(); //* I
-        let inside{I} = step < end && pixel{I} < sizes.pixels && u32(top{I} + down) < sizes.rows && u32(left{I} + right) < sizes.columns; //* I
-        if inside{I} { x{I} = x[(image{I} + u32(top{I} + down) * sizes.columns + u32(left{I} + right)) * sizes.quads + quad]; } //* I
+        let inside{I} = u32(top{I} + down) < sizes.rows && u32(left{I} + right) < sizes.columns; //* I
+        if inside{I} { x{I} = x[first{I} + offset]; } //* I
         let i{W} = thread + {W}u * GROUP; //* W
         let channel{W} = first * 4u + i{W} / QUADS; //* W
         let quad{W} = first_quad + i{W} % QUADS; //* W
         var w{W} = vec4<f32>(); //* W
         if channel{W} < end * 4u && quad{W} < sizes.out_quads { w{W} = weights[channel{W} * sizes.out_quads + quad{W}]; } //* W
         if first > begin {
-            for (var i = 0u; i < DEPTH; i++) {
-                let a{G} = a[place_of(i, row + {G}u * ROWS)]; //* G
-                let b{H} = b[i * QUADS + column + {H}u * COLUMNS]; //* H
-                s{G}_{I}_{H} += a{G}[{I}] * b{H}; //* G I H
+            for (var i = 0u; i < INPUTS; i++) {
+                let line = i * 4u;
+                let place{G} = turned(row + {G}u * ROWS, i) + line * PIXELS; //* G
+                let a{C}_{G} = a[place{G} + {C}u * PIXELS]; //* C G
+                let b{C}_{H} = b[(line + {C}u) * QUADS + column + {H}u * COLUMNS]; //* C H
+                s{G}_{I}_{H} += a{C}_{G}[{I}] * b{C}_{H}; //* C G I H
             }
             workgroupBarrier();
         }
-        a[place_of(channels * 4u + {C}u, pixels)] = vec4<f32>(x0[{C}], x1[{C}], x2[{C}], x3[{C}]); //* C
+        a[(channels * 4u + {C}u) * PIXELS + turned(pixels, channels)] = vec4<f32>(x0[{C}], x1[{C}], x2[{C}], x3[{C}]); //* C
         b[i{W}] = w{W}; //* W
         workgroupBarrier();
     }

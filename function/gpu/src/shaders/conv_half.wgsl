@@ -1,5 +1,5 @@
-// As conv.wgsl, by the units for products of small matrices that some GPUs have: factors are rounded to 16 bits, sums
-// have 32. Each subgroup of a workgroup, ROWS by COLUMNS, makes M by N matrices of 16 pixels by 16 channels.
+// As conv.wgsl, by the units for products of small matrices that some GPUs have: factors are rounded to 16 bits, which
+// can hold what is in maps then, sums have 32. Each subgroup of a workgroup, ROWS by COLUMNS, makes M by N matrices of 16 pixels by 16 channels.
 
 struct Sizes {
     // Of the input and of the output: [height, width, quads].
@@ -43,10 +43,8 @@ var<workgroup> a: array<vec4<f16>, PIXELS * LINE_A>;
 var<workgroup> b: array<vec4<f16>, INPUTS * 4u * LINE_B>;
 var<workgroup> sums: array<vec4<f32>, ROWS * COLUMNS * 64u>;
 
-// What is greater than 16 bits can hold becomes the greatest that they can.
-fn halved(x: vec4<f32>) -> vec4<f16> {
-    return vec4<f16>(clamp(x, vec4<f32>(-65504.0), vec4<f32>(65504.0)));
-}
+// A row that no map has, nor one that a kernel goes on to from there.
+const OUTSIDE = -0x20000000;
 
 @compute @workgroup_size(ROWS * COLUMNS * 32u)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -59,9 +57,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let area = sizes.out_rows * sizes.out_columns;
     let at{U} = thread / INPUTS + {U}u * (GROUP / INPUTS); //* U
     let pixel{U} = first_pixel + at{U}; //* U
-    let image{U} = pixel{U} / area * sizes.rows * sizes.columns; //* U
-    let top{U} = i32(pixel{U} % area / sizes.out_columns * STRIDE) - i32(PADDING); //* U
+    let top{U} = select(OUTSIDE, i32(pixel{U} % area / sizes.out_columns * STRIDE) - i32(PADDING), pixel{U} < sizes.pixels); //* U
     let left{U} = i32(pixel{U} % sizes.out_columns * STRIDE) - i32(PADDING); //* U
+    let first{U} = (i32(pixel{U} / area * sizes.rows * sizes.columns) + top{U} * i32(sizes.columns) + left{U}) * i32(sizes.quads); //* U
 
     let subgroup = thread / LANES;
     let lane = thread % LANES;
@@ -78,11 +76,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             tap = step / sizes.quads;
             quad = step % sizes.quads;
         }
-        let down = i32(tap / KERNEL * DILATION);
+        let down = select(OUTSIDE, i32(tap / KERNEL * DILATION), step < end);
         let right = i32(tap % KERNEL * DILATION);
+        let offset = (down * i32(sizes.columns) + right) * i32(sizes.quads) + i32(quad);
         var x{U} = vec4<f32>(); //* U
-        let inside{U} = step < end && pixel{U} < sizes.pixels && u32(top{U} + down) < sizes.rows && u32(left{U} + right) < sizes.columns; //* U
-        if inside{U} { x{U} = x[(image{U} + u32(top{U} + down) * sizes.columns + u32(left{U} + right)) * sizes.quads + quad]; } //* U
+        let inside{U} = u32(top{U} + down) < sizes.rows && u32(left{U} + right) < sizes.columns; //* U
+        if inside{U} { x{U} = x[first{U} + offset]; } //* U
         let line{W} = (thread + {W}u * GROUP) / QUADS; //* W
         let i{W} = (thread + {W}u * GROUP) % QUADS; //* W
         let channel{W} = first * 4u + line{W}; //* W
@@ -94,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             s{M}_{N} = coopMultiplyAdd(a{M}, b{N}, s{M}_{N}); //* M N
         }
         workgroupBarrier();
-        a[at{U} * LINE_A + channels] = halved(x{U}); //* U
+        a[at{U} * LINE_A + channels] = vec4<f16>(x{U}); //* U
         b[line{W} * LINE_B + i{W}] = w{W}; //* W
         workgroupBarrier();
     }

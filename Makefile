@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-gpu test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality bench bench-gpu clean
+.PHONY: help run train test test-gpu test-arm test-sanitized tools image pack cluster cluster-test node promtool chromium generate lint fmt quality quality-gpu bench bench-gpu clean
 
 # Python with the packages of some tests and of the benchmark's peers, kept out of the checkout so that
 # `make clean` and a new clone do not cost another download.
@@ -184,6 +184,10 @@ fmt: ## Format the code
 quality: ## Measure the default model's answers; fails where they are not good enough
 	cargo build --release --locked $(FUNCTION)
 	$(BUILT)/quality
+
+quality-gpu: ## The same on this machine's first GPU, in 32 and in 16 bits
+	cargo build --release --locked $(GPU) --package segmenter-tests --target-dir $(TARGET)/gpu
+	$(TARGET)/gpu/release/quality gpu
 
 # A flag that is given twice counts as it was given last.
 bench: $(CACHE)/peers/ready ## Measure segmenter beside its peers; FLAGS="--only deeplab --rounds 5" and the like are passed on

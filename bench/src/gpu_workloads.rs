@@ -8,7 +8,8 @@ use crate::{
     },
     workloads::{
         Argument::{self, Model, Shared, Threads, Word},
-        Contestant, Items, Kind, TORCH_AND_SAFETENSORS, Weights, Workload, d2go, rcnn, semantic,
+        Contestant, Items, Kind, Weights, Workload, centermask as centermask_peer, d2go, rcnn,
+        semantic,
     },
 };
 
@@ -172,17 +173,6 @@ const fn ours(name: &'static str, precision: Precision, timed: &'static [Step]) 
             kernels: Kernels::Gpu,
             precision,
             timed,
-        },
-    }
-}
-
-const fn centermask_peer(name: &'static str, arguments: &'static [Argument]) -> Contestant {
-    Contestant {
-        name,
-        kind: Kind::Peer {
-            script: "centermask.py",
-            arguments,
-            modules: TORCH_AND_SAFETENSORS,
         },
     }
 }

@@ -160,6 +160,27 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         ],
     },
     Workload {
+        model: "centermask_notes",
+        batch: 1,
+        what: "512 x 384, from a normalised picture to the maps of scores and distances; ours goes on to detections with \
+               masks of 28 x 28",
+        items: Items::Picture {
+            size: [512, 384],
+            warm_up: 5,
+            times: 25,
+        },
+        weights: Weights::Repository("function/models/weights/centermask_notes.safetensors"),
+        contestants: &[
+            ours(&[Forward]),
+            stock(&[Forward]),
+            centermask("PyTorch", &[Word("eager"), CPU, Threads, Argument::Weights]),
+            centermask(
+                "PyTorch, compiled",
+                &[Word("compile"), CPU, Threads, Argument::Weights],
+            ),
+        ],
+    },
+    Workload {
         model: "maskrcnn_resnet50_fpn",
         batch: 1,
         what: "800 x 1088, 1000 proposals, 100 detections, from the picture to masks of its size: \
@@ -327,6 +348,17 @@ pub(crate) const fn d2go(name: &'static str, arguments: &'static [Argument]) -> 
         name,
         kind: Kind::Peer {
             script: "d2go.py",
+            arguments,
+            modules: TORCH_AND_SAFETENSORS,
+        },
+    }
+}
+
+pub(crate) const fn centermask(name: &'static str, arguments: &'static [Argument]) -> Contestant {
+    Contestant {
+        name,
+        kind: Kind::Peer {
+            script: "centermask.py",
             arguments,
             modules: TORCH_AND_SAFETENSORS,
         },

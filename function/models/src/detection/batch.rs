@@ -66,7 +66,8 @@ pub fn detections_of_each(
     let [logits, deltas] = [logits, deltas].map(|values| split(values, &counts));
     each(device, proposals.len(), |i| {
         let mut scores = logits[i].to_vec();
-        softmax(&mut scores, (scores.len() / counts[i].max(1)).max(1));
+        let columns = (scores.len() / counts[i].max(1)).max(1);
+        softmax(&mut scores, columns);
         let predictions = Predictions {
             proposals: &proposals[i],
             scores: &scores,

@@ -443,6 +443,14 @@ impl Gpu {
         self.trace.as_ref().map(Trace::take).unwrap_or_default()
     }
 
+    /// Bytes of the largest map that its kernels can be given.
+    pub fn largest_map(&self) -> u64 {
+        let limits = self.device.limits();
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
+    }
+
     /// Whether factors of dense convolutions are rounded to 16 bits.
     pub fn half(&self) -> bool {
         self.half

@@ -84,6 +84,27 @@ pub trait Model: Send + Sync {
     fn warm_up_shapes(&self) -> Vec<[usize; 3]>;
 }
 
+/// Runs `forward` on as many inputs of one shape at a time as are worth running together on the device, and as it can
+/// take.
+pub(crate) fn in_batches<'a>(
+    inputs: Vec<(Input, &'a Selection)>,
+    device: &Device,
+    forward: impl Fn(Vec<Input>, &[&'a Selection]) -> Vec<Output>,
+) -> Vec<Output> {
+    let Some((first, _)) = inputs.first() else {
+        return Vec::new();
+    };
+    let [_, height, width] = first.shape;
+    let together = device.together([height, width]);
+    let mut outputs = Vec::with_capacity(inputs.len());
+    let mut inputs = inputs.into_iter();
+    while !inputs.as_slice().is_empty() {
+        let (batch, selections): (Vec<_>, Vec<_>) = inputs.by_ref().take(together).unzip();
+        outputs.extend(forward(batch, &selections));
+    }
+    outputs
+}
+
 /// One picture as the network takes it.
 #[derive(Clone, Debug)]
 pub struct Input {

@@ -30,6 +30,9 @@ pub enum DeviceKind {
 /// only when all are.
 const GPU_BATCH: usize = 8;
 
+/// Bytes of a map to a pixel of its network's input, of the largest map of any network: 2048 channels at a stride of 8.
+const BYTES_OF_PIXEL: u64 = 2048 * 4 / (8 * 8);
+
 impl DeviceKind {
     /// How many inputs of one shape are worth running together. One keeps all of a processor busy, and its caches.
     pub fn preferred_batch(self) -> usize {
@@ -146,6 +149,25 @@ impl Device {
             Self::Gpu(gpu, _) if gpu.half() => Precision::F16,
             #[cfg(feature = "gpu")]
             Self::Gpu(..) => Precision::F32,
+        }
+    }
+
+    /// How many inputs of `[height, width]` are run together at most: as many as are worth it, and as fit into one map.
+    pub(crate) fn together(&self, [height, width]: [usize; 2]) -> usize {
+        let bytes = (height * width) as u64 * BYTES_OF_PIXEL;
+        let fitting = self.largest_map() / bytes.max(1);
+        let preferred = self.kind().preferred_batch();
+        preferred
+            .min(usize::try_from(fitting).unwrap_or(usize::MAX))
+            .max(1)
+    }
+
+    /// Bytes of the largest map that its kernels can be given.
+    fn largest_map(&self) -> u64 {
+        match self {
+            Self::Burn(_) | Self::Kernels(..) => u64::MAX,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu, _) => gpu.largest_map(),
         }
     }
 

@@ -8,25 +8,9 @@ use super::{
 };
 use crate::{
     blocks::{Device, DeviceKind, softmax},
-    model::{Input, Output},
+    model::Output,
     prediction::Selection,
 };
-
-/// Runs `detect` on as many inputs of one shape at a time as are worth running together on the device.
-pub fn in_batches<'a>(
-    inputs: Vec<(Input, &'a Selection)>,
-    device: &Device,
-    detect: impl Fn(Vec<Input>, &[&'a Selection]) -> Vec<Output>,
-) -> Vec<Output> {
-    let together = device.kind().preferred_batch();
-    let mut outputs = Vec::with_capacity(inputs.len());
-    let mut inputs = inputs.into_iter();
-    while !inputs.as_slice().is_empty() {
-        let (batch, selections): (Vec<_>, Vec<_>) = inputs.by_ref().take(together).unzip();
-        outputs.extend(detect(batch, &selections));
-    }
-    outputs
-}
 
 /// What `of` makes of each of so many, for a network on this device: on all threads where a GPU waits for it, one after
 /// the other where they have work of their own.
@@ -115,7 +99,10 @@ fn split<'a>(mut values: &'a [f32], counts: &[usize]) -> Vec<&'a [f32]> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{model::Model, weights::seeded};
+    use crate::{
+        model::{Input, Model, in_batches},
+        weights::seeded,
+    };
 
     /// All that there is, nothing but boxes, and a few of the better ones of some classes.
     fn selections() -> [Selection; 3] {

@@ -23,10 +23,9 @@ use crate::{
         RoiAlign, nearest, roi_align, sigmoid,
     },
     detection::{
-        Found, InputSize, batched_nms, clip, each, in_batches, is_at_least, of_picture, outputs,
-        prediction,
+        Found, InputSize, batched_nms, clip, each, is_at_least, of_picture, outputs, prediction,
     },
-    model::{Input, Model, Output},
+    model::{Input, Model, Output, in_batches},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
 };

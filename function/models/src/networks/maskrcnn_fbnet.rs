@@ -23,9 +23,9 @@ use crate::{
     classes::COCO,
     detection::{
         DetectionConfig, Found, InputSize, Level, ProposalConfig, detections_of_each, each,
-        in_batches, of_picture, outputs, placed, prediction, proposals,
+        of_picture, outputs, placed, prediction, proposals,
     },
-    model::{Input, Model, Output},
+    model::{Input, Model, Output, in_batches},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
 };

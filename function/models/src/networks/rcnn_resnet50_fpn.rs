@@ -21,9 +21,9 @@ use crate::{
     classes::COCO_BY_ID,
     detection::{
         DetectionConfig, Found, InputSize, Level, ProposalConfig, area, cell_anchors, class_masks,
-        detections_of_each, each, in_batches, of_picture, outputs, placed, prediction, proposals,
+        detections_of_each, each, of_picture, outputs, placed, prediction, proposals,
     },
-    model::{Input, Model, Output},
+    model::{Input, Model, Output, in_batches},
     prediction::{Prediction, Selection},
     weights::{WeightError, Weights},
 };

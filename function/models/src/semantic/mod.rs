@@ -20,7 +20,7 @@ pub use scores::Scores;
 
 use crate::{
     blocks::{Device, Map},
-    model::{Input, Model, Output},
+    model::{Input, Model, Output, in_batches},
     prediction::{Outcome, Prediction, Selection},
 };
 
@@ -60,22 +60,19 @@ impl<N: Segmenter> Model for SemanticModel<N> {
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
-        if batch.is_empty() {
-            return Vec::new();
-        }
-        let inputs = batch.into_iter().map(|(input, _)| input).collect();
-        let x = Input::stack(inputs, 1, &self.device);
-
-        let logits = self.network.forward(x);
-        let [_, classes, rows, columns] = logits.dims();
-        logits
-            .to_host()
-            .chunks_exact(classes * rows * columns)
-            .map(|values| Output::Logits {
-                shape: [classes, rows, columns],
-                values: values.to_vec(),
-            })
-            .collect()
+        in_batches(batch, &self.device, |inputs, _| {
+            let x = Input::stack(inputs, 1, &self.device);
+            let logits = self.network.forward(x);
+            let [_, classes, rows, columns] = logits.dims();
+            logits
+                .to_host()
+                .chunks_exact(classes * rows * columns)
+                .map(|values| Output::Logits {
+                    shape: [classes, rows, columns],
+                    values: values.to_vec(),
+                })
+                .collect()
+        })
     }
 
     fn postprocess(

@@ -19,7 +19,9 @@ use segmenter_imaging::{
     Image, Picture,
     decode::{self, Exif},
 };
-use segmenter_models::{DeviceKind, Input, Model, Prediction, Selection, catalogue::Entry};
+use segmenter_models::{
+    DeviceKind, Input, Model, Precision, Prediction, Selection, catalogue::Entry,
+};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -613,6 +615,20 @@ impl Served {
     /// Whether it is loaded and warm.
     pub fn is_loaded(&self) -> bool {
         self.loaded.get().is_some()
+    }
+
+    /// What it runs on, if it is loaded.
+    pub fn device(&self) -> Option<DeviceKind> {
+        self.running().map(|built| built.device)
+    }
+
+    /// What it calculates with, if it is loaded.
+    pub fn precision(&self) -> Option<Precision> {
+        self.running().map(|built| built.precision)
+    }
+
+    fn running(&self) -> Option<Arc<Built>> {
+        self.loaded.get().map(|loaded| loaded.forward.running())
     }
 }
 

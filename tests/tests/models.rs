@@ -67,6 +67,7 @@ async fn what_is_built_in_answers_where_there_is_nothing_else() {
     );
     assert_eq!(model["licence"], "Apache-2.0");
     assert_eq!(model["loaded"], true);
+    assert_eq!([&model["device"], &model["precision"]], ["cpu", "f32"]);
     server.logged("ready in").await;
     let told = server.log().into_iter();
     let told = told.filter(|line| line.contains("segmenter pull maskrcnn_fbnetv3a_c4"));

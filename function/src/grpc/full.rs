@@ -77,6 +77,8 @@ impl Service for Full {
                 threshold: model.threshold,
                 licence: entry.licence.to_owned(),
                 loaded: model.is_loaded(),
+                device: model.device().map(|device| device.to_string()),
+                precision: model.precision().map(|precision| precision.to_string()),
             }
         });
         Ok(Response::new(ModelsReply {

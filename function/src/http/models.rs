@@ -29,6 +29,10 @@ struct ModelInfo {
     licence: &'static str,
     /// Whether it is loaded. One that is not yet is loaded for the first request that is for it, which waits for that.
     loaded: bool,
+    /// What it runs on, `cpu` or `gpu`; null until it is loaded.
+    device: Option<String>,
+    /// What it calculates with there: `f32`, `f16` or `int8`; null until it is loaded.
+    precision: Option<String>,
 }
 
 /// Lists the models that this server answers with.
@@ -44,6 +48,8 @@ pub(super) async fn list(State(app): State<App>) -> Json<Models> {
             threshold: model.threshold,
             licence: entry.licence,
             loaded: model.is_loaded(),
+            device: model.device().map(|device| device.to_string()),
+            precision: model.precision().map(|precision| precision.to_string()),
         }
     });
     Json(Models {

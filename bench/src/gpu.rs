@@ -75,7 +75,7 @@ mod supported {
 
     /// The same, to run networks on, with factors of 16 bits or without.
     pub(crate) fn open(half: bool) -> anyhow::Result<Device> {
-        with(Options {
+        with(&Options {
             half,
             ..Options::default()
         })
@@ -83,19 +83,19 @@ mod supported {
 
     /// The same, to see what its time goes to.
     pub(crate) fn open_traced(half: bool) -> anyhow::Result<Device> {
-        with(Options {
+        with(&Options {
             half,
             traced: true,
             ..Options::default()
         })
     }
 
-    fn with(options: Options) -> anyhow::Result<Device> {
+    fn with(options: &Options) -> anyhow::Result<Device> {
         let adapter = first()?;
         if adapter.kind == Kind::Software {
             eprintln!("warning: {} computes on the processor", adapter.name);
         }
-        Ok(Device::gpu(adapter.open(&options)?))
+        Ok(Device::gpu(adapter.open(options)?))
     }
 
     /// As the server takes it, but also what computes on the processor, to try things out.

@@ -62,7 +62,13 @@ pub(crate) fn print(setting: &Setting, pictures: &[std::path::PathBuf]) -> anyho
             provide(workload, contestant, setting).map_err(anyhow::Error::msg)?;
             let (batches, _) = items(workload, setting, pictures)?;
             let picture = batches.iter().flatten().next().context("no pictures")?;
-            table(workload, device, &weights(workload, setting), picture, peak)?;
+            table(
+                workload,
+                &device,
+                &weights(workload, setting),
+                picture,
+                peak,
+            )?;
         }
     }
     Ok(())
@@ -70,14 +76,14 @@ pub(crate) fn print(setting: &Setting, pictures: &[std::path::PathBuf]) -> anyho
 
 fn table(
     workload: &Workload,
-    device: Device,
+    device: &Device,
     weights: &Path,
     picture: &Path,
     peak: Option<f64>,
 ) -> anyhow::Result<()> {
     let entry = catalogue::find(workload.model).context("a model of the catalogue")?;
-    let model = segmenter_models::load(entry, weights, &device)?;
-    let runs = runs(&*model, &device, picture)?;
+    let model = segmenter_models::load(entry, weights, device)?;
+    let runs = runs(&*model, device, picture)?;
     let first = runs.first().context("at least one run")?;
     let mut rows: Vec<(f64, &Span)> = first
         .iter()

@@ -131,7 +131,7 @@ impl Parameters {
         let [batch, outputs, out_rows, out_columns] = self.output_shape(x);
         let (pixels, out_quads) = (batch * out_rows * out_columns, quads(outputs));
         let summed = self.geometry.kernel * self.geometry.kernel * quads(inputs);
-        let Tiling { tile, part, groups } = Tiling::of(gpu.half, [pixels, out_quads], summed);
+        let Tiling { tile, part, groups } = Tiling::of(gpu.half(), [pixels, out_quads], summed);
         let [_, _, parts] = groups;
 
         let after = |shader: Shader, residual: Option<&Map>| {
@@ -155,19 +155,19 @@ impl Parameters {
             .constant("PARTS", usize::from(parts > 1));
         let product = tile.constants(product);
         let span = || self.span("conv", y);
+        let [input, weights, bias, added, output] = self.buffers(x, residual, y.buffer());
         if parts == 1 {
-            let buffers = self.buffers(x, residual, y.buffer());
+            let buffers = [input, weights, bias, added, output];
             gpu.run(after(product, residual), &buffers, &sizes, groups, span);
             return;
         }
         let items = pixels * out_quads;
         let sums = Block::take(gpu, Use::Compute, parts * items * QUAD * size_of::<f32>());
-        let buffers = self.buffers(x, None, sums.buffer());
+        let buffers = [input, weights, bias, bias, sums.buffer()];
         gpu.run(after(product, None), &buffers, &sizes, groups, span);
-        let [_, _, bias, residual_or_bias, y_buffer] = self.buffers(x, residual, y.buffer());
         gpu.run_each(
             after(Shader::new(Kernel::ConvSum), residual),
-            &[sums.buffer(), bias, residual_or_bias, y_buffer],
+            &[sums.buffer(), bias, added, output],
             &[out_columns, out_quads, parts],
             items,
             || named("sums of parts", y),
@@ -226,7 +226,7 @@ impl Parameters {
 
 /// The factors of a dense convolution, in the order that its kernels read them in.
 fn factors(gpu: &Arc<Gpu>, packed: &[f32]) -> Block {
-    if gpu.half {
+    if gpu.half() {
         let halves = packed.iter().map(|&x| f16::from_f32(x).to_bits());
         Block::of(gpu, &halves.collect::<Vec<_>>())
     } else {

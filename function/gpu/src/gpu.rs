@@ -77,7 +77,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     pub(crate) memory: Memory,
     /// Whether factors of dense convolutions are rounded to 16 bits.
-    pub(crate) half: bool,
+    half: bool,
     trace: Option<Trace>,
     kept: Option<Kept>,
     /// By what they are compiled from.
@@ -211,7 +211,10 @@ impl Gpu {
         pipeline
     }
 
-    #[expect(unsafe_code, reason = "kernels without checks are twice as fast")]
+    #[expect(
+        unsafe_code,
+        reason = "checks stand in the way of every access and every loop"
+    )]
     fn compile(&self, shader: &Shader, inputs: usize, words: usize) -> Pipeline {
         let name = format!("{:?}", shader.kernel);
         let label = Some(name.as_str());
@@ -429,13 +432,8 @@ impl Gpu {
         commands.copy_buffer_to_buffer(&resolved, 0, read.buffer(), 0, bytes as u64);
         let submission = self.queue.submit([commands.finish()]);
         self.wait_for(read.buffer(), bytes as u64, Some(submission))?;
-        let range = read.buffer().get_mapped_range(0..bytes as u64);
-        let range = range.map_err(|error| GpuError::Failed(error.to_string()))?;
         let nanoseconds = self.queue.get_timestamp_period();
-        trace.add(calls, bytemuck::cast_slice(&range), nanoseconds);
-        drop(range);
-        read.buffer().unmap();
-        Ok(())
+        read.read(calls.len(), |ticks| trace.add(calls, ticks, nanoseconds))
     }
 
     /// The calls of kernels that were answered since this was last asked for; none where they are not traced.

@@ -180,12 +180,7 @@ fn read_back<T>(
         .collect();
     let read = Block::take(gpu, Use::ReadBack, total * BYTES);
     gpu.copy_and_wait(&copies, read.buffer())?;
-    let range = read.buffer().get_mapped_range(0..bytes(total));
-    let range = range.map_err(|error| GpuError::Failed(error.to_string()))?;
-    let result = of(bytemuck::cast_slice(&range));
-    drop(range);
-    read.buffer().unmap();
-    Ok(result)
+    read.read(total, of)
 }
 
 /// `[batch, height, width, quads, 4]` to `[batch, channels, height, width]`, by all threads.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::gpu::{Gpu, lock};
+use crate::gpu::{Gpu, GpuError, lock};
 
 /// What is kept for later, in bytes. What is beyond goes back to the driver, the largest first.
 const ROOM: u64 = 2 << 30;
@@ -81,6 +81,21 @@ impl Block {
         let block = Self::take(gpu, Use::Compute, all.iter().map(|bytes| bytes.len()).sum());
         gpu.write(&block.buffer, &all);
         block
+    }
+
+    /// What `of` makes of the first values, when they can be read. So many are there.
+    pub(crate) fn read<T: bytemuck::AnyBitPattern, R>(
+        &self,
+        values: usize,
+        of: impl FnOnce(&[T]) -> R,
+    ) -> Result<R, GpuError> {
+        let bytes = (values * size_of::<T>()) as u64;
+        let range = self.buffer.get_mapped_range(0..bytes);
+        let range = range.map_err(|error| GpuError::Failed(error.to_string()))?;
+        let result = of(bytemuck::cast_slice(&range));
+        drop(range);
+        self.buffer.unmap();
+        Ok(result)
     }
 
     pub(crate) fn buffer(&self) -> &wgpu::Buffer {

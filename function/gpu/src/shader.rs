@@ -46,10 +46,12 @@ impl Kernel {
         }
     }
 
-    /// Where its threads begin, if its own text does not say: each with one item.
-    fn entry(self) -> &'static str {
+    /// What stands before its own text: where its threads begin, each with one item, if it does not say that itself, or
+    /// what it shares with another.
+    fn beginning(self) -> &'static str {
         match self {
-            Self::Conv | Self::ConvHalf | Self::Mean => "",
+            Self::Conv | Self::ConvHalf => include_str!("shaders/product.wgsl"),
+            Self::Mean => "",
             _ => include_str!("shaders/each.wgsl"),
         }
     }
@@ -120,7 +122,7 @@ impl Shader {
             source,
             "fn activate(x: vec4<f32>) -> vec4<f32> {{ return {kept}; }}"
         );
-        source.push_str(self.kernel.entry());
+        source.push_str(self.kernel.beginning());
         source.push_str(&expanded(self.kernel.text(), &self.constants));
         source.push_str(self.kernel.end());
         source
@@ -158,7 +160,38 @@ fn expanded(text: &str, constants: &[(&'static str, usize)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::expanded;
+    use super::{Shader, expanded};
+    use crate::tiling::Tiling;
+
+    /// Most drivers here have no units for these, so that only their text can be looked at.
+    #[test]
+    fn products_of_halves_are_valid() {
+        use wgpu::naga::{
+            front::wgsl,
+            valid::{Capabilities, ValidationFlags, Validator},
+        };
+        // Of 1x1, of 3x3 in parts, and doubled.
+        for [kernel, parts, doubled] in [[1, 0, 0], [3, 1, 0], [1, 0, 1]] {
+            for [pixels, quads] in [[100_000, 64], [100, 5]] {
+                let tile = Tiling::of(true, [pixels, quads], 64).tile;
+                let shader = Shader::new(tile.kernel())
+                    .constant("KERNEL", kernel)
+                    .constant("STRIDE", 1)
+                    .constant("PADDING", kernel / 2)
+                    .constant("DILATION", 1)
+                    .constant("RESIDUAL", 1)
+                    .constant("PARTS", parts)
+                    .constant("DOUBLED", doubled);
+                let source = tile.constants(shader).source(true);
+                let module = wgsl::parse_str(&source);
+                let module =
+                    module.unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source)));
+                let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+                let valid = validator.validate(&module);
+                valid.unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source)));
+            }
+        }
+    }
 
     #[test]
     fn lines_are_repeated_for_every_value() {

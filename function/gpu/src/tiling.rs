@@ -1,6 +1,9 @@
 //! How the output of a dense convolution is divided among workgroups.
 
-use crate::shader::{Kernel, Shader};
+use crate::{
+    map::QUAD,
+    shader::{Kernel, Shader},
+};
 
 /// What all workgroups of a convolution make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +75,6 @@ const MATRIX: usize = 16;
 
 /// Threads of a subgroup where there are matrices.
 const LANES: usize = 32;
-
-/// Pixels, or channels, that lie in a quad.
-const QUAD: usize = 4;
 
 impl Tiling {
     /// Of an output of so many pixels by quads of channels, each a sum over `summed` quads of the input. The largest

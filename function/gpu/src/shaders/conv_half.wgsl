@@ -1,30 +1,9 @@
 // As conv.wgsl, by the units for products of small matrices that some GPUs have: factors are rounded to 16 bits, which
-// can hold what is in maps then, sums have 32. Each subgroup of a workgroup, ROWS by COLUMNS, makes M by N matrices of 16 pixels by 16 channels.
+// can hold what is in maps then, sums have 32. Each subgroup of a workgroup, ROWS by COLUMNS, makes M by N matrices of 16
+// pixels by 16 channels.
 
-struct Sizes {
-    // Of the input and of the output: [height, width, quads].
-    rows: u32,
-    columns: u32,
-    quads: u32,
-    out_rows: u32,
-    out_columns: u32,
-    out_quads: u32,
-    // Of the output, in the whole batch.
-    pixels: u32,
-    // Quads that are summed over in a part.
-    part: u32,
-}
-
-var<immediate> sizes: Sizes;
-
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 // [tap, input channel, output quad], the channels of a quad in a row.
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f16>>;
-@group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
-// The bias again where there is none.
-@group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
-// Where the sums are of parts: [part, pixel, quad].
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 // Threads of a subgroup.
 const LANES = 32u;
@@ -43,10 +22,7 @@ var<workgroup> a: array<vec4<f16>, PIXELS * LINE_A>;
 var<workgroup> b: array<vec4<f16>, INPUTS * 4u * LINE_B>;
 var<workgroup> sums: array<vec4<f32>, ROWS * COLUMNS * 64u>;
 
-// A row that no map has, nor one that a kernel goes on to from there.
-const OUTSIDE = -0x20000000;
-
-@compute @workgroup_size(ROWS * COLUMNS * 32u)
+@compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first_pixel = group.x * PIXELS;
     let first_quad = group.y * QUADS;
@@ -54,12 +30,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let end = min(begin + sizes.part, KERNEL * KERNEL * sizes.quads);
 
     let channels = thread % INPUTS;
-    let area = sizes.out_rows * sizes.out_columns;
     let at{U} = thread / INPUTS + {U}u * (GROUP / INPUTS); //* U
-    let pixel{U} = first_pixel + at{U}; //* U
-    let top{U} = select(OUTSIDE, i32(pixel{U} % area / sizes.out_columns * STRIDE) - i32(PADDING), pixel{U} < sizes.pixels); //* U
-    let left{U} = i32(pixel{U} % sizes.out_columns * STRIDE) - i32(PADDING); //* U
-    let first{U} = (i32(pixel{U} / area * sizes.rows * sizes.columns) + top{U} * i32(sizes.columns) + left{U}) * i32(sizes.quads); //* U
+    let corner{U} = corner_of(first_pixel + at{U}); //* U
 
     let subgroup = thread / LANES;
     let lane = thread % LANES;
@@ -69,19 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     // One turn more than there are steps: the first sums nothing, the last reads nothing.
     for (var first = begin; first < end + INPUTS; first += INPUTS) {
-        let step = first + channels;
-        var tap = 0u;
-        var quad = step;
-        if KERNEL > 1u {
-            tap = step / sizes.quads;
-            quad = step % sizes.quads;
-        }
-        let down = select(OUTSIDE, i32(tap / KERNEL * DILATION), step < end);
-        let right = i32(tap % KERNEL * DILATION);
-        let offset = (down * i32(sizes.columns) + right) * i32(sizes.quads) + i32(quad);
-        var x{U} = vec4<f32>(); //* U
-        let inside{U} = u32(top{U} + down) < sizes.rows && u32(left{U} + right) < sizes.columns; //* U
-        if inside{U} { x{U} = x[first{U} + offset]; } //* U
+        let tap = tap_of(first + channels, end);
+        let x{U} = value_at(corner{U}, tap); //* U
         let line{W} = (thread + {W}u * GROUP) / QUADS; //* W
         let i{W} = (thread + {W}u * GROUP) % QUADS; //* W
         let channel{W} = first * 4u + line{W}; //* W
@@ -98,21 +59,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
 
-    coopStoreT(s{M}_{N}, &sums[subgroup * 64u], 4u); workgroupBarrier(); write(group.z, first_pixel + (row * M + {M}u) * 16u, first_quad + (column * N + {N}u) * 4u, subgroup, lane); workgroupBarrier(); //* M N
+    coopStoreT(s{M}_{N}, &sums[subgroup * 64u], 4u); workgroupBarrier(); write_matrix(group.z, first_pixel + (row * M + {M}u) * 16u, first_quad + (column * N + {N}u) * 4u, subgroup, lane); workgroupBarrier(); //* M N
 }
 
 // The matrix of sums whose first place is this.
-fn write(part: u32, first_pixel: u32, first_quad: u32, subgroup: u32, lane: u32) {
+fn write_matrix(part: u32, first_pixel: u32, first_quad: u32, subgroup: u32, lane: u32) {
     for (var i = lane; i < 64u; i += LANES) {
-        let pixel = first_pixel + i / 4u;
-        let quad = first_quad + i % 4u;
-        if pixel < sizes.pixels && quad < sizes.out_quads {
-            let sum = sums[subgroup * 64u + i];
-            if PARTS != 0u {
-                y[(part * sizes.pixels + pixel) * sizes.out_quads + quad] = sum;
-            } else {
-                finish(pixel, quad, sum);
-            }
-        }
+        write(part, first_pixel + i / 4u, first_quad + i % 4u, sums[subgroup * 64u + i]);
     }
 }

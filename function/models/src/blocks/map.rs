@@ -55,58 +55,33 @@ impl Map {
         })
     }
 
-    /// A map of three channels from pixels `[batch, height, width]`, each with a fourth value that is left out; `size` is
-    /// their shape. The kernels read them where they lie.
-    pub fn from_pixels(pixels: Arc<Buffer<[f32; 4]>>, size: [usize; 3], device: &Device) -> Self {
+    /// A map of three channels from pictures of this size, `[height, width]`, one at least; each pixel has a fourth value
+    /// that is left out. The kernels read those of one picture where they lie.
+    pub fn from_pictures(
+        pictures: Vec<Arc<Buffer<[f32; 4]>>>,
+        [height, width]: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        let size = [pictures.len(), height, width];
         Self(match device {
             Device::Burn(device) => {
-                let [batch, height, width] = size;
-                let values = pixels.as_flattened().to_vec();
-                let values = TensorData::new(values, [batch, height, width, 4]);
+                let values = pictures.iter().map(|pixels| pixels.as_flattened());
+                let values = values.collect::<Vec<_>>().concat();
+                let values = TensorData::new(values, [pictures.len(), height, width, 4]);
                 let x: Tensor<4> = Tensor::from_data(values, device);
                 Values::Burn(x.narrow(3, 0, 3).permute([0, 3, 1, 2]))
             }
             Device::Kernels(context, _) => {
-                let picture = kernels::Picture::new(pixels, size);
+                let picture = kernels::Picture::new(joined(pictures, device), size);
                 Values::Picture(Arc::clone(context), Arc::new(picture))
             }
             #[cfg(feature = "gpu")]
             Device::Gpu(gpu, _) => {
-                let [_, height, width] = size;
-                let pictures: Vec<_> = pixels.chunks_exact(height * width).collect();
-                Values::Gpu(segmenter_gpu::Map::from_pictures(
-                    gpu,
-                    &pictures,
-                    [height, width],
-                ))
+                let pictures: Vec<_> = pictures.iter().map(|pixels| &***pixels).collect();
+                let size = [height, width];
+                Values::Gpu(segmenter_gpu::Map::from_pictures(gpu, &pictures, size))
             }
         })
-    }
-
-    /// As [`from_pixels`](Self::from_pixels), from pictures of this size, `[height, width]`, one at least.
-    pub fn from_pictures(
-        mut pictures: Vec<Arc<Buffer<[f32; 4]>>>,
-        [height, width]: [usize; 2],
-        device: &Device,
-    ) -> Self {
-        #[cfg(feature = "gpu")]
-        if let Device::Gpu(gpu, _) = device {
-            let pictures: Vec<_> = pictures.iter().map(|pixels| &***pixels).collect();
-            let map = segmenter_gpu::Map::from_pictures(gpu, &pictures, [height, width]);
-            return Self(Values::Gpu(map));
-        }
-        let size = [pictures.len(), height, width];
-        let pixels = match pictures.len() {
-            1 => pictures.remove(0),
-            count => {
-                let mut pixels = device.pixels([count * height, width]);
-                for (to, from) in pixels.chunks_exact_mut(height * width).zip(&pictures) {
-                    to.copy_from_slice(from);
-                }
-                Arc::new(pixels)
-            }
-        };
-        Self::from_pixels(pixels, size, device)
     }
 
     /// burn's own, `[batch, channels, height, width]`, for a network on [`Device::Burn`] of its device.
@@ -274,6 +249,18 @@ impl Map {
             }
         })
     }
+}
+
+/// The pixels of all pictures, one's behind another's.
+fn joined(mut pictures: Vec<Arc<Buffer<[f32; 4]>>>, device: &Device) -> Arc<Buffer<[f32; 4]>> {
+    if pictures.len() == 1 {
+        return pictures.remove(0);
+    }
+    let mut pixels = device.pixels([pictures.len(), pictures[0].len()]);
+    for (to, from) in pixels.chunks_exact_mut(pictures[0].len()).zip(&pictures) {
+        to.copy_from_slice(from);
+    }
+    Arc::new(pixels)
 }
 
 impl Values {

@@ -31,6 +31,15 @@ pub fn of_picture(values: &[f32], picture: usize, pictures: usize) -> &[f32] {
     &values[picture * own..][..own]
 }
 
+/// How many findings go through a mask head together: on processors as the network says, on GPUs as many as one picture
+/// may have, so that memory does not grow with pictures.
+pub fn findings_together(device: &Device, on_processors: usize, of_picture: usize) -> usize {
+    match device.kind() {
+        DeviceKind::Cpu => on_processors,
+        DeviceKind::Gpu => of_picture,
+    }
+}
+
 /// What there is of all pictures, one's behind another's, each with the index of its picture.
 pub fn placed<T: Copy>(pictures: &[Vec<T>]) -> impl Iterator<Item = (usize, T)> {
     let pictures = pictures.iter().enumerate();

@@ -16,7 +16,7 @@ pub use anchors::{cell_anchors, shifted};
 pub use answer::{class_masks, output, prediction};
 #[cfg(test)]
 pub(crate) use batch::tests::{assert_close, assert_same_together, three_inputs};
-pub use batch::{detections_of_each, each, of_picture, outputs, placed};
+pub use batch::{detections_of_each, each, findings_together, of_picture, outputs, placed};
 pub use boxes::{CodingWeights, area, clip, decode, iou, is_at_least};
 pub use detections::{DetectionConfig, Found, Predictions, detections};
 pub use input::InputSize;

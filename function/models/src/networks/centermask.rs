@@ -23,7 +23,8 @@ use crate::{
         RoiAlign, nearest, roi_align, sigmoid,
     },
     detection::{
-        Found, InputSize, batched_nms, clip, each, is_at_least, of_picture, outputs, prediction,
+        Found, InputSize, batched_nms, clip, each, findings_together, is_at_least, of_picture,
+        outputs, prediction,
     },
     model::{Input, Model, Output, in_batches},
     prediction::{Prediction, Selection},
@@ -157,11 +158,7 @@ impl CenterMask {
     /// Mask probabilities, `[found, MASK_SIDE, MASK_SIDE]`.
     fn outline(&self, masks: Map, found: &[(usize, Found)]) -> Vec<f32> {
         let map = &FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &self.device);
-        let batch = match self.device.kind() {
-            DeviceKind::Cpu => MASK_BATCH,
-            // As many as one picture may have: memory does not grow with pictures.
-            DeviceKind::Gpu => MAX_DETECTIONS,
-        };
+        let batch = findings_together(&self.device, MASK_BATCH, MAX_DETECTIONS);
         let batches = found.chunks(batch).flat_map(|found| {
             let rois: Vec<_> = found
                 .iter()

@@ -16,14 +16,13 @@ use segmenter_imaging::{
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
 use crate::{
     blocks::{
-        Activation, ClassMasks, Conv2d, Device, DeviceKind, FeatureMap, Geometry, Linear,
-        LinearShape, Map, Precision, QuantStub, Roi, RoiAlign, Strips, global_mean, roi_align,
-        sigmoid,
+        Activation, ClassMasks, Conv2d, Device, FeatureMap, Geometry, Linear, LinearShape, Map,
+        Precision, QuantStub, Roi, RoiAlign, Strips, global_mean, roi_align, sigmoid,
     },
     classes::COCO,
     detection::{
         DetectionConfig, Found, InputSize, Level, ProposalConfig, detections_of_each, each,
-        of_picture, outputs, placed, prediction, proposals,
+        findings_together, of_picture, outputs, placed, prediction, proposals,
     },
     model::{Input, Model, Output, in_batches},
     prediction::{Prediction, Selection},
@@ -218,11 +217,7 @@ impl MaskRcnnFbnet {
 
     /// Mask probabilities of each finding's class, `[found, MASK_SIDE, MASK_SIDE]`.
     fn masks(&self, map: &FeatureMap, found: &[(usize, Found)]) -> Vec<f32> {
-        let batch = match self.device.kind() {
-            DeviceKind::Cpu => MASK_BATCH,
-            // As many as one picture may have: memory does not grow with pictures.
-            DeviceKind::Gpu => DETECTIONS.max_detections,
-        };
+        let batch = findings_together(&self.device, MASK_BATCH, DETECTIONS.max_detections);
         let batches = found.chunks(batch).flat_map(|found| {
             let rois: Vec<_> = found
                 .iter()
@@ -519,7 +514,7 @@ mod tests {
                 for (i, pixel) in pixels.iter_mut().enumerate() {
                     *pixel = [(i * 37 % 251) as f32 - 125.0; 4];
                 }
-                let picture = Map::from_pixels(Arc::new(pixels), [1, height, width], &device);
+                let picture = Map::from_pictures(vec![Arc::new(pixels)], [height, width], &device);
 
                 let strips = network.backbone(picture.clone()).to_host();
                 let kept_in_strips = kept(&device);

@@ -5,7 +5,7 @@ use std::{fmt, process::Command};
 use serde::Serialize;
 
 #[cfg(feature = "gpu")]
-pub(crate) use self::supported::{look, open, open_traced};
+pub(crate) use self::supported::{look, open};
 
 /// A GPU, as its driver describes it.
 #[derive(Debug, Serialize)]
@@ -43,15 +43,9 @@ pub(crate) fn look() -> anyhow::Result<Gpu> {
     anyhow::bail!(UNSUPPORTED)
 }
 
-/// The same, to run networks on, with factors of 16 bits or without.
+/// The same, to run networks on: with factors of 16 bits or without, and noting how long kernels take or not.
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn open(_: bool) -> anyhow::Result<segmenter_models::Device> {
-    anyhow::bail!(UNSUPPORTED)
-}
-
-/// The same, to see what its time goes to.
-#[cfg(not(feature = "gpu"))]
-pub(crate) fn open_traced(_: bool) -> anyhow::Result<segmenter_models::Device> {
+pub(crate) fn open(_half: bool, _traced: bool) -> anyhow::Result<segmenter_models::Device> {
     anyhow::bail!(UNSUPPORTED)
 }
 
@@ -73,29 +67,17 @@ mod supported {
         })
     }
 
-    /// The same, to run networks on, with factors of 16 bits or without.
-    pub(crate) fn open(half: bool) -> anyhow::Result<Device> {
-        with(&Options {
-            half,
-            ..Options::default()
-        })
-    }
-
-    /// The same, to see what its time goes to.
-    pub(crate) fn open_traced(half: bool) -> anyhow::Result<Device> {
-        with(&Options {
-            half,
-            traced: true,
-            ..Options::default()
-        })
-    }
-
-    fn with(options: &Options) -> anyhow::Result<Device> {
+    /// The same, to run networks on: with factors of 16 bits or without, and noting how long kernels take or not.
+    pub(crate) fn open(half: bool, traced: bool) -> anyhow::Result<Device> {
         let adapter = first()?;
         if adapter.kind == Kind::Software {
             eprintln!("warning: {} computes on the processor", adapter.name);
         }
-        Ok(Device::gpu(adapter.open(options)?))
+        Ok(Device::gpu(adapter.open(&Options {
+            half,
+            traced,
+            kept: None,
+        })?))
     }
 
     /// As the server takes it, but also what computes on the processor, to try things out.

@@ -1,4 +1,4 @@
-//! Where a network's time goes, kernel by kernel, on a processor against what that could do.
+//! Where a network's time goes, kernel by kernel; on a processor, against what that could do.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -51,7 +51,7 @@ pub(crate) fn print(setting: &Setting, pictures: &[std::path::PathBuf]) -> anyho
                     kernels: Kernels::Gpu,
                     precision,
                     ..
-                } => gpu::open_traced(precision == Precision::F16)?,
+                } => gpu::open(precision == Precision::F16, true)?,
                 Kind::Ours {
                     kernels: Kernels::Fast,
                     precision: Precision::F32,

@@ -95,8 +95,8 @@ fn device(contestant: &Contestant) -> anyhow::Result<Device> {
         (Kernels::Stock, Precision::Int8) => bail!("burn has no convolutions of integers"),
         (Kernels::Fast, Precision::F32) => Device::kernels(isa),
         (Kernels::Fast, Precision::Int8) => Device::integers(isa),
-        (Kernels::Gpu, Precision::F32) => gpu::open(false)?,
-        (Kernels::Gpu, Precision::F16) => gpu::open(true)?,
+        (Kernels::Gpu, Precision::F32) => gpu::open(false, false)?,
+        (Kernels::Gpu, Precision::F16) => gpu::open(true, false)?,
         (Kernels::Stock | Kernels::Fast, Precision::F16) => {
             bail!("processors have no convolutions of 16-bit floats")
         }

@@ -91,9 +91,9 @@ const fn centermask(batch: usize) -> Workload {
     Workload {
         model: "centermask_notes",
         batch,
-        what: "512 x 384, from a normalised picture in host memory to the maps of scores and distances, PyTorch's on \
-               the GPU and its convolutions in TF32, its default; ours goes on to detections with masks of 28 x 28, in \
-               host memory",
+        what: "512 x 384, from host memory, PyTorch from a normalised picture to the maps of scores and distances on \
+               the GPU, its convolutions in TF32, its default; ours from 8-bit pixels to detections with masks of 28 x \
+               28, in host memory",
         items: picture([512, 384], 20),
         weights: Weights::Repository("function/models/weights/centermask_notes.safetensors"),
         contestants: CENTERMASK,
@@ -114,8 +114,8 @@ const fn torchvision(model: &'static str, batch: usize) -> Workload {
     Workload {
         model,
         batch,
-        what: "520 x 520, from a normalised picture in host memory to logits of its size, without auxiliary head, \
-               PyTorch's on the GPU and its convolutions in TF32, its default; ours goes on to each pixel's class and \
+        what: "520 x 520, from host memory, PyTorch from a normalised picture to logits of its size, without auxiliary \
+               head, on the GPU, its convolutions in TF32, its default; ours from 8-bit pixels to each pixel's class and \
                probability, in host memory",
         items: picture([520; 2], 20),
         weights: Weights::Seeded,

@@ -29,12 +29,12 @@ impl NoGpu {
     }
 }
 
-/// Whether a GPU multiplies 16-bit floats.
+/// Whether a GPU computes with 16-bit floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halves {
     /// It does not.
     Never,
-    /// It does where it has units for that.
+    /// It does where it has units that multiply matrices of them.
     WhereFast,
     /// It does, and one that cannot is none.
     Always,
@@ -134,11 +134,15 @@ mod supported {
         static OPENED: Mutex<BTreeMap<(usize, bool), Device>> = Mutex::new(BTreeMap::new());
         if halves == Halves::Always && !adapter.halves {
             return Err(NoGpu {
-                why: format!("{} has no units for 16-bit floats", adapter.name),
+                why: format!("{} has no 16-bit floats", adapter.name),
                 instead: "--precision f32 or auto",
             });
         }
-        let half = halves != Halves::Never && adapter.halves;
+        let half = match halves {
+            Halves::Never => false,
+            Halves::WhereFast => adapter.matrices,
+            Halves::Always => adapter.halves,
+        };
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(device) = opened
             .get(&(number, half))

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::gpu::{Gpu, GpuError, multiplies_halves};
+use crate::gpu::{Gpu, GpuError, has_halves, multiplies_matrices};
 
 /// A GPU, or what pretends to be one, as its driver describes it.
 #[derive(Clone, Debug)]
@@ -21,16 +21,19 @@ pub struct Adapter {
     pub interface: &'static str,
     /// Bytes of its own memory, or of what it may have of the processor's; `None` where the driver does not say.
     pub memory: Option<u64>,
-    /// Whether it has units that multiply matrices of 16-bit floats, so that [`Options::half`] can be had.
+    /// Whether it has 16-bit floats, so that [`Options::half`] can be had.
     pub halves: bool,
+    /// Whether it has units that multiply matrices of such, which are many times as fast.
+    pub matrices: bool,
     inner: wgpu::Adapter,
 }
 
 /// How an adapter is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The factors of dense convolutions are rounded to 16 bits, which have as many digits as the 32 that others call
-    /// TF32; their sums, and all else, have 32. Several times as fast where there are [units](Adapter::halves) for it.
+    /// Maps, and the factors of dense convolutions, are rounded to 16 bits, which have as many digits as the 32 that others
+    /// call TF32; sums, and all else that is computed, have 32. Several times as fast where there are
+    /// [units](Adapter::matrices) for it, and half as much memory.
     pub half: bool,
     /// How long every kernel takes is noted for [`Gpu::spans`]; each runs alone then, and all together more slowly.
     pub traced: bool,
@@ -117,7 +120,8 @@ impl Adapter {
                 _ => "Vulkan",
             },
             memory: memory(&inner),
-            halves: multiplies_halves(&inner),
+            halves: has_halves(&inner),
+            matrices: multiplies_matrices(&inner),
             inner,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use half::f16;
 use segmenter_kernels::{Activation, Geometry, Span};
 
 use crate::{
@@ -30,7 +29,7 @@ impl Conv {
         let weights = if geometry.is_depthwise() {
             Block::of(gpu, &pack_depthwise(&geometry, weight))
         } else {
-            factors(gpu, &pack(&geometry, weight))
+            factors(gpu, &geometry, weight)
         };
         Self(Parameters {
             geometry,
@@ -89,7 +88,7 @@ impl ConvTranspose {
             parameters: Parameters {
                 geometry,
                 activation,
-                weights: factors(gpu, &pack(&geometry, &pointwise)),
+                weights: factors(gpu, &geometry, &pointwise),
                 bias: Block::of(gpu, &padded(bias).repeat(4)),
             },
             outputs,
@@ -131,8 +130,9 @@ impl Parameters {
         let [batch, outputs, out_rows, out_columns] = self.output_shape(x);
         let (pixels, out_quads) = (batch * out_rows * out_columns, quads(outputs));
         let summed = self.geometry.kernel * self.geometry.kernel * quads(inputs);
-        let Tiling { tile, part, groups } = Tiling::of(gpu.half(), [pixels, out_quads], summed);
+        let Tiling { tile, part, groups } = Tiling::of(gpu.matrices(), [pixels, out_quads], summed);
         let [_, _, parts] = groups;
+        let (piece, wide) = piece(gpu, inputs);
 
         let after = |shader: Shader, residual: Option<&Map>| {
             shader
@@ -143,17 +143,19 @@ impl Parameters {
         let sizes = [
             rows,
             columns,
-            quads(inputs),
+            quads(inputs) / wide,
             out_rows,
             out_columns,
             out_quads,
             pixels,
-            part,
+            part / wide,
         ];
         let product = self
             .shader(tile.kernel())
-            .constant("PARTS", usize::from(parts > 1));
-        let product = tile.constants(product);
+            .constant("PARTS", usize::from(parts > 1))
+            .alias("Piece", piece)
+            .alias("Out", if parts > 1 { "vec4<f32>" } else { "Quad" });
+        let product = tile.constants(product, wide);
         let span = || self.span("conv", y);
         let [input, weights, bias, added, output] = self.buffers(x, residual, y.buffer());
         if parts == 1 {
@@ -166,7 +168,7 @@ impl Parameters {
         let buffers = [input, weights, bias, bias, sums.buffer()];
         gpu.run(after(product, None), &buffers, &sizes, groups, span);
         gpu.run_each(
-            after(Shader::new(Kernel::ConvSum), residual),
+            after(Shader::new(Kernel::ConvSum).alias("Out", "Quad"), residual),
             &[sums.buffer(), bias, added, output],
             &[out_columns, out_quads, parts],
             items,
@@ -224,14 +226,20 @@ impl Parameters {
     }
 }
 
-/// The factors of a dense convolution, in the order that its kernels read them in.
-fn factors(gpu: &Arc<Gpu>, packed: &[f32]) -> Block {
-    if gpu.half() {
-        let halves = packed.iter().map(|&x| f16::from_f32(x).to_bits());
-        Block::of(gpu, &halves.collect::<Vec<_>>())
-    } else {
-        Block::of(gpu, packed)
+/// What the kernels of dense convolutions read at once of a map with so many channels: its type, and quads of it.
+fn piece(gpu: &Gpu, channels: usize) -> (&'static str, usize) {
+    match gpu.matrices() {
+        true if quads(channels).is_multiple_of(2) => ("vec4<u32>", 2),
+        true => ("vec2<u32>", 1),
+        false => ("Quad", 1),
     }
+}
+
+/// The factors of a dense convolution, in the order that its kernels read them in.
+fn factors(gpu: &Arc<Gpu>, geometry: &Geometry, weight: &[f32]) -> Block {
+    // Of output channels.
+    let together = if gpu.matrices() { 2 * QUAD } else { QUAD };
+    Block::of_floats(gpu, &pack(geometry, weight, together))
 }
 
 /// Zeros behind the last quad.
@@ -241,11 +249,12 @@ fn padded(values: &[f32]) -> Vec<f32> {
     values
 }
 
-/// `[output, input of a group, row, column]` to `[row, column, input, output]`, with zeros behind the last channels, and
-/// where an input is another group's.
-fn pack(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
+/// `[output, input of a group, row, column]` to `[row, column, input, output]`, with zeros behind the last channels, up to
+/// so many outputs `together`, and where an input is another group's.
+fn pack(geometry: &Geometry, weight: &[f32], together: usize) -> Vec<f32> {
     let [outputs, inputs, kernel, _] = geometry.weight_shape();
-    let [all_inputs, all_outputs] = [geometry.inputs, outputs].map(|n| quads(n) * QUAD);
+    let all_inputs = quads(geometry.inputs) * QUAD;
+    let all_outputs = outputs.next_multiple_of(together);
     let taps = kernel * kernel;
     let mut packed = vec![0.0; taps * all_inputs * all_outputs];
     for (i, value) in weight.iter().enumerate() {

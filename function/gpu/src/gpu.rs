@@ -51,17 +51,20 @@ pub enum GpuError {
     Failed(String),
 }
 
-/// What the kernel for matrices of halves uses.
-const HALVES: wgpu::Features =
-    wgpu::Features::SHADER_F16.union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+/// Whether its kernels can have 16-bit floats.
+pub(crate) fn has_halves(adapter: &wgpu::Adapter) -> bool {
+    adapter.features().contains(wgpu::Features::SHADER_F16)
+}
 
-/// Whether there is what the kernel for matrices of halves needs: matrices of 16 by 16, sums of 32 bits, and subgroups
-/// of 32 threads.
-pub(crate) fn multiplies_halves(adapter: &wgpu::Adapter) -> bool {
+/// Whether there is what the kernel for products of small matrices needs: those of 16 by 16 with factors of 16 bits and
+/// sums of 32, and subgroups of 32 threads.
+pub(crate) fn multiplies_matrices(adapter: &wgpu::Adapter) -> bool {
     use wgpu::CooperativeScalarType::{F16, F32};
     let info = adapter.get_info();
     let mut products = adapter.cooperative_matrix_properties().into_iter();
-    adapter.features().contains(HALVES)
+    let matrices = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    has_halves(adapter)
+        && adapter.features().contains(matrices)
         && [info.subgroup_min_size, info.subgroup_max_size] == [32; 2]
         && products.any(|product| {
             [product.m_size, product.n_size, product.k_size] == [16; 3]
@@ -76,8 +79,10 @@ pub struct Gpu {
     pub(crate) device: wgpu::Device,
     queue: wgpu::Queue,
     pub(crate) memory: Memory,
-    /// Whether factors of dense convolutions are rounded to 16 bits.
+    /// Whether maps and the factors of dense convolutions have 16 bits.
     half: bool,
+    /// Whether dense convolutions are made by units for products of small matrices.
+    matrices: bool,
     trace: Option<Trace>,
     kept: Option<Kept>,
     /// By what they are compiled from.
@@ -126,10 +131,14 @@ impl Gpu {
             return Err(lacking("immediate data (push constants)"));
         }
         if options.half {
-            if !multiplies_halves(adapter) {
-                return Err(lacking("units that multiply matrices of 16-bit floats"));
+            if !has_halves(adapter) {
+                return Err(lacking("16-bit floats"));
             }
-            needed |= HALVES;
+            needed |= wgpu::Features::SHADER_F16;
+        }
+        let matrices = options.half && multiplies_matrices(adapter);
+        if matrices {
+            needed |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
             // SAFETY: the one text that uses them keeps to the rules for them: all threads of a subgroup come by.
             experiments = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
@@ -177,6 +186,7 @@ impl Gpu {
             name: name.to_owned(),
             memory: Memory::default(),
             half: options.half,
+            matrices,
             trace: options.traced.then(|| Trace::new(&device)),
             kept: options
                 .kept
@@ -336,7 +346,8 @@ impl Gpu {
     /// Writes these, one behind the other, to the start of a buffer that nobody else has, after all that is recorded.
     pub(crate) fn write(&self, buffer: &wgpu::Buffer, all: &[&[u8]]) {
         let bytes: usize = all.iter().map(|bytes| bytes.len()).sum();
-        let Some(size) = wgpu::BufferSize::new(bytes as u64) else {
+        let copied = (bytes as u64).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let Some(size) = wgpu::BufferSize::new(copied) else {
             return;
         };
         // Writes come before whatever is submitted next, and the buffer may have been another's until now.
@@ -449,9 +460,23 @@ impl Gpu {
             .min(limits.max_buffer_size)
     }
 
-    /// Whether factors of dense convolutions are rounded to 16 bits.
+    /// Whether the values of maps and the factors of dense convolutions have 16 bits.
     pub fn half(&self) -> bool {
         self.half
+    }
+
+    /// Whether dense convolutions are made by units for products of small matrices.
+    pub(crate) fn matrices(&self) -> bool {
+        self.matrices
+    }
+
+    /// Bytes of a value of a map.
+    pub(crate) fn value_bytes(&self) -> usize {
+        if self.half {
+            size_of::<half::f16>()
+        } else {
+            size_of::<f32>()
+        }
     }
 }
 

@@ -11,12 +11,14 @@
 //! serves pictures of every size.
 
 mod adapter;
+mod class_map;
 mod combine;
 mod conv;
 mod gpu;
 mod kept;
 mod map;
 mod memory;
+mod pictures;
 mod pool;
 mod resize;
 mod roi_align;
@@ -25,10 +27,12 @@ mod tiling;
 mod trace;
 
 pub use adapter::{Adapter, Kind, Options, adapters};
+pub use class_map::argmax_softmax;
 pub use combine::{add, concat, expand, scale_channels};
 pub use conv::{Conv, ConvTranspose};
 pub use gpu::{Gpu, GpuError};
 pub use map::{Map, planes, read};
+pub use pictures::Normalisation;
 pub use pool::{global_mean, max_pool};
 pub use resize::{bilinear, nearest};
 pub use roi_align::{Roi, roi_align};

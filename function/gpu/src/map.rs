@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use half::{
+    f16,
+    slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _},
+};
 use rayon::prelude::*;
 use segmenter_kernels::Span;
 
@@ -15,15 +19,13 @@ use crate::{
 /// Channels that lie side by side.
 pub(crate) const QUAD: usize = 4;
 
-/// Bytes of a value.
-const BYTES: usize = size_of::<f32>();
-
 /// As many quads as these channels take.
 pub(crate) fn quads(channels: usize) -> usize {
     channels.div_ceil(QUAD)
 }
 
-/// A batch of feature maps, `[batch, channels, height, width]`, 32-bit floats. Clones share their values.
+/// A batch of feature maps, `[batch, channels, height, width]`, floats of 32 bits, or 16 of a GPU that was
+/// [opened](crate::Options::half) so. Clones share their values.
 ///
 /// In memory it is `[batch, height, width, ceil(channels / 4), 4]`. What the last four hold beyond `channels` is any
 /// finite number; no kernel lets it reach another channel.
@@ -35,19 +37,20 @@ pub struct Map {
 }
 
 impl Map {
-    /// Of any values.
-    pub(crate) fn any(gpu: &Arc<Gpu>, shape: [usize; 4]) -> Self {
-        Self::of(gpu, shape, |bytes| Block::take(gpu, Use::Compute, bytes))
-    }
-
-    fn of(gpu: &Arc<Gpu>, shape: [usize; 4], block: impl FnOnce(usize) -> Block) -> Self {
-        let [batch, channels, height, width] = shape;
-        let bytes = batch * height * width * quads(channels) * QUAD * BYTES;
+    /// Of the values in a block.
+    pub(crate) fn new(gpu: &Arc<Gpu>, shape: [usize; 4], block: Block) -> Self {
         Self {
             gpu: Arc::clone(gpu),
-            block: Arc::new(block(bytes)),
+            block: Arc::new(block),
             shape,
         }
+    }
+
+    /// Of any values.
+    pub(crate) fn any(gpu: &Arc<Gpu>, shape: [usize; 4]) -> Self {
+        let [batch, channels, height, width] = shape;
+        let bytes = batch * height * width * quads(channels) * QUAD * gpu.value_bytes();
+        Self::new(gpu, shape, Block::take(gpu, Use::Compute, bytes))
     }
 
     /// From values in the order `[batch, channels, height, width]`.
@@ -65,21 +68,7 @@ impl Map {
             let [image, channel] = [plane / channels, plane % channels];
             packed[(image * pixels + pixel) * stride + channel] = *value;
         }
-        Self::of(gpu, shape, |_| Block::of(gpu, &packed))
-    }
-
-    /// Of three channels, from pictures of pixels `[height, width]`, each with a fourth value that is left out.
-    ///
-    /// # Panics
-    /// If a picture has not as many.
-    pub fn from_pictures(
-        gpu: &Arc<Gpu>,
-        pictures: &[&[[f32; 4]]],
-        [height, width]: [usize; 2],
-    ) -> Self {
-        assert!(pictures.iter().all(|pixels| pixels.len() == height * width));
-        let shape = [pictures.len(), 3, height, width];
-        Self::of(gpu, shape, |_| Block::of_all(gpu, pictures))
+        Self::new(gpu, shape, Block::of_floats(gpu, &packed))
     }
 
     /// `[batch, channels, height, width]`.
@@ -119,7 +108,7 @@ pub fn read(maps: &[&Map]) -> Result<Vec<Vec<f32>>, GpuError> {
         .iter()
         .map(|map| (map.buffer(), map.quads() * QUAD))
         .collect();
-    read_back(&first.gpu, &sources, |values| {
+    let all = |values: &[f32]| {
         let mut rest = values;
         let planes = maps.iter().map(|map| {
             let (own, others) = rest.split_at(map.quads() * QUAD);
@@ -127,7 +116,12 @@ pub fn read(maps: &[&Map]) -> Result<Vec<Vec<f32>>, GpuError> {
             planar(own, map.shape)
         });
         planes.collect()
-    })
+    };
+    if first.gpu.half() {
+        read_back(&first.gpu, &sources, |halves| all(&from_halves(halves)))
+    } else {
+        read_back(&first.gpu, &sources, all)
+    }
 }
 
 /// One channel of each of its maps, `[batch, height, width]`, where `channels` says which one. Waits for the GPU.
@@ -148,7 +142,7 @@ pub fn planes(map: &Map, channels: &[usize]) -> Result<Vec<f32>, GpuError> {
     }
     let channels: Vec<_> = channels.iter().map(|&channel| channel as u32).collect();
     let channels = Block::of(gpu, &channels);
-    let chosen = Block::take(gpu, Use::Compute, values * BYTES);
+    let chosen = Block::take(gpu, Use::Compute, values * size_of::<f32>());
     gpu.run_each(
         Shader::new(Kernel::Planes),
         &[map.buffer(), channels.buffer(), chosen.buffer()],
@@ -163,12 +157,12 @@ pub fn planes(map: &Map, channels: &[usize]) -> Result<Vec<f32>, GpuError> {
 }
 
 /// What `of` makes of so many values of each buffer, one behind the other.
-fn read_back<T>(
+pub(crate) fn read_back<T: bytemuck::AnyBitPattern, R>(
     gpu: &Arc<Gpu>,
     sources: &[(&wgpu::Buffer, usize)],
-    of: impl FnOnce(&[f32]) -> T,
-) -> Result<T, GpuError> {
-    let bytes = |values: usize| (values * BYTES) as u64;
+    of: impl FnOnce(&[T]) -> R,
+) -> Result<R, GpuError> {
+    let bytes = |values: usize| (values * size_of::<T>()) as u64;
     let total: usize = sources.iter().map(|(_, values)| values).sum();
     if total == 0 {
         return Ok(of(&[]));
@@ -178,7 +172,7 @@ fn read_back<T>(
         .filter(|(_, values)| *values > 0)
         .map(|&(buffer, values)| (buffer, bytes(values)))
         .collect();
-    let read = Block::take(gpu, Use::ReadBack, total * BYTES);
+    let read = Block::take(gpu, Use::ReadBack, total * size_of::<T>());
     gpu.copy_and_wait(&copies, read.buffer())?;
     read.read(total, of)
 }
@@ -205,4 +199,23 @@ fn planar(values: &[f32], [batch, channels, height, width]: [usize; 4]) -> Vec<f
         }
     });
     planes
+}
+
+/// Values a thread converts at a time.
+const TOGETHER: usize = 1 << 14;
+
+/// Rounded to 16 bits, of which these are the bits.
+pub(crate) fn to_halves(values: &[f32]) -> Vec<u16> {
+    let mut halves = vec![0; values.len()];
+    let pieces = halves.par_chunks_mut(TOGETHER).zip(values.par_chunks(TOGETHER));
+    pieces.for_each(|(to, from)| to.reinterpret_cast_mut::<f16>().convert_from_f32_slice(from));
+    halves
+}
+
+/// The values of floats of 16 bits.
+fn from_halves(halves: &[u16]) -> Vec<f32> {
+    let mut values = vec![0.0; halves.len()];
+    let pieces = values.par_chunks_mut(TOGETHER).zip(halves.par_chunks(TOGETHER));
+    pieces.for_each(|(to, from)| from.reinterpret_cast::<f16>().convert_to_f32_slice(to));
+    values
 }

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::gpu::{Gpu, GpuError, lock};
+use crate::{
+    gpu::{Gpu, GpuError, lock},
+    map::to_halves,
+};
 
 /// What is kept for later, in bytes. What is beyond goes back to the driver, the largest first.
 const ROOM: u64 = 2 << 30;
@@ -70,6 +73,15 @@ impl Block {
     /// With these values.
     pub(crate) fn of<T: bytemuck::NoUninit>(gpu: &Arc<Gpu>, values: &[T]) -> Self {
         Self::of_all(gpu, &[values])
+    }
+
+    /// With these values, of 32 bits or 16, as those of maps are.
+    pub(crate) fn of_floats(gpu: &Arc<Gpu>, values: &[f32]) -> Self {
+        if gpu.half() {
+            Self::of(gpu, &to_halves(values))
+        } else {
+            Self::of(gpu, values)
+        }
     }
 
     /// With these values, one behind the other.

@@ -7,13 +7,15 @@ use segmenter_kernels::Activation;
 /// The kernels, by their texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kernel {
+    ClassMap,
     Combine,
     Conv,
-    ConvHalf,
+    ConvMatrices,
     ConvSum,
     Depthwise,
     MaxPool,
     Mean,
+    Pictures,
     Place,
     Planes,
     Resize,
@@ -24,13 +26,15 @@ impl Kernel {
     /// Its own text.
     fn text(self) -> &'static str {
         match self {
+            Self::ClassMap => include_str!("shaders/class_map.wgsl"),
             Self::Combine => include_str!("shaders/combine.wgsl"),
             Self::Conv => include_str!("shaders/conv.wgsl"),
-            Self::ConvHalf => include_str!("shaders/conv_half.wgsl"),
+            Self::ConvMatrices => include_str!("shaders/conv_matrices.wgsl"),
             Self::ConvSum => include_str!("shaders/conv_sum.wgsl"),
             Self::Depthwise => include_str!("shaders/depthwise.wgsl"),
             Self::MaxPool => include_str!("shaders/max_pool.wgsl"),
             Self::Mean => include_str!("shaders/mean.wgsl"),
+            Self::Pictures => include_str!("shaders/pictures.wgsl"),
             Self::Place => include_str!("shaders/place.wgsl"),
             Self::Planes => include_str!("shaders/planes.wgsl"),
             Self::Resize => include_str!("shaders/resize.wgsl"),
@@ -41,7 +45,7 @@ impl Kernel {
     /// What of WGSL's extensions it uses.
     fn extensions(self) -> &'static str {
         match self {
-            Self::ConvHalf => "enable f16;\nenable wgpu_cooperative_matrix;\n",
+            Self::ConvMatrices => "enable wgpu_cooperative_matrix;\n",
             _ => "",
         }
     }
@@ -50,7 +54,7 @@ impl Kernel {
     /// what it shares with another.
     fn beginning(self) -> &'static str {
         match self {
-            Self::Conv | Self::ConvHalf => include_str!("shaders/product.wgsl"),
+            Self::Conv | Self::ConvMatrices => include_str!("shaders/product.wgsl"),
             Self::Mean => "",
             _ => include_str!("shaders/each.wgsl"),
         }
@@ -59,7 +63,7 @@ impl Kernel {
     /// What follows it, if several have that.
     fn end(self) -> &'static str {
         match self {
-            Self::Conv | Self::ConvHalf | Self::ConvSum => include_str!("shaders/finish.wgsl"),
+            Self::Conv | Self::ConvMatrices | Self::ConvSum => include_str!("shaders/finish.wgsl"),
             _ => "",
         }
     }
@@ -72,6 +76,8 @@ pub(crate) struct Shader {
     pub(crate) kernel: Kernel,
     /// What it is made for, known when it is compiled.
     constants: Vec<(&'static str, usize)>,
+    /// Types that its text gives names to.
+    aliases: Vec<(&'static str, &'static str)>,
     /// What follows it.
     activation: Activation,
 }
@@ -82,6 +88,7 @@ impl Shader {
         Self {
             kernel,
             constants: Vec::new(),
+            aliases: Vec::new(),
             activation: Activation::Identity,
         }
     }
@@ -92,16 +99,31 @@ impl Shader {
         self
     }
 
+    /// With this type of a name.
+    pub(crate) fn alias(mut self, name: &'static str, of: &'static str) -> Self {
+        self.aliases.push((name, of));
+        self
+    }
+
     /// With this behind it.
     pub(crate) fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
         self
     }
 
-    /// The whole text. `half` where maps have to keep to what 16-bit floats can hold, so that any may be rounded.
+    /// The whole text. `half` where the values of maps have 16 bits: they keep to what these can hold then.
     pub(crate) fn source(&self, half: bool) -> String {
         let mut source = String::from(self.kernel.extensions());
+        let quad = if half {
+            source.push_str("enable f16;\n");
+            "vec4<f16>"
+        } else {
+            "vec4<f32>"
+        };
         source.push_str(PRELUDE);
+        for (name, of) in [("Quad", quad)].iter().chain(&self.aliases) {
+            let _ = writeln!(source, "alias {name} = {of};");
+        }
         for (name, value) in &self.constants {
             let _ = writeln!(source, "const {name}: u32 = {value}u;");
         }
@@ -161,20 +183,24 @@ fn expanded(text: &str, constants: &[(&'static str, usize)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Shader, expanded};
-    use crate::tiling::Tiling;
+    use crate::tiling::MATRICES;
 
     /// Most drivers here have no units for these, so that only their text can be looked at.
     #[test]
-    fn products_of_halves_are_valid() {
+    fn products_of_matrices_are_valid() {
         use wgpu::naga::{
             front::wgsl,
             valid::{Capabilities, ValidationFlags, Validator},
         };
         // Of 1x1, of 3x3 in parts, and doubled.
         for [kernel, parts, doubled] in [[1, 0, 0], [3, 1, 0], [1, 0, 1]] {
-            for [pixels, quads] in [[100_000, 64], [100, 5]] {
-                let tile = Tiling::of(true, [pixels, quads], 64).tile;
+            for (tile, (piece, wide)) in MATRICES
+                .into_iter()
+                .flat_map(|tile| [("vec2<u32>", 1), ("vec4<u32>", 2)].map(|piece| (tile, piece)))
+            {
                 let shader = Shader::new(tile.kernel())
+                    .alias("Piece", piece)
+                    .alias("Out", if parts == 1 { "vec4<f32>" } else { "Quad" })
                     .constant("KERNEL", kernel)
                     .constant("STRIDE", 1)
                     .constant("PADDING", kernel / 2)
@@ -182,7 +208,7 @@ mod tests {
                     .constant("RESIDUAL", 1)
                     .constant("PARTS", parts)
                     .constant("DOUBLED", doubled);
-                let source = tile.constants(shader).source(true);
+                let source = tile.constants(shader, wide).source(true);
                 let module = wgsl::parse_str(&source);
                 let module =
                     module.unwrap_or_else(|error| panic!("{}", error.emit_to_string(&source)));

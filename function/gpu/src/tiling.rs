@@ -48,10 +48,18 @@ const THREADS: [Tile; 2] = [
         quads: 1,
     },
 ];
-const MATRICES: [Tile; 2] = [
+pub(crate) const MATRICES: [Tile; 4] = [
+    Matrices {
+        subgroups: [4, 2],
+        matrices: [2, 4],
+    },
     Matrices {
         subgroups: [4, 1],
         matrices: [2, 4],
+    },
+    Matrices {
+        subgroups: [4, 1],
+        matrices: [2, 2],
     },
     Matrices {
         subgroups: [2, 2],
@@ -77,20 +85,32 @@ const MATRIX: usize = 16;
 const LANES: usize = 32;
 
 impl Tiling {
-    /// Of an output of so many pixels by quads of channels, each a sum over `summed` quads of the input. The largest
-    /// tile that keeps a GPU busy; where none does, the smallest.
+    /// Of an output of so many pixels by quads of channels, each a sum over `summed` quads of the input: the first tile
+    /// that keeps a GPU busy and makes few channels that there are not; where none does, the one of most workgroups.
     pub(crate) fn of(matrices: bool, output: [usize; 2], summed: usize) -> Self {
-        let (tiles, busy) = if matrices {
-            (MATRICES, BUSY_MATRICES)
+        let (tiles, busy): (&[Tile], _) = if matrices {
+            (&MATRICES, BUSY_MATRICES)
         } else {
-            (THREADS, BUSY_THREADS)
+            (&THREADS, BUSY_THREADS)
         };
-        let [large, small] = tiles.map(|tile| Self::with(tile, output, summed, busy));
-        if large.groups.iter().product::<usize>() >= busy {
-            large
-        } else {
-            small
+        let made = |tile: &Tile| output[1].next_multiple_of(tile.quads());
+        let least = tiles.iter().map(made).min().unwrap_or_default();
+        let few = |tile: &Tile| 4 * made(tile) <= 5 * least;
+        let mut most: Option<Self> = None;
+        for &tile in tiles.iter().filter(|tile| few(tile)) {
+            let tiling = Self::with(tile, output, summed, busy);
+            if tiling.workgroups() >= busy {
+                return tiling;
+            }
+            if most.is_none_or(|most| tiling.workgroups() > most.workgroups()) {
+                most = Some(tiling);
+            }
         }
+        most.unwrap_or_else(|| Self::with(tiles[0], output, summed, busy))
+    }
+
+    fn workgroups(&self) -> usize {
+        self.groups.iter().product()
     }
 
     fn with(tile: Tile, output: [usize; 2], summed: usize, busy: usize) -> Self {
@@ -142,13 +162,12 @@ impl Tile {
     pub(crate) fn kernel(self) -> Kernel {
         match self {
             Threads { .. } => Kernel::Conv,
-            Matrices { .. } => Kernel::ConvHalf,
+            Matrices { .. } => Kernel::ConvMatrices,
         }
     }
 
-    /// What the kernel has to know of it.
-    pub(crate) fn constants(self, shader: Shader) -> Shader {
-        let weights = |threads: usize| self.inputs() * QUAD * self.quads() / threads;
+    /// What the kernel has to know of it that reads so many quads at once.
+    pub(crate) fn constants(self, shader: Shader, wide: usize) -> Shader {
         match self {
             Threads {
                 threads: [rows, columns],
@@ -160,19 +179,21 @@ impl Tile {
                 .constant("H", quads)
                 .constant("I", QUAD)
                 .constant("C", QUAD)
-                .constant("W", weights(rows * columns)),
+                .constant("W", self.inputs() * QUAD * self.quads() / (rows * columns)),
             Matrices {
                 subgroups: [rows, columns],
-                matrices: [high, wide],
+                matrices: [high, across],
             } => {
                 let threads = rows * columns * LANES;
                 shader
+                    .constant("WIDE", wide)
                     .constant("ROWS", rows)
                     .constant("COLUMNS", columns)
                     .constant("M", high)
-                    .constant("N", wide)
-                    .constant("U", self.pixels() * self.inputs() / threads)
-                    .constant("W", weights(threads))
+                    .constant("N", across)
+                    .constant("INPUTS", self.inputs())
+                    .constant("U", self.pixels() * self.inputs() / wide / threads)
+                    .constant("W", self.inputs() * QUAD * self.quads() / 2 / threads)
             }
         }
     }
@@ -208,8 +229,10 @@ mod tests {
     fn large_tiles_for_large_maps_and_parts_for_long_sums() {
         let large = Tiling::of(false, [54_400, 64], 576);
         assert_eq!((large.tile, large.groups[2]), (THREADS[0], 1));
+        let narrow = Tiling::of(true, [54_400, 16], 576);
+        assert_eq!((narrow.tile, narrow.groups[2]), (MATRICES[1], 1));
         let long = Tiling::of(true, [850, 128], 1152);
-        assert!(long.tile == MATRICES[0] && long.groups[2] > 1);
+        assert!(long.tile == MATRICES[1] && long.groups[2] > 1);
         let small = Tiling::of(false, [100, 16], 16);
         assert_eq!((small.tile, small.groups[2]), (THREADS[1], 1));
     }

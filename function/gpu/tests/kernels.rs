@@ -5,27 +5,46 @@
 use std::sync::{Arc, OnceLock};
 
 use segmenter_gpu::{self as gpu, Gpu, Options};
-use segmenter_kernels::{self as kernels, Activation, Context, Geometry, Isa, RoiAlign};
+use segmenter_kernels::{
+    self as kernels, Activation, Context, Corners, Geometry, Isa, RoiAlign,
+};
 
 /// Of the greatest value.
 const TOLERANCE: f32 = 1e-4;
 
-/// Where factors are rounded to eleven binary digits.
-const HALF_TOLERANCE: f32 = 2e-3;
+/// Where factors, and what is made of them, are rounded to eleven binary digits.
+const HALF_TOLERANCE: f32 = 4e-3;
 
-/// None where there is nothing to test on, which is told.
-fn device() -> Option<&'static Arc<Gpu>> {
-    static GPU: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
-    let open = || {
+/// The first, with floats of 32 bits and, where it has them, of 16; each with the error that is allowed. None where there
+/// is nothing to test on, which is told.
+fn devices() -> &'static [(Arc<Gpu>, f32)] {
+    static DEVICES: OnceLock<Vec<(Arc<Gpu>, f32)>> = OnceLock::new();
+    DEVICES.get_or_init(|| {
         let adapters = gpu::adapters();
         let Some(adapter) = adapters.first() else {
             println!("skipped: no GPU and no driver that computes as one");
-            return None;
+            return Vec::new();
         };
         println!("on {}, {}", adapter.name, adapter.driver);
-        Some(adapter.open(&Options::default()).unwrap())
-    };
-    GPU.get_or_init(open).as_ref()
+        let mut devices = vec![(adapter.open(&Options::default()).unwrap(), TOLERANCE)];
+        if adapter.halves {
+            let matrices = if adapter.matrices { "" } else { "no " };
+            println!("and with floats of 16 bits, {matrices}units for matrices");
+            let half = Options {
+                half: true,
+                ..Options::default()
+            };
+            devices.push((adapter.open(&half).unwrap(), HALF_TOLERANCE));
+        } else {
+            println!("skipped: floats of 16 bits, which it has not");
+        }
+        devices
+    })
+}
+
+/// With floats of 32 bits, if there is one.
+fn device() -> Option<&'static Arc<Gpu>> {
+    devices().first().map(|(device, _)| device)
 }
 
 /// Both of one thing.
@@ -64,11 +83,6 @@ impl Pair {
 }
 
 #[track_caller]
-fn assert_same(what: &str, actual: &gpu::Map, expected: &kernels::Map) {
-    assert_close(what, actual, expected, TOLERANCE);
-}
-
-#[track_caller]
 fn assert_close(what: &str, actual: &gpu::Map, expected: &kernels::Map, tolerance: f32) {
     assert_eq!(actual.shape(), expected.shape(), "{what}");
     let actual = gpu::read(&[actual]).unwrap().remove(0);
@@ -78,26 +92,6 @@ fn assert_close(what: &str, actual: &gpu::Map, expected: &kernels::Map, toleranc
         let close = (a - b).abs() <= tolerance * largest.max(1e-6);
         assert!(close, "{what}: {a} instead of {b} at {place}");
     }
-}
-
-#[test]
-fn convolutions() {
-    let Some(device) = device() else { return };
-    compare_convolutions(device);
-}
-
-#[test]
-fn convolutions_of_halves() {
-    let adapters = gpu::adapters();
-    let Some(adapter) = adapters.iter().find(|adapter| adapter.halves) else {
-        println!("skipped: no GPU that multiplies matrices of 16-bit floats");
-        return;
-    };
-    let half = Options {
-        half: true,
-        ..Options::default()
-    };
-    compare_convolutions(&adapter.open(&half).unwrap());
 }
 
 #[test]
@@ -168,12 +162,14 @@ fn compiled_kernels_are_kept() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-fn compare_convolutions(device: &Arc<Gpu>) {
-    let tolerance = if device.half() {
-        HALF_TOLERANCE
-    } else {
-        TOLERANCE
-    };
+#[test]
+fn convolutions() {
+    for (device, tolerance) in devices() {
+        compare_convolutions(device, *tolerance);
+    }
+}
+
+fn compare_convolutions(device: &Arc<Gpu>, tolerance: f32) {
     let dense = |inputs, outputs, kernel| Geometry::new(inputs, outputs, kernel);
     let cases = [
         (dense(3, 16, 3), [1, 9, 13]),
@@ -183,6 +179,10 @@ fn compare_convolutions(device: &Arc<Gpu>) {
         (dense(32, 80, 3).stride(2), [1, 15, 16]),
         (dense(16, 64, 3), [3, 33, 41]),
         (dense(12, 20, 3).dilation(3), [1, 11, 12]),
+        // Large, for the largest tiles.
+        (dense(40, 256, 1), [4, 90, 80]),
+        (dense(24, 64, 3), [3, 130, 120]),
+        (dense(16, 24, 1), [2, 200, 150]),
         // Long sums, which are made in parts.
         (dense(256, 40, 3), [1, 8, 9]),
         (dense(8, 1, 7).padding(0, 0), [5, 7, 7]),
@@ -226,7 +226,12 @@ fn compare_convolutions(device: &Arc<Gpu>) {
 
 #[test]
 fn transposed_convolutions() {
-    let Some(device) = device() else { return };
+    for (device, tolerance) in devices() {
+        compare_transposed_convolutions(device, *tolerance);
+    }
+}
+
+fn compare_transposed_convolutions(device: &Arc<Gpu>, tolerance: f32) {
     for (seed, (channels, [batch, height, width])) in (0..).zip([
         ([8, 12], [1, 5, 7]),
         ([32, 32], [20, 14, 14]),
@@ -241,83 +246,97 @@ fn transposed_convolutions() {
         let on_processor =
             kernels::ConvTranspose::new(context().isa, channels, &weight, &bias, Activation::Relu);
         let what = format!("{channels:?}");
-        assert_same(
+        assert_close(
             &what,
             &on_gpu.forward(&x.gpu),
-            &on_processor.forward(&x.processor),
-        );
+            &on_processor.forward(&x.processor), tolerance);
     }
 }
 
 #[test]
 fn pooling() {
-    let Some(device) = device() else { return };
+    for (device, tolerance) in devices() {
+        compare_pooling(device, *tolerance);
+    }
+}
+
+fn compare_pooling(device: &Arc<Gpu>, tolerance: f32) {
     for (seed, shape) in (0..).zip([[1, 6, 9, 8], [2, 33, 16, 21], [1, 4, 1, 1]]) {
         let x = Pair::new(device, seed, shape);
         for (kernel, stride) in [(3, 2), (1, 2), (3, 1)] {
             let what = format!("{kernel}x{kernel} by {stride} on {shape:?}");
-            assert_same(
+            assert_close(
                 &what,
                 &gpu::max_pool(&x.gpu, kernel, stride),
-                &kernels::max_pool(&x.processor, kernel, stride),
-            );
+                &kernels::max_pool(&x.processor, kernel, stride), tolerance);
         }
-        assert_same(
+        assert_close(
             &format!("mean of {shape:?}"),
             &gpu::global_mean(&x.gpu),
-            &kernels::global_mean(&x.processor),
-        );
+            &kernels::global_mean(&x.processor), tolerance);
     }
 }
 
 #[test]
 fn sizes() {
-    let Some(device) = device() else { return };
+    for (device, tolerance) in devices() {
+        compare_sizes(device, *tolerance);
+    }
+}
+
+fn compare_sizes(device: &Arc<Gpu>, tolerance: f32) {
     let x = Pair::new(device, 1, [2, 10, 7, 9]);
     for size in [[14, 18], [7, 9], [25, 34], [3, 4], [1, 1]] {
-        assert_same(
+        assert_close(
             &format!("nearest {size:?}"),
             &gpu::nearest(&x.gpu, size),
-            &kernels::nearest(&x.processor, size),
-        );
-        assert_same(
+            &kernels::nearest(&x.processor, size), tolerance);
+        assert_close(
             &format!("bilinear {size:?}"),
             &gpu::bilinear(&x.gpu, size),
-            &kernels::bilinear(&x.processor, size),
-        );
+            &kernels::bilinear(&x.processor, size), tolerance);
     }
 }
 
 #[test]
 fn combinations() {
-    let Some(device) = device() else { return };
+    for (device, tolerance) in devices() {
+        compare_combinations(device, *tolerance);
+    }
+}
+
+fn compare_combinations(device: &Arc<Gpu>, tolerance: f32) {
     let shape = [2, 18, 5, 6];
     let (a, b) = (Pair::new(device, 1, shape), Pair::new(device, 2, shape));
     let factors = Pair::new(device, 3, [2, 18, 1, 1]);
 
     let mut sum = a.processor.clone();
     sum.add(&b.processor, Activation::Identity);
-    assert_same("sum", &gpu::add(&a.gpu, &b.gpu), &sum);
+    assert_close("sum", &gpu::add(&a.gpu, &b.gpu), &sum, tolerance);
 
     let mut scaled = a.processor.clone();
     scaled.scale_channels(&factors.processor);
-    assert_same(
+    assert_close(
         "scaled",
         &gpu::scale_channels(&a.gpu, &factors.gpu),
-        &scaled,
-    );
+        &scaled, tolerance);
 
     let wide = factors.processor.expand([5, 6]);
-    assert_same("expanded", &gpu::expand(&factors.gpu, [5, 6]), &wide);
+    assert_close("expanded", &gpu::expand(&factors.gpu, [5, 6]), &wide, tolerance);
 
     let first = Pair::new(device, 4, [2, 16, 5, 6]);
     let both = kernels::Map::concat(&[&first.processor, &a.processor]);
-    assert_same("both", &gpu::concat(&[&first.gpu, &a.gpu]), &both);
+    assert_close("both", &gpu::concat(&[&first.gpu, &a.gpu]), &both, tolerance);
 }
 
 #[test]
 fn regions() {
-    let Some(device) = device() else { return };
+    for (device, tolerance) in devices() {
+        compare_regions(device, *tolerance);
+    }
+}
+
+fn compare_regions(device: &Arc<Gpu>, tolerance: f32) {
     let maps = [
         (Pair::new(device, 1, [3, 10, 12, 15]), 0.125),
         (Pair::new(device, 2, [1, 10, 6, 8]), 0.0625),
@@ -358,15 +377,83 @@ fn regions() {
                 bbox,
             })
             .collect();
-        assert_same(
+        assert_close(
             &format!("{how:?}"),
             &gpu::roi_align(device, &how, &on_gpu, 10),
-            &how.forward(context(), &on_processor, 10),
-        );
+            &how.forward(context(), &on_processor, 10), tolerance);
         assert_eq!(
             gpu::roi_align(device, &how, &[], 10).shape(),
             [0, 10, size, size]
         );
+    }
+}
+
+#[test]
+fn samples_are_normalised() {
+    let normalisation = gpu::Normalisation {
+        reversed: false,
+        mean: [10.0, 20.0, 30.0],
+        factors: [0.5, 0.25, 2.0],
+    };
+    let reversed = gpu::Normalisation {
+        reversed: true,
+        ..normalisation
+    };
+    let pictures: [&[u8]; 2] = [&[10, 24, 31, 12, 20, 255], &[0, 0, 0, 14, 28, 32]];
+    for (device, _) in devices() {
+        let read = |padded, normalisation| {
+            let map = gpu::Map::from_samples(device, &pictures, [1, 2], padded, normalisation);
+            assert_eq!(map.shape(), [2, 3, padded[0], padded[1]]);
+            gpu::read(&[&map]).unwrap().remove(0)
+        };
+        assert_eq!(
+            read([1, 2], &normalisation),
+            [0.0, 1.0, 1.0, 0.0, 2.0, 450.0, -5.0, 2.0, -5.0, 2.0, -60.0, 4.0]
+        );
+        assert_eq!(
+            read([1, 2], &reversed),
+            [10.5, 122.5, 1.0, 0.0, -40.0, -36.0, -5.0, 11.0, -5.0, 2.0, -60.0, -32.0]
+        );
+        let planes: Vec<[f32; 6]> = read([2, 3], &normalisation).as_chunks().0.to_vec();
+        assert_eq!(planes[0], [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(planes[5], [-60.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+}
+
+#[test]
+fn classes() {
+    for (device, tolerance) in devices() {
+        for (seed, classes) in [(1, 1), (2, 5), (3, 21), (4, 256)] {
+            compare_classes(device, *tolerance, seed, [2, classes, 5, 7]);
+        }
+    }
+}
+
+fn compare_classes(device: &Arc<Gpu>, tolerance: f32, seed: u32, shape: [usize; 4]) {
+    let [_, classes, rows, columns] = shape;
+    let mut logits = values(seed, shape.iter().product());
+    // So far apart that none is another after rounding.
+    logits.iter_mut().for_each(|x| *x = (*x * 40.0).round() / 4.0);
+    let map = gpu::Map::from_planar(device, &logits, shape);
+    let of_one = logits.chunks_exact(classes * rows * columns);
+    let sizes = [[13, 18], [5, 7]];
+    for corners in [Corners::Free, Corners::Aligned] {
+        let found = gpu::argmax_softmax(&map, &sizes, corners).unwrap();
+        assert_eq!(found.len(), 2);
+        for ((found, size), logits) in found.iter().zip(sizes).zip(of_one.clone()) {
+            let shape = [1, classes, rows, columns];
+            let logits = kernels::Map::from_planar(context(), logits, shape);
+            let (classes, confidence) = kernels::argmax_softmax(&logits, size, corners);
+            assert_eq!([found.0.len(), found.1.len()], [size[0] * size[1]; 2]);
+            let mut others = 0;
+            for i in 0..classes.len() {
+                let [a, b] = [found.1[i], confidence[i]];
+                assert!((a - b).abs() <= tolerance, "{a} instead of {b} at {i}");
+                // Two can be equal but for their rounding.
+                others += usize::from(found.0[i] != classes[i]);
+            }
+            assert!(others <= classes.len() / 50, "{others} of {}", classes.len());
+        }
     }
 }
 

@@ -6,13 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use segmenter_imaging::{Picture, decode::DecodeError, normalise::Pixel};
+use segmenter_imaging::{
+    Image, Picture,
+    decode::DecodeError,
+    normalise::{Normalisation, Pixel},
+};
 use segmenter_kernels::{Arena, Buffer};
 
 use crate::{
-    blocks::{Device, Map},
+    blocks::{Device, DeviceKind, Map},
     catalogue::{BUILT_IN, Entry, NOTES},
-    prediction::{Prediction, Selection},
+    prediction::{ClassMap, Prediction, Selection},
     weights::{WeightError, Weights},
 };
 
@@ -110,8 +114,20 @@ pub(crate) fn in_batches<'a>(
 pub struct Input {
     /// `[channels, height, width]`, of three channels.
     pub shape: [usize; 3],
-    /// `[height, width]`, normalised. They are shared with the network's first layer, which reads them where they lie.
-    pub pixels: Arc<Buffer<Pixel>>,
+    /// `[height, width]`.
+    pixels: Pixels,
+    /// `[width, height]` of the class map that a semantic segmenter makes of it: as large as it is, if nobody says
+    /// otherwise.
+    pub(crate) map_size: [u32; 2],
+}
+
+/// The pixels of an input.
+#[derive(Clone, Debug)]
+enum Pixels {
+    /// Normalised. They are shared with the network's first layer, which reads them where they lie.
+    Normalised(Arc<Buffer<Pixel>>),
+    /// To be normalised so, which a GPU does: there is a quarter as much to bring to it.
+    Samples(Arc<Image>, Normalisation),
 }
 
 impl Input {
@@ -119,7 +135,50 @@ impl Input {
     pub fn new(pixels: Buffer<Pixel>, [height, width]: [usize; 2]) -> Self {
         Self {
             shape: [3, height, width],
-            pixels: Arc::new(pixels),
+            pixels: Pixels::Normalised(Arc::new(pixels)),
+            map_size: [width as u32, height as u32],
+        }
+    }
+
+    /// Of a picture that has the input's size, to be normalised so, where the device does not do it.
+    pub(crate) fn of_image(image: Image, normalisation: &Normalisation, device: &Device) -> Self {
+        let (width, height) = (image.width(), image.height());
+        let size = [height as usize, width as usize];
+        if device.kind() == DeviceKind::Gpu {
+            return Self {
+                shape: [3, size[0], size[1]],
+                pixels: Pixels::Samples(Arc::new(image), *normalisation),
+                map_size: [width, height],
+            };
+        }
+        let mut pixels = device.pixels(size);
+        normalisation.normalise(&image, &mut pixels);
+        Self::new(pixels, size)
+    }
+
+    /// With a class map of this size, `[width, height]`.
+    pub(crate) fn with_map_size(self, map_size: [u32; 2]) -> Self {
+        Self { map_size, ..self }
+    }
+
+    /// Its pixels, normalised.
+    pub fn normalised(&self) -> Arc<Buffer<Pixel>> {
+        match &self.pixels {
+            Pixels::Normalised(pixels) => Arc::clone(pixels),
+            Pixels::Samples(image, normalisation) => {
+                let [_, height, width] = self.shape;
+                let mut pixels = Arena::default().take(height * width);
+                normalisation.normalise(image, &mut pixels);
+                Arc::new(pixels)
+            }
+        }
+    }
+
+    /// Its samples and what becomes of them, if it is not normalised yet.
+    fn samples(&self) -> Option<(&Image, &Normalisation)> {
+        match &self.pixels {
+            Pixels::Normalised(_) => None,
+            Pixels::Samples(image, normalisation) => Some((image, normalisation)),
         }
     }
 
@@ -128,12 +187,18 @@ impl Input {
     pub(crate) fn stack(inputs: Vec<Self>, multiple: usize, device: &Device) -> Map {
         let [_, height, width] = inputs[0].shape;
         let size = [height, width].map(|side| side.next_multiple_of(multiple));
+        let samples = inputs.iter().map(Self::samples);
+        let samples: Option<Vec<_>> = samples.collect();
+        if let Some(map) = samples.and_then(|samples| Map::from_samples(&samples, size, device)) {
+            return map;
+        }
         let pictures = inputs.into_iter().map(|input| {
+            let pixels = input.normalised();
             if size == [height, width] {
-                return input.pixels;
+                return pixels;
             }
             let mut padded = device.pixels(size);
-            pad(&input.pixels, width, &mut padded, size[1]);
+            pad(&pixels, width, &mut padded, size[1]);
             Arc::new(padded)
         });
         Map::from_pictures(pictures.collect(), size, device)
@@ -178,6 +243,8 @@ pub enum Output {
         /// Unnormalised scores in the order of `shape`.
         values: Vec<f32>,
     },
+    /// Of a semantic segmenter whose device has made classes of its logits.
+    Classes(ClassMap),
 }
 
 /// Why a model could not be loaded.

@@ -195,9 +195,10 @@ impl OnnxModel {
     /// Logits, `[classes, height, width]`.
     fn run(&self, input: &Input) -> Result<([usize; 3], Vec<f32>), OnnxError> {
         let [_, height, width] = input.shape;
+        let pixels = input.normalised();
         let mut planes = Vec::with_capacity(3 * height * width);
         for channel in 0..3 {
-            planes.extend(input.pixels.iter().map(|pixel| pixel[channel]));
+            planes.extend(pixels.iter().map(|pixel| pixel[channel]));
         }
         let planes = NdTensor::from_data([1, 3, height, width], planes);
         let inputs = vec![(self.input, Value::from(planes).into())];

@@ -9,15 +9,16 @@ struct Sizes {
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> a: array<Quad>;
+@group(0) @binding(1) var<storage, read> b: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
 fn each(index: u32) {
-    let other = b[index / sizes.quads / sizes.pixels * sizes.quads + index % sizes.quads];
+    let one = vec4<f32>(a[index]);
+    let other = vec4<f32>(b[index / sizes.quads / sizes.pixels * sizes.quads + index % sizes.quads]);
     if MULTIPLY != 0u {
-        y[index] = activate(a[index] * other);
+        y[index] = Quad(activate(one * other));
     } else {
-        y[index] = activate(a[index] + other);
+        y[index] = Quad(activate(one + other));
     }
 }

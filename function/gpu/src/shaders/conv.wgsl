@@ -2,7 +2,7 @@
 // step needs is read from memory while the processor is busy with this one.
 
 // [tap, input channel, output quad], the channels of a quad in a row.
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weights: array<Quad>;
 
 const GROUP = ROWS * COLUMNS;
 // Quads of pixels, and of channels, of a tile.
@@ -27,11 +27,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_pixel = group.x * PIXELS * 4u;
     let first_quad = group.y * QUADS;
     let begin = group.z * sizes.part;
-    let end = min(begin + sizes.part, KERNEL * KERNEL * sizes.quads);
+    let end = min(begin + sizes.part, KERNEL * KERNEL * sizes.pieces);
 
     let channels = thread % INPUTS;
     let pixels = thread / INPUTS;
     let corner{I} = corner_of(first_pixel + pixels * 4u + {I}u); //* I
+
+    var summand = summand_of(begin + channels);
 
     let column = thread % COLUMNS;
     let row = thread / COLUMNS;
@@ -39,13 +41,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     // One turn more than there are steps: the first sums nothing, the last reads nothing.
     for (var first = begin; first < end + INPUTS; first += INPUTS) {
-        let tap = tap_of(first + channels, end);
-        let x{I} = value_at(corner{I}, tap); //* I
+        let offset = offset_of(summand, first + channels < end);
+        summand = later(summand, INPUTS);
+        let x{I} = vec4<f32>(value_at(corner{I}, offset)); //* I
         let i{W} = thread + {W}u * GROUP; //* W
         let channel{W} = first * 4u + i{W} / QUADS; //* W
         let quad{W} = first_quad + i{W} % QUADS; //* W
         var w{W} = vec4<f32>(); //* W
-        if channel{W} < end * 4u && quad{W} < sizes.out_quads { w{W} = weights[channel{W} * sizes.out_quads + quad{W}]; } //* W
+        if channel{W} < end * 4u && quad{W} < sizes.out_quads { w{W} = vec4<f32>(weights[channel{W} * sizes.out_quads + quad{W}]); } //* W
         if first > begin {
             for (var i = 0u; i < INPUTS; i++) {
                 let line = i * 4u;

@@ -14,8 +14,8 @@ var<immediate> sizes: Sizes;
 @group(0) @binding(0) var<storage, read> parts: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> bias: array<vec4<f32>>;
 // The bias again where there is none.
-@group(0) @binding(2) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> residual: array<Quad>;
+@group(0) @binding(3) var<storage, read_write> y: array<Out>;
 
 fn each(index: u32) {
     var sum = parts[index];

@@ -12,13 +12,13 @@ struct Sizes {
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
 // [tap, quad].
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 // The bias again where there is none.
-@group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> residual: array<Quad>;
+@group(0) @binding(4) var<storage, read_write> y: array<Quad>;
 
 fn each(index: u32) {
     let out = place(index, sizes.out_rows, sizes.out_columns, sizes.quads);
@@ -35,12 +35,13 @@ fn each(index: u32) {
             let column = u32(left + i32(right * DILATION));
             if column < sizes.columns {
                 let weight = weights[(down * KERNEL + right) * sizes.quads + out.quad];
-                sum += weight * x[((image + row) * sizes.columns + column) * sizes.quads + out.quad];
+                let value = x[((image + row) * sizes.columns + column) * sizes.quads + out.quad];
+                sum += weight * vec4<f32>(value);
             }
         }
     }
     if RESIDUAL != 0u {
-        sum += residual[index];
+        sum += vec4<f32>(residual[index]);
     }
-    y[index] = activate(sum);
+    y[index] = Quad(activate(sum));
 }

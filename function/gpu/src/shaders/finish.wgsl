@@ -3,7 +3,7 @@
 fn finish(pixel: u32, quad: u32, sum: vec4<f32>) {
     var value = sum + bias[quad];
     if RESIDUAL != 0u {
-        value += residual[pixel * sizes.out_quads + quad];
+        value += vec4<f32>(residual[pixel * sizes.out_quads + quad]);
     }
     var place = pixel * sizes.out_quads + quad;
     if DOUBLED != 0u {
@@ -14,5 +14,5 @@ fn finish(pixel: u32, quad: u32, sum: vec4<f32>) {
         let at = line * sizes.out_columns * 2u + pixel % sizes.out_columns * 2u + part % 2u;
         place = at * quads + quad % quads;
     }
-    y[place] = activate(value);
+    y[place] = Out(activate(value));
 }

@@ -8,8 +8,8 @@ struct Sizes {
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> y: array<Quad>;
 
 var<workgroup> sums: array<vec4<f32>, THREADS>;
 
@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = group.y * sizes.pixels;
     var sum = vec4<f32>();
     for (var pixel = thread; pixel < sizes.pixels; pixel += THREADS) {
-        sum += x[(first + pixel) * sizes.quads + group.x];
+        sum += vec4<f32>(x[(first + pixel) * sizes.quads + group.x]);
     }
     sums[thread] = sum;
     for (var half = THREADS / 2u; half > 0u; half /= 2u) {
@@ -28,6 +28,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if thread == 0u {
-        y[group.y * sizes.quads + group.x] = sums[0] / f32(sizes.pixels);
+        y[group.y * sizes.quads + group.x] = Quad(sums[0] / f32(sizes.pixels));
     }
 }

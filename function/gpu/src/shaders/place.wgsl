@@ -13,8 +13,8 @@ struct Sizes {
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> y: array<Quad>;
 
 fn each(index: u32) {
     let quad = index % sizes.quads;

@@ -1,4 +1,4 @@
-// Every map is [batch, height, width, quads]: four channels are a quad.
+// Every map is [batch, height, width, quads]: four channels are a Quad, of 32 or 16 bits each; what is computed has 32.
 
 const THREADS = 64u;
 

@@ -3,27 +3,28 @@
 // matrix is never made; its parts are read from the map as they are needed.
 
 struct Sizes {
-    // Of the input and of the output: [height, width, quads].
+    // Of the input, [height, width, pieces], and of the output, [height, width, quads].
     rows: u32,
     columns: u32,
-    quads: u32,
+    pieces: u32,
     out_rows: u32,
     out_columns: u32,
     out_quads: u32,
     // Of the output, in the whole batch.
     pixels: u32,
-    // Quads that are summed over in a part.
+    // Pieces that are summed over in a part.
     part: u32,
 }
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+// A piece is a quad, or two as their bits, which go from memory to memory.
+@group(0) @binding(0) var<storage, read> x: array<Piece>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 // The bias again where there is none.
-@group(0) @binding(3) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> residual: array<Quad>;
 // Where the sums are of parts: [part, pixel, quad].
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<Out>;
 
 // A row that no map has, nor one that a kernel goes on to from there.
 const OUTSIDE = -0x20000000;
@@ -42,34 +43,49 @@ fn corner_of(pixel: u32) -> Corner {
     let top = select(OUTSIDE, row, pixel < sizes.pixels);
     let left = i32(pixel % sizes.out_columns * STRIDE) - i32(PADDING);
     let first = i32(image * sizes.rows * sizes.columns) + top * i32(sizes.columns) + left;
-    return Corner(top, left, first * i32(sizes.quads));
+    return Corner(top, left, first * i32(sizes.pieces));
 }
 
-// A quad of the input under a tap, from a corner on.
-struct Tap {
+// One of the pieces that are summed over: of the input under a tap of the kernel.
+struct Summand {
+    tap: u32,
+    piece: u32,
+}
+
+fn summand_of(number: u32) -> Summand {
+    return Summand(number / sizes.pieces, number % sizes.pieces);
+}
+
+// The one that comes so many later.
+fn later(summand: Summand, pieces: u32) -> Summand {
+    var next = Summand(summand.tap, summand.piece + pieces);
+    while KERNEL > 1u && next.piece >= sizes.pieces {
+        next.tap += 1u;
+        next.piece -= sizes.pieces;
+    }
+    return next;
+}
+
+// Where a summand is, from a corner on.
+struct Offset {
     down: i32,
     right: i32,
-    offset: i32,
+    place: i32,
 }
 
-// The one of this number of those that are summed over, up to `end`.
-fn tap_of(step: u32, end: u32) -> Tap {
-    var tap = 0u;
-    var quad = step;
-    if KERNEL > 1u {
-        tap = step / sizes.quads;
-        quad = step % sizes.quads;
-    }
-    let down = select(OUTSIDE, i32(tap / KERNEL * DILATION), step < end);
-    let right = i32(tap % KERNEL * DILATION);
-    return Tap(down, right, (down * i32(sizes.columns) + right) * i32(sizes.quads) + i32(quad));
+// Outside of every map if it is not `summed`.
+fn offset_of(summand: Summand, summed: bool) -> Offset {
+    let down = select(OUTSIDE, i32(summand.tap / KERNEL * DILATION), summed);
+    let right = i32(summand.tap % KERNEL * DILATION);
+    let pixels = down * i32(sizes.columns) + right;
+    return Offset(down, right, pixels * i32(sizes.pieces) + i32(summand.piece));
 }
 
 // Zeros beside the map.
-fn value_at(corner: Corner, tap: Tap) -> vec4<f32> {
-    var value = vec4<f32>();
-    if u32(corner.top + tap.down) < sizes.rows && u32(corner.left + tap.right) < sizes.columns {
-        value = x[corner.place + tap.offset];
+fn value_at(corner: Corner, offset: Offset) -> Piece {
+    var value = Piece();
+    if u32(corner.top + offset.down) < sizes.rows && u32(corner.left + offset.right) < sizes.columns {
+        value = x[corner.place + offset.place];
     }
     return value;
 }
@@ -80,7 +96,7 @@ fn write(part: u32, pixel: u32, quad: u32, sum: vec4<f32>) {
         return;
     }
     if PARTS != 0u {
-        y[(part * sizes.pixels + pixel) * sizes.out_quads + quad] = sum;
+        y[(part * sizes.pixels + pixel) * sizes.out_quads + quad] = Out(sum);
     } else {
         finish(pixel, quad, sum);
     }

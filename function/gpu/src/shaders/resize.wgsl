@@ -15,8 +15,8 @@ struct Sizes {
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
+@group(0) @binding(1) var<storage, read_write> y: array<Quad>;
 
 fn each(index: u32) {
     let out = place(index, sizes.out_rows, sizes.out_columns, sizes.quads);
@@ -27,7 +27,7 @@ fn each(index: u32) {
     if INTERPOLATED == 0u {
         let above = min(u32(row * sizes.down), sizes.rows - 1u);
         let left = min(u32(column * sizes.right), sizes.columns - 1u);
-        y[index] = at(image + above, left, quad);
+        y[index] = Quad(at(image + above, left, quad));
         return;
     }
     let down = max((row + 0.5) * sizes.down - 0.5, 0.0);
@@ -39,9 +39,9 @@ fn each(index: u32) {
     let weight = right - f32(left);
     let upper = mix(at(image + above, left, quad), at(image + above, beside, quad), weight);
     let lower = mix(at(below, left, quad), at(below, beside, quad), weight);
-    y[index] = mix(upper, lower, down - f32(above));
+    y[index] = Quad(mix(upper, lower, down - f32(above)));
 }
 
 fn at(row: u32, column: u32, quad: u32) -> vec4<f32> {
-    return x[(row * sizes.columns + column) * sizes.quads + quad];
+    return vec4<f32>(x[(row * sizes.columns + column) * sizes.quads + quad]);
 }

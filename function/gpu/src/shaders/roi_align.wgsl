@@ -21,9 +21,9 @@ struct Region {
 
 var<immediate> sizes: Sizes;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(0) var<storage, read> x: array<Quad>;
 @group(0) @binding(1) var<storage, read> regions: array<Region>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
 fn each(index: u32) {
     let quad = index % sizes.quads;
@@ -38,7 +38,7 @@ fn each(index: u32) {
         }
     }
     let count = max(region.samples.x * region.samples.y, 1u);
-    y[(region.place * SIZE * SIZE + bin) * sizes.quads + quad] = sum / f32(count);
+    y[(region.place * SIZE * SIZE + bin) * sizes.quads + quad] = Quad(sum / f32(count));
 }
 
 // More than a pixel outside the map counts as zero, less as its edge.
@@ -57,5 +57,5 @@ fn sample(place: vec2<f32>, first: u32, quad: u32) -> vec4<f32> {
 }
 
 fn at(first: u32, row: u32, column: u32, quad: u32) -> vec4<f32> {
-    return x[(first + row * sizes.columns + column) * sizes.quads + quad];
+    return vec4<f32>(x[(first + row * sizes.columns + column) * sizes.quads + quad]);
 }

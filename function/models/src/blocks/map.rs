@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
+#[cfg(feature = "gpu")]
+use segmenter_imaging::normalise::Order;
+use segmenter_imaging::{Image, normalise::Normalisation};
 use segmenter_kernels::{
     self as kernels, Buffer,
     quantized::{QuantizedMap, QuantizedPicture},
@@ -84,6 +87,34 @@ impl Map {
         })
     }
 
+    /// As [`from_pictures`](Self::from_pictures), of pictures of one size that are not normalised yet, each with zeros to
+    /// the right and below up to `[height, width]`. `None` where a device does not do that, or they are to be normalised
+    /// in several ways.
+    pub(crate) fn from_samples(
+        pictures: &[(&Image, &Normalisation)],
+        padded: [usize; 2],
+        device: &Device,
+    ) -> Option<Self> {
+        #[cfg(feature = "gpu")]
+        if let Device::Gpu(gpu, _) = device {
+            let &(first, normalisation) = pictures.first()?;
+            if pictures.iter().any(|(_, other)| *other != normalisation) {
+                return None;
+            }
+            let samples: Vec<_> = pictures.iter().map(|(image, _)| image.pixels()).collect();
+            let size = [first.height(), first.width()].map(|side| side as usize);
+            let normalisation = segmenter_gpu::Normalisation {
+                reversed: normalisation.order == Order::Bgr,
+                mean: normalisation.mean,
+                factors: normalisation.deviation.map(f32::recip),
+            };
+            let map = segmenter_gpu::Map::from_samples(gpu, &samples, size, padded, &normalisation);
+            return Some(Self(Values::Gpu(map)));
+        }
+        let _ = (pictures, padded, device);
+        None
+    }
+
     /// burn's own, `[batch, channels, height, width]`, for a network on [`Device::Burn`] of its device.
     pub fn from_tensor(tensor: Tensor<4>) -> Self {
         Self(Values::Burn(tensor))
@@ -127,6 +158,22 @@ impl Map {
             return gpu::read(&maps);
         }
         maps.iter().map(Self::to_host).collect()
+    }
+
+    /// The most probable class of every pixel and its softmax probability, `[height, width]`, of each of its maps of
+    /// logits, enlarged bilinearly to its size. Waits for the device. `None` where classes are made of logits in host
+    /// memory.
+    pub(crate) fn classes_to_host(
+        &self,
+        sizes: &[[usize; 2]],
+        corners: kernels::Corners,
+    ) -> Option<Vec<(Vec<u8>, Vec<f32>)>> {
+        #[cfg(feature = "gpu")]
+        if let Values::Gpu(map) = &self.0 {
+            return Some(gpu::classes(map, sizes, corners));
+        }
+        let _ = (sizes, corners);
+        None
     }
 
     /// One channel of each of its maps, `[batch, height, width]`, where `channels` says which one. Waits for
@@ -329,6 +376,7 @@ impl From<QuantizedMap> for Values {
 #[cfg(feature = "gpu")]
 mod gpu {
     use segmenter_gpu::{GpuError, Map};
+    use segmenter_kernels::Corners;
 
     pub(super) fn read(maps: &[&Map]) -> Vec<Vec<f32>> {
         answered(segmenter_gpu::read(maps))
@@ -336,6 +384,14 @@ mod gpu {
 
     pub(super) fn planes(map: &Map, channels: &[usize]) -> Vec<f32> {
         answered(segmenter_gpu::planes(map, channels))
+    }
+
+    pub(super) fn classes(
+        map: &Map,
+        sizes: &[[usize; 2]],
+        corners: Corners,
+    ) -> Vec<(Vec<u8>, Vec<f32>)> {
+        answered(segmenter_gpu::argmax_softmax(map, sizes, corners))
     }
 
     #[expect(

@@ -177,10 +177,11 @@ impl Model for CenterMask {
     fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
         let [width, height] = input_size([picture.width(), picture.height()]);
         let resized = resize(picture, width, height, Filter::Bilinear)?;
-        let size = [height as usize, width as usize];
-        let mut pixels = self.device.pixels(size);
-        Self::NORMALISATION.normalise(&resized, &mut pixels);
-        Ok(Input::new(pixels, size))
+        Ok(Input::of_image(
+            resized,
+            &Self::NORMALISATION,
+            &self.device,
+        ))
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {

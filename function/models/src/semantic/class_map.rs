@@ -3,12 +3,12 @@
 use segmenter_imaging::interpolate::Corners;
 use segmenter_kernels as kernels;
 
-use crate::{Device, prediction::ClassMap};
+use crate::{Device, blocks::Map, prediction::ClassMap};
 
 /// Enlarges `logits`, `[classes, rows, columns]`, bilinearly to `[width, height]` and takes the most probable
 /// class of every pixel, the first of equals, with its softmax probability.
 ///
-/// On the processor, wherever the network ran: its logits are in host memory by then.
+/// On the processor, wherever the network ran: its logits are in host memory by then. See [`class_maps`].
 pub fn class_map(
     logits: &[f32],
     [classes, rows, columns]: [usize; 3],
@@ -17,18 +17,44 @@ pub fn class_map(
     device: &Device,
 ) -> ClassMap {
     let logits = kernels::Map::from_planar(&device.host(), logits, [1, classes, rows, columns]);
-    let corners = match corners {
-        Corners::Aligned => kernels::Corners::Aligned,
-        Corners::Free => kernels::Corners::Free,
-    };
     let size = [height as usize, width as usize];
-    let (classes, confidence) = kernels::argmax_softmax(&logits, size, corners);
+    let (classes, confidence) = kernels::argmax_softmax(&logits, size, of_kernels(corners));
     ClassMap {
         width,
         height,
         classes,
         confidence,
         scores: None,
+    }
+}
+
+/// What [`class_map`] makes of each of a batch of logits, each for its size, `[width, height]`; by the device that they
+/// are on, or `None` where that does not.
+pub(super) fn class_maps(
+    logits: &Map,
+    sizes: &[[u32; 2]],
+    corners: Corners,
+) -> Option<Vec<ClassMap>> {
+    let rows_first: Vec<_> = sizes
+        .iter()
+        .map(|&[width, height]| [height as usize, width as usize])
+        .collect();
+    let maps = logits.classes_to_host(&rows_first, of_kernels(corners))?;
+    let maps = maps.into_iter().zip(sizes);
+    let maps = maps.map(|((classes, confidence), &[width, height])| ClassMap {
+        width,
+        height,
+        classes,
+        confidence,
+        scores: None,
+    });
+    Some(maps.collect())
+}
+
+fn of_kernels(corners: Corners) -> kernels::Corners {
+    match corners {
+        Corners::Aligned => kernels::Corners::Aligned,
+        Corners::Free => kernels::Corners::Free,
     }
 }
 

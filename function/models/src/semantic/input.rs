@@ -52,12 +52,10 @@ impl InputRule {
             Self::ShorterSide(_) => Filter::Bilinear,
             Self::Stretched { .. } => Filter::Lanczos,
         };
+        let map_size = size.unwrap_or_else(|| self.map_size([picture.width(), picture.height()]));
         let resized = resize(picture, width, height, filter)?;
-
-        let size = [height as usize, width as usize];
-        let mut pixels = device.pixels(size);
-        self.normalisation().normalise(&resized, &mut pixels);
-        Ok(Input::new(pixels, size))
+        let input = Input::of_image(resized, &self.normalisation(), device);
+        Ok(input.with_map_size(map_size))
     }
 
     /// The class map's `[width, height]` for a picture of `[width, height]`.
@@ -157,7 +155,7 @@ mod tests {
             let input = rule
                 .prepare((&image).into(), None, &Device::stock())
                 .unwrap();
-            let [first, rest @ ..] = &input.pixels[..] else {
+            let [first, rest @ ..] = &input.normalised()[..] else {
                 panic!("no pixels");
             };
             assert!(rest.iter().all(|pixel| pixel == first));

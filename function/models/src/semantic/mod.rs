@@ -14,6 +14,7 @@ use std::sync::Arc;
 use segmenter_imaging::{Picture, decode::DecodeError, interpolate::Corners};
 
 pub use class_map::class_map;
+use class_map::class_maps;
 pub use input::InputRule;
 pub use regions::regions;
 pub use scores::Scores;
@@ -60,9 +61,15 @@ impl<N: Segmenter> Model for SemanticModel<N> {
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
-        in_batches(batch, &self.device, |inputs, _| {
+        in_batches(batch, &self.device, |inputs, selections| {
+            let sizes: Vec<_> = inputs.iter().map(|input| input.map_size).collect();
             let x = Input::stack(inputs, 1, &self.device);
             let logits = self.network.forward(x);
+            if selections.iter().all(|selection| !selection.scores)
+                && let Some(maps) = class_maps(&logits, &sizes, self.input.corners())
+            {
+                return maps.into_iter().map(Output::Classes).collect();
+            }
             let [_, classes, rows, columns] = logits.dims();
             logits
                 .to_host()
@@ -81,18 +88,22 @@ impl<N: Segmenter> Model for SemanticModel<N> {
         picture_size: [u32; 2],
         selection: &Selection,
     ) -> Prediction {
-        let Output::Logits { shape, values } = output else {
-            unreachable!("the outputs of this model are logits");
+        let outcome = match output {
+            Output::Classes(map) => Outcome::ClassMap(map),
+            Output::Logits { shape, values } => {
+                let size = selection
+                    .map_size
+                    .unwrap_or_else(|| self.input.map_size(picture_size));
+                let corners = self.input.corners();
+                outcome(values, shape, size, corners, selection, &self.device)
+            }
+            Output::Instances { .. } => unreachable!("this model detects nothing"),
         };
-        let size = selection
-            .map_size
-            .unwrap_or_else(|| self.input.map_size(picture_size));
-        let corners = self.input.corners();
         let [width, height] = picture_size;
         Prediction {
             width,
             height,
-            outcome: outcome(values, shape, size, corners, selection, &self.device),
+            outcome,
         }
     }
 
@@ -124,24 +135,26 @@ pub(crate) fn outcome(
 
 #[cfg(test)]
 mod tests {
-    use segmenter_imaging::interpolate::Corners;
+    use segmenter_imaging::{Image, interpolate::Corners};
 
     use super::class_map;
     use crate::{
+        blocks::DeviceKind,
         catalogue,
         detection::{assert_close, three_inputs},
         model::Output,
-        prediction::Selection,
+        prediction::{Outcome, Selection},
         weights::seeded,
     };
 
-    const NOTHING: Selection = Selection {
+    /// With scores, that logits come to host memory from every device.
+    const SCORES: Selection = Selection {
         threshold: 1.0,
         max_detections: 0,
         classes: None,
         masks: false,
         map_size: None,
-        scores: false,
+        scores: true,
     };
 
     #[test]
@@ -153,10 +166,10 @@ mod tests {
                 .network
                 .build(&mut seeded::weights(), &device)
                 .unwrap();
-            let together = network.forward(inputs.iter().map(|x| (x.clone(), &NOTHING)).collect());
+            let together = network.forward(inputs.iter().map(|x| (x.clone(), &SCORES)).collect());
             assert_eq!(together.len(), inputs.len());
             for (together, input) in together.into_iter().zip(&inputs) {
-                let alone = network.forward(vec![(input.clone(), &NOTHING)]).remove(0);
+                let alone = network.forward(vec![(input.clone(), &SCORES)]).remove(0);
                 let (
                     Output::Logits { shape, values },
                     Output::Logits {
@@ -170,6 +183,48 @@ mod tests {
                 assert_eq!(shape, alone_shape);
                 let largest = alone.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
                 assert_close(&values, &alone, 1e-4 * largest);
+            }
+        }
+    }
+
+    /// By the device that the logits are on, as in host memory.
+    #[test]
+    fn classes_are_those_of_the_logits() {
+        let without = Selection {
+            scores: false,
+            ..SCORES
+        };
+        let samples = (0..3 * 61 * 47).map(|i| (i * 31 % 256) as u8).collect();
+        let image = Image::new(61, 47, samples).unwrap();
+        for name in ["lraspp_mobilenet_v3_large", "deeplabv3_mnv2_pascal"] {
+            let network = &catalogue::find(name).unwrap().network;
+            for device in seeded::devices() {
+                let model = network.build(&mut seeded::weights(), &device).unwrap();
+                let map = |selection: &Selection| {
+                    let input = model.preprocess((&image).into(), selection).unwrap();
+                    let output = model.forward(vec![(input, selection)]).remove(0);
+                    let gpu = device.kind() == DeviceKind::Gpu && !selection.scores;
+                    assert_eq!(matches!(output, Output::Classes(_)), gpu);
+                    match model.postprocess(output, [61, 47], selection).outcome {
+                        Outcome::ClassMap(map) => map,
+                        Outcome::Detections(_) => panic!("no class map"),
+                    }
+                };
+                for map_size in [None, Some([80, 64])] {
+                    let [with, without] = [&SCORES, &without].map(|selection| {
+                        map(&Selection {
+                            map_size,
+                            ..selection.clone()
+                        })
+                    });
+                    let sizes = [&with, &without].map(|map| [map.width, map.height]);
+                    assert_eq!(sizes[0], sizes[1]);
+                    assert_close(&without.confidence, &with.confidence, 1e-3);
+                    // Two can be equal but for their rounding.
+                    let both = without.classes.iter().zip(&with.classes);
+                    let others = both.filter(|(a, b)| a != b).count();
+                    assert!(others <= with.classes.len() / 200, "{others} pixels");
+                }
             }
         }
     }
@@ -189,7 +244,7 @@ mod tests {
                     .network
                     .build(&mut seeded::weights(), &device)
                     .unwrap();
-                let output = network.forward(vec![(input.clone(), &NOTHING)]).remove(0);
+                let output = network.forward(vec![(input.clone(), &SCORES)]).remove(0);
                 let Output::Logits { shape, values } = output else {
                     panic!("no logits");
                 };

@@ -153,7 +153,11 @@ impl Model for Gated {
         batch
             .iter()
             .map(|(input, _)| {
-                assert_ne!(input.normalised()[0], [POISONOUS_WIDTH as f32; 4], "poisoned");
+                assert_ne!(
+                    input.normalised()[0],
+                    [POISONOUS_WIDTH as f32; 4],
+                    "poisoned"
+                );
                 Output::Instances {
                     boxes: vec![
                         [0.0, 0.0, 0.5, 1.0],

@@ -76,12 +76,14 @@ pub fn argmax_softmax(
             (own, size[0] * size[1])
         });
         let maps: Vec<_> = maps.collect();
-        maps.into_par_iter().map(|(words, pixels)| {
-            let (classes, confidence) = words.split_at(pixels.div_ceil(QUAD));
-            let classes: &[u8] = bytemuck::cast_slice(classes);
-            let confidence: &[f32] = bytemuck::cast_slice(confidence);
-            (classes[..pixels].to_vec(), confidence.to_vec())
-        }).collect()
+        maps.into_par_iter()
+            .map(|(words, pixels)| {
+                let (classes, confidence) = words.split_at(pixels.div_ceil(QUAD));
+                let classes: &[u8] = bytemuck::cast_slice(classes);
+                let confidence: &[f32] = bytemuck::cast_slice(confidence);
+                (classes[..pixels].to_vec(), confidence.to_vec())
+            })
+            .collect()
     })
 }
 

@@ -229,8 +229,8 @@ impl Parameters {
 /// What the kernels of dense convolutions read at once of a map with so many channels: its type, and quads of it.
 fn piece(gpu: &Gpu, channels: usize) -> (&'static str, usize) {
     match gpu.matrices() {
-        true if quads(channels).is_multiple_of(2) => ("vec4<u32>", 2),
-        true => ("vec2<u32>", 1),
+        true if quads(channels).is_multiple_of(2) => ("array<Quad, 2>", 2),
+        true => ("array<Quad, 1>", 1),
         false => ("Quad", 1),
     }
 }
@@ -239,7 +239,13 @@ fn piece(gpu: &Gpu, channels: usize) -> (&'static str, usize) {
 fn factors(gpu: &Arc<Gpu>, geometry: &Geometry, weight: &[f32]) -> Block {
     // Of output channels.
     let together = if gpu.matrices() { 2 * QUAD } else { QUAD };
-    Block::of_floats(gpu, &pack(geometry, weight, together))
+    let mut packed = pack(geometry, weight, together);
+    if gpu.matrices() {
+        // For what is read beyond the last input.
+        let zeros = geometry.outputs.next_multiple_of(together);
+        packed.resize(packed.len() + zeros, 0.0);
+    }
+    Block::of_floats(gpu, &packed)
 }
 
 /// Zeros behind the last quad.

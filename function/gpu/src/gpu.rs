@@ -269,7 +269,11 @@ impl Gpu {
                 layout: Some(&layout),
                 module: &module,
                 entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // They write what they read of it; and one thread alone would write the zeros.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
                 cache: self.kept.as_ref().map(Kept::cache),
             });
         Pipeline { pipeline, bindings }

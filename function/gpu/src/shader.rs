@@ -183,7 +183,7 @@ fn expanded(text: &str, constants: &[(&'static str, usize)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Shader, expanded};
-    use crate::tiling::MATRICES;
+    use crate::tiling::matrices;
 
     /// Most drivers here have no units for these, so that only their text can be looked at.
     #[test]
@@ -194,10 +194,9 @@ mod tests {
         };
         // Of 1x1, of 3x3 in parts, and doubled.
         for [kernel, parts, doubled] in [[1, 0, 0], [3, 1, 0], [1, 0, 1]] {
-            for (tile, (piece, wide)) in MATRICES
-                .into_iter()
-                .flat_map(|tile| [("vec2<u32>", 1), ("vec4<u32>", 2)].map(|piece| (tile, piece)))
-            {
+            for (tile, (piece, wide)) in matrices().flat_map(|tile| {
+                [("array<Quad, 1>", 1), ("array<Quad, 2>", 2)].map(|piece| (tile, piece))
+            }) {
                 let shader = Shader::new(tile.kernel())
                     .alias("Piece", piece)
                     .alias("Out", if parts == 1 { "vec4<f32>" } else { "Quad" })

@@ -12,7 +12,8 @@ pub(crate) struct Tiling {
     pub(crate) tile: Tile,
     /// How many quads it sums over; others sum over the others.
     pub(crate) part: usize,
-    /// How many there are along pixels, along channels, and along what is summed over.
+    /// How many there are along channels, along pixels, and along what is summed over. Those of the same pixels begin one
+    /// after the other, so that what they read is still near.
     pub(crate) groups: [usize; 3],
 }
 
@@ -32,45 +33,91 @@ pub(crate) enum Tile {
         subgroups: [usize; 2],
         /// Of a subgroup, along both.
         matrices: [usize; 2],
+        /// That are summed over in a step.
+        depth: usize,
     },
 }
 
 use Tile::{Matrices, Threads};
 
-/// From the best for large maps to the best for small ones.
-const THREADS: [Tile; 2] = [
-    Threads {
-        threads: [8, 8],
-        quads: 2,
+/// A tile that may be taken, and what was measured of it: on a GPU of 132 processors, of convolutions of 64 to 2048
+/// channels.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    tile: Tile,
+    /// How much of the output is made in a time, compared with others.
+    speed: usize,
+    /// Workgroups that keep a large GPU busy: several for each of its processors, so that one computes while another
+    /// waits, and the last to finish have little to do alone.
+    busy: usize,
+}
+
+const THREADS: [Candidate; 2] = [
+    Candidate {
+        tile: Threads {
+            threads: [8, 8],
+            quads: 2,
+        },
+        speed: 100,
+        busy: 1024,
     },
-    Threads {
-        threads: [8, 8],
-        quads: 1,
-    },
-];
-pub(crate) const MATRICES: [Tile; 4] = [
-    Matrices {
-        subgroups: [4, 2],
-        matrices: [2, 4],
-    },
-    Matrices {
-        subgroups: [4, 1],
-        matrices: [2, 4],
-    },
-    Matrices {
-        subgroups: [4, 1],
-        matrices: [2, 2],
-    },
-    Matrices {
-        subgroups: [2, 2],
-        matrices: [2, 2],
+    Candidate {
+        tile: Threads {
+            threads: [8, 8],
+            quads: 1,
+        },
+        speed: 60,
+        busy: 1024,
     },
 ];
 
-/// Workgroups that keep a large GPU busy: several for each of its hundred or more processors, so that one computes
-/// while another waits, and the last to finish have little to do alone.
-const BUSY_THREADS: usize = 1024;
-const BUSY_MATRICES: usize = 384;
+const MATRICES: [Candidate; 5] = [
+    Candidate {
+        tile: Matrices {
+            subgroups: [2, 4],
+            matrices: [4, 4],
+            depth: 2,
+        },
+        speed: 105,
+        busy: 528,
+    },
+    Candidate {
+        tile: Matrices {
+            subgroups: [4, 2],
+            matrices: [2, 4],
+            depth: 4,
+        },
+        speed: 100,
+        busy: 384,
+    },
+    Candidate {
+        tile: Matrices {
+            subgroups: [4, 2],
+            matrices: [2, 2],
+            depth: 4,
+        },
+        speed: 75,
+        busy: 528,
+    },
+    Candidate {
+        tile: Matrices {
+            subgroups: [2, 2],
+            matrices: [2, 2],
+            depth: 4,
+        },
+        speed: 65,
+        busy: 792,
+    },
+    Candidate {
+        tile: Matrices {
+            subgroups: [4, 1],
+            matrices: [2, 2],
+            depth: 4,
+        },
+        speed: 45,
+        busy: 792,
+    },
+];
 
 /// As many parts are summed apart at most: every part is written to memory and read again.
 const MOST_PARTS: usize = 8;
@@ -85,49 +132,81 @@ const MATRIX: usize = 16;
 const LANES: usize = 32;
 
 impl Tiling {
-    /// Of an output of so many pixels by quads of channels, each a sum over `summed` quads of the input: the first tile
-    /// that keeps a GPU busy and makes few channels that there are not; where none does, the one of most workgroups.
+    /// Of an output of so many pixels by quads of channels, each a sum over `summed` quads of the input: what takes the
+    /// shortest time, the first of equals.
     pub(crate) fn of(matrices: bool, output: [usize; 2], summed: usize) -> Self {
-        let (tiles, busy): (&[Tile], _) = if matrices {
-            (&MATRICES, BUSY_MATRICES)
-        } else {
-            (&THREADS, BUSY_THREADS)
+        let candidates: &[Candidate] = if matrices { &MATRICES } else { &THREADS };
+        let [first, others @ ..] = candidates else {
+            unreachable!("there are some")
         };
-        let made = |tile: &Tile| output[1].next_multiple_of(tile.quads());
-        let least = tiles.iter().map(made).min().unwrap_or_default();
-        let few = |tile: &Tile| 4 * made(tile) <= 5 * least;
-        let mut most: Option<Self> = None;
-        for &tile in tiles.iter().filter(|tile| few(tile)) {
-            let tiling = Self::with(tile, output, summed, busy);
-            if tiling.workgroups() >= busy {
-                return tiling;
-            }
-            if most.is_none_or(|most| tiling.workgroups() > most.workgroups()) {
-                most = Some(tiling);
-            }
-        }
-        most.unwrap_or_else(|| Self::with(tiles[0], output, summed, busy))
+        let best = first.tiling(output, summed);
+        let all = others
+            .iter()
+            .map(|candidate| candidate.tiling(output, summed));
+        let best = all.fold(
+            best,
+            |best, other| if other.0 < best.0 { other } else { best },
+        );
+        best.1
     }
+}
 
-    fn workgroups(&self) -> usize {
-        self.groups.iter().product()
-    }
-
-    fn with(tile: Tile, output: [usize; 2], summed: usize, busy: usize) -> Self {
+impl Candidate {
+    /// How long it takes, compared with others, and how the output is divided.
+    fn tiling(&self, output: [usize; 2], summed: usize) -> (f64, Tiling) {
+        /// What it costs to write parts and to read them again.
+        const COST_OF_PARTS: f64 = 1.2;
+        let tile = self.tile.for_sums_of(summed);
         let [pixels, quads] = output;
         let [along, across] = [pixels.div_ceil(tile.pixels()), quads.div_ceil(tile.quads())];
+        let tiles = along * across;
         let most = (summed / LEAST_PART).clamp(1, MOST_PARTS);
-        let parts = busy.div_ceil((along * across).max(1)).min(most);
+        let parts = self.busy.div_ceil(tiles.max(1)).min(most);
         let part = summed.div_ceil(parts).next_multiple_of(tile.inputs());
-        Self {
+        let parts = summed.div_ceil(part);
+        let busy = ((tiles * parts) as f64 / self.busy as f64).min(1.0);
+        let made = (tiles * tile.pixels() * tile.quads()) as f64;
+        let time = made / (self.speed as f64 * busy);
+        let tiling = Tiling {
             tile,
             part,
-            groups: [along, across, summed.div_ceil(part)],
-        }
+            groups: [across, along, parts],
+        };
+        (
+            if parts > 1 {
+                time * COST_OF_PARTS
+            } else {
+                time
+            },
+            tiling,
+        )
     }
 }
 
 impl Tile {
+    /// No deeper than sums of so many quads are worth: a step is made whole.
+    fn for_sums_of(self, summed: usize) -> Self {
+        let Matrices {
+            subgroups,
+            matrices,
+            depth: deep,
+        } = self
+        else {
+            return self;
+        };
+        let shallow = deep.min(2);
+        let made = |depth: usize| summed.next_multiple_of(depth * MATRIX / QUAD);
+        Matrices {
+            subgroups,
+            matrices,
+            depth: if 4 * made(deep) > 5 * made(shallow) {
+                shallow
+            } else {
+                deep
+            },
+        }
+    }
+
     /// Pixels of the output.
     fn pixels(self) -> usize {
         match self {
@@ -135,6 +214,7 @@ impl Tile {
             Matrices {
                 subgroups,
                 matrices,
+                ..
             } => subgroups[0] * matrices[0] * MATRIX,
         }
     }
@@ -146,6 +226,7 @@ impl Tile {
             Matrices {
                 subgroups,
                 matrices,
+                ..
             } => subgroups[1] * matrices[1] * MATRIX / QUAD,
         }
     }
@@ -154,7 +235,7 @@ impl Tile {
     fn inputs(self) -> usize {
         match self {
             Threads { threads, quads } => threads[1] / quads,
-            Matrices { .. } => 2 * MATRIX / QUAD,
+            Matrices { depth, .. } => depth * MATRIX / QUAD,
         }
     }
 
@@ -183,6 +264,7 @@ impl Tile {
             Matrices {
                 subgroups: [rows, columns],
                 matrices: [high, across],
+                ..
             } => {
                 let threads = rows * columns * LANES;
                 shader
@@ -199,6 +281,13 @@ impl Tile {
     }
 }
 
+/// All tiles of matrices, those of shallow steps, too.
+#[cfg(test)]
+pub(crate) fn matrices() -> impl Iterator<Item = Tile> {
+    let tiles = MATRICES.into_iter().map(|candidate| candidate.tile);
+    tiles.flat_map(|tile| [tile, tile.for_sums_of(1)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MATRICES, MOST_PARTS, THREADS, Tiling};
@@ -211,7 +300,7 @@ mod tests {
                     for summed in [1, 9, 49, 64, 1152, 12_544] {
                         let Tiling { tile, part, groups } =
                             Tiling::of(matrices, [pixels, quads], summed);
-                        let [along, across, parts] = groups;
+                        let [across, along, parts] = groups;
                         let exactly = |groups: usize, size: usize, all: usize| {
                             groups * size >= all && (groups - 1) * size < all
                         };
@@ -228,12 +317,20 @@ mod tests {
     #[test]
     fn large_tiles_for_large_maps_and_parts_for_long_sums() {
         let large = Tiling::of(false, [54_400, 64], 576);
-        assert_eq!((large.tile, large.groups[2]), (THREADS[0], 1));
-        let narrow = Tiling::of(true, [54_400, 16], 576);
-        assert_eq!((narrow.tile, narrow.groups[2]), (MATRICES[1], 1));
-        let long = Tiling::of(true, [850, 128], 1152);
-        assert!(long.tile == MATRICES[1] && long.groups[2] > 1);
+        assert_eq!((large.tile, large.groups[2]), (THREADS[0].tile, 1));
         let small = Tiling::of(false, [100, 16], 16);
-        assert_eq!((small.tile, small.groups[2]), (THREADS[1], 1));
+        assert_eq!((small.tile, small.groups[2]), (THREADS[1].tile, 1));
+
+        // Of eight pictures of 520 x 520: 3x3 of 256 channels, 1x1 from 1024 to 2048, and 3x3 of 64.
+        let tile = |output, summed| {
+            let tiling = Tiling::of(true, output, summed);
+            (tiling.tile, tiling.groups[2])
+        };
+        assert_eq!(tile([33_800, 64], 576), (MATRICES[1].tile, 1));
+        assert_eq!(tile([33_800, 512], 256), (MATRICES[0].tile, 1));
+        assert_eq!(tile([135_200, 16], 144), (MATRICES[2].tile, 1));
+        // Of one.
+        let (long, parts) = tile([4_225, 64], 4_608);
+        assert!(long == MATRICES[1].tile && parts > 1);
     }
 }

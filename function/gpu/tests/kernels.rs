@@ -5,9 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use segmenter_gpu::{self as gpu, Gpu, Options};
-use segmenter_kernels::{
-    self as kernels, Activation, Context, Corners, Geometry, Isa, RoiAlign,
-};
+use segmenter_kernels::{self as kernels, Activation, Context, Corners, Geometry, Isa, RoiAlign};
 
 /// Of the greatest value.
 const TOLERANCE: f32 = 1e-4;
@@ -249,7 +247,9 @@ fn compare_transposed_convolutions(device: &Arc<Gpu>, tolerance: f32) {
         assert_close(
             &what,
             &on_gpu.forward(&x.gpu),
-            &on_processor.forward(&x.processor), tolerance);
+            &on_processor.forward(&x.processor),
+            tolerance,
+        );
     }
 }
 
@@ -268,12 +268,16 @@ fn compare_pooling(device: &Arc<Gpu>, tolerance: f32) {
             assert_close(
                 &what,
                 &gpu::max_pool(&x.gpu, kernel, stride),
-                &kernels::max_pool(&x.processor, kernel, stride), tolerance);
+                &kernels::max_pool(&x.processor, kernel, stride),
+                tolerance,
+            );
         }
         assert_close(
             &format!("mean of {shape:?}"),
             &gpu::global_mean(&x.gpu),
-            &kernels::global_mean(&x.processor), tolerance);
+            &kernels::global_mean(&x.processor),
+            tolerance,
+        );
     }
 }
 
@@ -290,11 +294,15 @@ fn compare_sizes(device: &Arc<Gpu>, tolerance: f32) {
         assert_close(
             &format!("nearest {size:?}"),
             &gpu::nearest(&x.gpu, size),
-            &kernels::nearest(&x.processor, size), tolerance);
+            &kernels::nearest(&x.processor, size),
+            tolerance,
+        );
         assert_close(
             &format!("bilinear {size:?}"),
             &gpu::bilinear(&x.gpu, size),
-            &kernels::bilinear(&x.processor, size), tolerance);
+            &kernels::bilinear(&x.processor, size),
+            tolerance,
+        );
     }
 }
 
@@ -319,14 +327,26 @@ fn compare_combinations(device: &Arc<Gpu>, tolerance: f32) {
     assert_close(
         "scaled",
         &gpu::scale_channels(&a.gpu, &factors.gpu),
-        &scaled, tolerance);
+        &scaled,
+        tolerance,
+    );
 
     let wide = factors.processor.expand([5, 6]);
-    assert_close("expanded", &gpu::expand(&factors.gpu, [5, 6]), &wide, tolerance);
+    assert_close(
+        "expanded",
+        &gpu::expand(&factors.gpu, [5, 6]),
+        &wide,
+        tolerance,
+    );
 
     let first = Pair::new(device, 4, [2, 16, 5, 6]);
     let both = kernels::Map::concat(&[&first.processor, &a.processor]);
-    assert_close("both", &gpu::concat(&[&first.gpu, &a.gpu]), &both, tolerance);
+    assert_close(
+        "both",
+        &gpu::concat(&[&first.gpu, &a.gpu]),
+        &both,
+        tolerance,
+    );
 }
 
 #[test]
@@ -380,7 +400,9 @@ fn compare_regions(device: &Arc<Gpu>, tolerance: f32) {
         assert_close(
             &format!("{how:?}"),
             &gpu::roi_align(device, &how, &on_gpu, 10),
-            &how.forward(context(), &on_processor, 10), tolerance);
+            &how.forward(context(), &on_processor, 10),
+            tolerance,
+        );
         assert_eq!(
             gpu::roi_align(device, &how, &[], 10).shape(),
             [0, 10, size, size]
@@ -408,11 +430,15 @@ fn samples_are_normalised() {
         };
         assert_eq!(
             read([1, 2], &normalisation),
-            [0.0, 1.0, 1.0, 0.0, 2.0, 450.0, -5.0, 2.0, -5.0, 2.0, -60.0, 4.0]
+            [
+                0.0, 1.0, 1.0, 0.0, 2.0, 450.0, -5.0, 2.0, -5.0, 2.0, -60.0, 4.0
+            ]
         );
         assert_eq!(
             read([1, 2], &reversed),
-            [10.5, 122.5, 1.0, 0.0, -40.0, -36.0, -5.0, 11.0, -5.0, 2.0, -60.0, -32.0]
+            [
+                10.5, 122.5, 1.0, 0.0, -40.0, -36.0, -5.0, 11.0, -5.0, 2.0, -60.0, -32.0
+            ]
         );
         let planes: Vec<[f32; 6]> = read([2, 3], &normalisation).as_chunks().0.to_vec();
         assert_eq!(planes[0], [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
@@ -433,7 +459,9 @@ fn compare_classes(device: &Arc<Gpu>, tolerance: f32, seed: u32, shape: [usize; 
     let [_, classes, rows, columns] = shape;
     let mut logits = values(seed, shape.iter().product());
     // So far apart that none is another after rounding.
-    logits.iter_mut().for_each(|x| *x = (*x * 40.0).round() / 4.0);
+    logits
+        .iter_mut()
+        .for_each(|x| *x = (*x * 40.0).round() / 4.0);
     let map = gpu::Map::from_planar(device, &logits, shape);
     let of_one = logits.chunks_exact(classes * rows * columns);
     let sizes = [[13, 18], [5, 7]];
@@ -452,7 +480,11 @@ fn compare_classes(device: &Arc<Gpu>, tolerance: f32, seed: u32, shape: [usize; 
                 // Two can be equal but for their rounding.
                 others += usize::from(found.0[i] != classes[i]);
             }
-            assert!(others <= classes.len() / 50, "{others} of {}", classes.len());
+            assert!(
+                others <= classes.len() / 50,
+                "{others} of {}",
+                classes.len()
+            );
         }
     }
 }

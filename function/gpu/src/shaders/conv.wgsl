@@ -22,10 +22,14 @@ fn turned(pixels: u32, channels: u32) -> u32 {
     return (pixels + channels * (8u / INPUTS)) % PIXELS;
 }
 
+fn or_zeros(piece: Piece, there: bool) -> Piece {
+    return select(Piece(), piece, there);
+}
+
 @compute @workgroup_size(GROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first_pixel = group.x * PIXELS * 4u;
-    let first_quad = group.y * QUADS;
+    let first_pixel = group.y * PIXELS * 4u;
+    let first_quad = group.x * QUADS;
     let begin = group.z * sizes.part;
     let end = min(begin + sizes.part, KERNEL * KERNEL * sizes.pieces);
 
@@ -33,6 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let pixels = thread / INPUTS;
     let corner{I} = corner_of(first_pixel + pixels * 4u + {I}u); //* I
 
+    let last = last_piece();
     var summand = summand_of(begin + channels);
 
     let column = thread % COLUMNS;
@@ -41,9 +46,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     // One turn more than there are steps: the first sums nothing, the last reads nothing.
     for (var first = begin; first < end + INPUTS; first += INPUTS) {
-        let offset = offset_of(summand, first + channels < end);
+        let offset = offset_of(summand);
         summand = later(summand, INPUTS);
-        let x{I} = vec4<f32>(value_at(corner{I}, offset)); //* I
+        let x{I} = vec4<f32>(value_at(corner{I}, offset, last)); //* I
         let i{W} = thread + {W}u * GROUP; //* W
         let channel{W} = first * 4u + i{W} / QUADS; //* W
         let quad{W} = first_quad + i{W} % QUADS; //* W

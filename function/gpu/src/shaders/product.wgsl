@@ -40,10 +40,9 @@ fn corner_of(pixel: u32) -> Corner {
     let in_image = pixel % (sizes.out_rows * sizes.out_columns);
     let image = pixel / (sizes.out_rows * sizes.out_columns);
     let row = i32(in_image / sizes.out_columns * STRIDE) - i32(PADDING);
-    let top = select(OUTSIDE, row, pixel < sizes.pixels);
     let left = i32(pixel % sizes.out_columns * STRIDE) - i32(PADDING);
-    let first = i32(image * sizes.rows * sizes.columns) + top * i32(sizes.columns) + left;
-    return Corner(top, left, first * i32(sizes.pieces));
+    let first = i32(image * sizes.rows * sizes.columns) + row * i32(sizes.columns) + left;
+    return Corner(select(OUTSIDE, row, pixel < sizes.pixels), left, first * i32(sizes.pieces));
 }
 
 // One of the pieces that are summed over: of the input under a tap of the kernel.
@@ -73,21 +72,28 @@ struct Offset {
     place: i32,
 }
 
-// Outside of every map if it is not `summed`.
-fn offset_of(summand: Summand, summed: bool) -> Offset {
-    let down = select(OUTSIDE, i32(summand.tap / KERNEL * DILATION), summed);
+fn offset_of(summand: Summand) -> Offset {
+    let down = i32(summand.tap / KERNEL * DILATION);
     let right = i32(summand.tap % KERNEL * DILATION);
     let pixels = down * i32(sizes.columns) + right;
     return Offset(down, right, pixels * i32(sizes.pieces) + i32(summand.piece));
 }
 
-// Zeros beside the map.
-fn value_at(corner: Corner, offset: Offset) -> Piece {
-    var value = Piece();
-    if u32(corner.top + offset.down) < sizes.rows && u32(corner.left + offset.right) < sizes.columns {
-        value = x[corner.place + offset.place];
+// Zeros beside the map, and anything for what is not summed, whose weights are zeros. Read without a branch, which would
+// stand in the way of reading several at once.
+fn value_at(corner: Corner, offset: Offset, last: u32) -> Piece {
+    let place = corner.place + offset.place;
+    if KERNEL == 1u && PADDING == 0u {
+        // All are in the map but those behind its last.
+        return x[min(u32(place), last)];
     }
-    return value;
+    let inside = u32(corner.top + offset.down) < sizes.rows && u32(corner.left + offset.right) < sizes.columns;
+    return or_zeros(x[select(0, place, inside)], inside);
+}
+
+fn last_piece() -> u32 {
+    let images = sizes.pixels / (sizes.out_rows * sizes.out_columns);
+    return images * sizes.rows * sizes.columns * sizes.pieces - 1u;
 }
 
 // A sum, or what a convolution makes of it.

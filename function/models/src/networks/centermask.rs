@@ -177,11 +177,7 @@ impl Model for CenterMask {
     fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
         let [width, height] = input_size([picture.width(), picture.height()]);
         let resized = resize(picture, width, height, Filter::Bilinear)?;
-        Ok(Input::of_image(
-            resized,
-            &Self::NORMALISATION,
-            &self.device,
-        ))
+        Ok(Input::of_image(resized, &Self::NORMALISATION, &self.device))
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {

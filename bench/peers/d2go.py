@@ -56,6 +56,8 @@ def floats():
     reference = shared / "reference"
     spec = importlib.util.spec_from_file_location("reference", reference / "d2go_mask_rcnn.py")
     module = importlib.util.module_from_spec(spec)
+    # Where what compiles it looks for it.
+    sys.modules["reference"] = module
     spec.loader.exec_module(module)
     network = module.Net(str(reference / module.W))
     if device == "cuda":

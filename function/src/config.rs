@@ -98,7 +98,7 @@ pub struct Model {
     /// Whose operations run on the processor: `fast` are segmenter's own, `stock` burn's
     #[arg(long, env = "SEGMENTER_KERNELS", value_name = "WHOSE", default_value = "fast", value_parser = parse_kernels)]
     pub kernels: Kernels,
-    /// What the network calculates with: f32; on processors int8; on GPUs f16, which rounds the factors of convolutions;
+    /// What the network calculates with: f32; on processors int8; on GPUs f16, which rounds maps and the factors of convolutions;
     /// or auto, which is int8 where the model has such weights and the processor is fast with them, and f16 where the GPU
     /// is [default: on processors auto for models that find no less in int8, else f32]
     #[arg(long, env = "SEGMENTER_PRECISION", value_name = "NUMBERS", value_parser = parse_precision)]
@@ -361,7 +361,7 @@ pub enum Precision {
     Int8,
     /// 32-bit floats.
     F32,
-    /// 32-bit floats with factors of 16 bits, on a GPU.
+    /// Maps and factors in 16-bit floats, on a GPU.
     F16,
 }
 

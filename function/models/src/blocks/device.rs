@@ -58,7 +58,7 @@ impl std::fmt::Display for DeviceKind {
 pub enum Precision {
     /// 32-bit floats.
     F32,
-    /// 32-bit floats, but for the factors of dense convolutions, which are rounded to 16 bits; on GPUs alone.
+    /// 16-bit floats in maps and in the factors of dense convolutions, 32 in what is computed of them; on GPUs alone.
     F16,
     /// 8-bit integers: convolutions and linear layers, and the maps between them.
     Int8,

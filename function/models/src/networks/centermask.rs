@@ -9,6 +9,8 @@
 //! Every kernel has as many pixels before a cell as behind it, so that the cell `x` of a map with a stride of `s` is
 //! about the pixels `s * x..s * (x + 1)`, nothing further to one side: small outlines are found on large cells.
 
+use std::iter;
+
 use burn::module::Module;
 use segmenter_imaging::{
     Picture,
@@ -165,7 +167,8 @@ impl CenterMask {
                 .map(|&(image, Found { bbox, .. })| Roi { map, image, bbox })
                 .collect();
             let pooled = roi_align(&MASK_POOL, &rois, MASK_CHANNELS, &self.device);
-            let mut logits = self.network.outline(pooled).to_host();
+            let outlines = self.network.outline(pooled);
+            let mut logits = outlines.planes_to_host(iter::repeat_n(0, found.len()));
             logits.iter_mut().for_each(|x| *x = sigmoid(*x));
             logits
         });

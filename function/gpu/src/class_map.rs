@@ -11,9 +11,12 @@ use crate::{
     trace::named,
 };
 
+/// The class of every pixel and its probability, 0..=1, both `[height, width]`.
+pub type ClassMap = (Vec<u8>, Vec<f32>);
+
 /// Enlarges the logits of each map of a batch, `[batch, classes, rows, columns]`, bilinearly to its size, `[height,
-/// width]`, and takes the most probable class of every pixel, the first of equals, with its softmax probability. Both are
-/// `[height, width]`. Waits for the GPU, once for all.
+/// width]`, and takes the most probable class of every pixel, the first of equals, with its softmax probability. Waits for
+/// the GPU, once for all.
 ///
 /// # Errors
 /// If the GPU failed, now or before.
@@ -24,7 +27,7 @@ pub fn argmax_softmax(
     logits: &Map,
     sizes: &[[usize; 2]],
     corners: Corners,
-) -> Result<Vec<(Vec<u8>, Vec<f32>)>, GpuError> {
+) -> Result<Vec<ClassMap>, GpuError> {
     let [batch, classes, rows, columns] = logits.shape();
     assert_eq!(sizes.len(), batch, "a size for each map");
     assert!((1..=256).contains(&classes), "{classes} classes");

@@ -27,7 +27,7 @@ mod tiling;
 mod trace;
 
 pub use adapter::{Adapter, Kind, Options, adapters};
-pub use class_map::argmax_softmax;
+pub use class_map::{ClassMap, argmax_softmax};
 pub use combine::{add, concat, expand, scale_channels};
 pub use conv::{Conv, ConvTranspose};
 pub use gpu::{Gpu, GpuError};

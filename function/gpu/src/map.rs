@@ -212,7 +212,7 @@ pub(crate) fn to_halves(values: &[f32]) -> Vec<u16> {
         .zip(values.par_chunks(TOGETHER));
     pieces.for_each(|(to, from)| {
         to.reinterpret_cast_mut::<f16>()
-            .convert_from_f32_slice(from)
+            .convert_from_f32_slice(from);
     });
     halves
 }

@@ -20,6 +20,9 @@ use super::{Activation, Device};
 #[derive(Clone, Debug)]
 pub struct Map(pub(super) Values);
 
+/// The class of every pixel and its probability, both `[height, width]`.
+pub(crate) type Classes = (Vec<u8>, Vec<f32>);
+
 /// A map is what the operations of its [`Device`] work on. Those of one device are never given another's.
 #[derive(Clone, Debug)]
 pub(super) enum Values {
@@ -167,7 +170,7 @@ impl Map {
         &self,
         sizes: &[[usize; 2]],
         corners: kernels::Corners,
-    ) -> Option<Vec<(Vec<u8>, Vec<f32>)>> {
+    ) -> Option<Vec<Classes>> {
         #[cfg(feature = "gpu")]
         if let Values::Gpu(map) = &self.0 {
             return Some(gpu::classes(map, sizes, corners));
@@ -375,7 +378,7 @@ impl From<QuantizedMap> for Values {
 /// What is read back from a GPU. One that failed answers nothing any more, and neither can the network on it.
 #[cfg(feature = "gpu")]
 mod gpu {
-    use segmenter_gpu::{GpuError, Map};
+    use segmenter_gpu::{ClassMap, GpuError, Map};
     use segmenter_kernels::Corners;
 
     pub(super) fn read(maps: &[&Map]) -> Vec<Vec<f32>> {
@@ -386,11 +389,7 @@ mod gpu {
         answered(segmenter_gpu::planes(map, channels))
     }
 
-    pub(super) fn classes(
-        map: &Map,
-        sizes: &[[usize; 2]],
-        corners: Corners,
-    ) -> Vec<(Vec<u8>, Vec<f32>)> {
+    pub(super) fn classes(map: &Map, sizes: &[[usize; 2]], corners: Corners) -> Vec<ClassMap> {
         answered(segmenter_gpu::argmax_softmax(map, sizes, corners))
     }
 

@@ -119,6 +119,8 @@ pub struct Input {
     /// `[width, height]` of the class map that a semantic segmenter makes of it: as large as it is, if nobody says
     /// otherwise.
     pub(crate) map_size: [u32; 2],
+    /// The picture, larger, for a model that looks at some of it closer.
+    pub(crate) closer: Option<Arc<Image>>,
 }
 
 /// The pixels of an input.
@@ -137,6 +139,7 @@ impl Input {
             shape: [3, height, width],
             pixels: Pixels::Normalised(Arc::new(pixels)),
             map_size: [width as u32, height as u32],
+            closer: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl Input {
                 shape: [3, size[0], size[1]],
                 pixels: Pixels::Samples(Arc::new(image), *normalisation),
                 map_size: [width, height],
+                closer: None,
             };
         }
         let mut pixels = device.pixels(size);
@@ -159,6 +163,14 @@ impl Input {
     /// With a class map of this size, `[width, height]`.
     pub(crate) fn with_map_size(self, map_size: [u32; 2]) -> Self {
         Self { map_size, ..self }
+    }
+
+    /// With the picture as it is looked at closer.
+    pub(crate) fn with_closer(self, closer: Option<Image>) -> Self {
+        Self {
+            closer: closer.map(Arc::new),
+            ..self
+        }
     }
 
     /// Its pixels, normalised.

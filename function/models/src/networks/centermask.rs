@@ -9,16 +9,19 @@
 //! Every kernel has as many pixels before a cell as behind it, so that the cell `x` of a map with a stride of `s` is
 //! about the pixels `s * x..s * (x + 1)`, nothing further to one side: small outlines are found on large cells.
 
+mod closer;
+
 use std::iter;
 
 use burn::module::Module;
 use segmenter_imaging::{
-    Picture,
+    Image, Picture,
     decode::DecodeError,
     normalise::Normalisation,
     resample::{Filter, resize},
 };
 
+use self::closer::Window;
 use crate::{
     blocks::{
         Activation, Conv2d, ConvTranspose2d, Device, DeviceKind, FeatureMap, Geometry, Map, Roi,
@@ -83,7 +86,7 @@ const CANDIDATES: usize = 1000;
 const NMS_THRESHOLD: f32 = 0.6;
 
 /// As many are answered at most, whatever the caller allows.
-const MAX_DETECTIONS: usize = 200;
+const MAX_DETECTIONS: usize = 300;
 
 /// How many findings go through the mask head together on processors, in whose caches they stay.
 const MASK_BATCH: usize = 16;
@@ -128,9 +131,30 @@ impl CenterMask {
     /// Of inputs of one shape, each with what is wanted of it.
     fn detect(&self, inputs: Vec<Input>, selections: &[&Selection]) -> Vec<Output> {
         let [_, height, width] = inputs[0].shape;
-        let pictures = inputs.len();
+        let size = [width as f32, height as f32];
+        let pictures: Vec<_> = inputs.iter().map(|input| input.closer.clone()).collect();
         let x = Input::stack(inputs, 1, &self.device);
+        let Look { mut found, masks } = self.look(x, size, selections);
+        let of_each = found.iter_mut().zip(pictures).zip(selections);
+        let closer = of_each.map(|((found, picture), selection)| {
+            let picture = picture?;
+            let closer = self.look_closer(found, size, &picture, selection)?;
+            *found = best(closer.window.merged(found, &closer.found), size);
+            Some(closer)
+        });
+        let closer: Vec<_> = closer.collect();
+        for (found, selection) in found.iter_mut().zip(selections) {
+            found.retain(|found| found.score >= selection.threshold);
+            found.truncate(selection.max_detections);
+        }
+        let masked: Vec<_> = selections.iter().map(|selection| selection.masks).collect();
+        outputs(&found, &masked, MASK_SIDE, |found| {
+            self.outline(&masks, &closer, found)
+        })
+    }
 
+    /// What is on pictures, `[pictures, 3, h, w]`, of `[width, height]` without their padding.
+    fn look(&self, x: Map, size: [f32; 2], selections: &[&Selection]) -> Look {
         let Features { levels, masks } = self.network.features(x);
         let answers = levels.map(|level| <[Map; 2]>::from(self.network.detect(level)));
         let values = Map::to_host_all(answers.as_flattened());
@@ -138,6 +162,7 @@ impl CenterMask {
             let [_, _, rows, columns] = scores.dims();
             [rows, columns]
         });
+        let pictures = selections.len();
         let found = each(&self.device, pictures, |index| {
             let mut candidates = Vec::new();
             for (i, size) in sizes.into_iter().enumerate() {
@@ -149,23 +174,55 @@ impl CenterMask {
                 };
                 points.candidates(self.classes, selections[index], &mut candidates);
             }
-            best(candidates, [width as f32, height as f32], selections[index])
+            best(candidates, size)
         });
-        let masked: Vec<_> = selections.iter().map(|selection| selection.masks).collect();
-        outputs(&found, &masked, MASK_SIDE, |found| {
-            self.outline(masks, found)
+        Look {
+            found,
+            masks: FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &self.device),
+        }
+    }
+
+    /// What there is where small things were found on an input of this size, `[width, height]`, if any were.
+    fn look_closer(
+        &self,
+        found: &[Found],
+        size: [f32; 2],
+        picture: &Image,
+        selection: &Selection,
+    ) -> Option<Closer> {
+        let window = Window::around(found, size, picture)?;
+        let part = Input::of_image(window.of(picture)?, &Self::NORMALISATION, &self.device);
+        let x = Input::stack(vec![part], MULTIPLE, &self.device);
+        let Look { mut found, masks } = self.look(x, window.size(), &[selection]);
+        Some(Closer {
+            window,
+            found: found.remove(0),
+            masks,
         })
     }
 
-    /// Mask probabilities, `[found, MASK_SIDE, MASK_SIDE]`.
-    fn outline(&self, masks: Map, found: &[(usize, Found)]) -> Vec<f32> {
-        let map = &FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &self.device);
+    /// Mask probabilities, `[found, MASK_SIDE, MASK_SIDE]`; each from where it is seen best.
+    fn outline(
+        &self,
+        masks: &FeatureMap,
+        closer: &[Option<Closer>],
+        found: &[(usize, Found)],
+    ) -> Vec<f32> {
         let batch = findings_together(&self.device, MASK_BATCH, MAX_DETECTIONS);
+        let roi = |&(image, Found { bbox, .. }): &(usize, Found)| match &closer[image] {
+            Some(closer) if closer.window.takes(bbox) => Roi {
+                map: &closer.masks,
+                image: 0,
+                bbox: closer.window.from_input(bbox),
+            },
+            _ => Roi {
+                map: masks,
+                image,
+                bbox,
+            },
+        };
         let batches = found.chunks(batch).flat_map(|found| {
-            let rois: Vec<_> = found
-                .iter()
-                .map(|&(image, Found { bbox, .. })| Roi { map, image, bbox })
-                .collect();
+            let rois: Vec<_> = found.iter().map(roi).collect();
             let pooled = roi_align(&MASK_POOL, &rois, MASK_CHANNELS, &self.device);
             let outlines = self.network.outline(pooled);
             let mut logits = outlines.planes_to_host(iter::repeat_n(0, found.len()));
@@ -176,11 +233,36 @@ impl CenterMask {
     }
 }
 
+/// What is seen on pictures.
+struct Look {
+    /// On each, best first.
+    found: Vec<Vec<Found>>,
+    /// What outlines are found on.
+    masks: FeatureMap,
+}
+
+/// What is seen on a part of a picture that is looked at closer.
+struct Closer {
+    window: Window,
+    /// In pixels of the window.
+    found: Vec<Found>,
+    masks: FeatureMap,
+}
+
 impl Model for CenterMask {
     fn preprocess(&self, picture: Picture<'_>, _: &Selection) -> Result<Input, DecodeError> {
-        let [width, height] = input_size([picture.width(), picture.height()]);
-        let resized = resize(picture, width, height, Filter::Bilinear)?;
-        Ok(Input::of_image(resized, &Self::NORMALISATION, &self.device))
+        let size = [picture.width(), picture.height()];
+        let [width, height] = input_size(size);
+        let (resized, closer) = match closer::size(size, [width, height]) {
+            Some([columns, rows]) => {
+                let closer = resize(picture, columns, rows, Filter::Bilinear)?;
+                let resized = resize(&closer, width, height, Filter::Bilinear)?;
+                (resized, Some(closer))
+            }
+            None => (resize(picture, width, height, Filter::Bilinear)?, None),
+        };
+        let input = Input::of_image(resized, &Self::NORMALISATION, &self.device);
+        Ok(input.with_closer(closer))
     }
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
@@ -236,7 +318,8 @@ impl Points<'_> {
     fn candidates(&self, classes: usize, selection: &Selection, candidates: &mut Vec<Found>) {
         let [rows, columns] = self.size;
         let places = rows * columns;
-        let floor = selection.threshold.max(SCORE_FLOOR);
+        // What is likely enough may be worth a closer look.
+        let floor = selection.threshold.min(closer::LIKELY).max(SCORE_FLOOR);
         let wanted = (0..classes).filter(|&class| selection.wants(class as u32));
         for class in wanted {
             let logits = &self.logits[class * places..][..places];
@@ -279,7 +362,7 @@ pub fn point(place: [usize; 2], stride: usize) -> [f32; 2] {
 }
 
 /// The best of all candidates on a picture of `[width, height]`, best first.
-fn best(mut candidates: Vec<Found>, picture: [f32; 2], selection: &Selection) -> Vec<Found> {
+fn best(mut candidates: Vec<Found>, picture: [f32; 2]) -> Vec<Found> {
     let by_score = |a: &Found, b: &Found| b.score.total_cmp(&a.score);
     if candidates.len() > CANDIDATES {
         candidates.select_nth_unstable_by(CANDIDATES, by_score);
@@ -294,7 +377,7 @@ fn best(mut candidates: Vec<Found>, picture: [f32; 2], selection: &Selection) ->
     let scores: Vec<_> = candidates.iter().map(|f| f.score).collect();
     let classes: Vec<_> = candidates.iter().map(|f| f.class).collect();
     let mut kept = batched_nms(&boxes, &scores, &classes, NMS_THRESHOLD);
-    kept.truncate(MAX_DETECTIONS.min(selection.max_detections));
+    kept.truncate(MAX_DETECTIONS);
     kept.into_iter().map(|i| candidates[i]).collect()
 }
 
@@ -484,8 +567,6 @@ fn beneath(above: Map, x: Map) -> Map {
 
 #[cfg(test)]
 mod tests {
-    use segmenter_imaging::Image;
-
     use super::*;
     use crate::{detection::assert_same_together, weights::seeded};
 

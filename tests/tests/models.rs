@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use image::{Rgb, RgbImage, imageops};
 use segmenter_models::{
     Device,
     networks::centermask::Network,
@@ -81,6 +82,36 @@ async fn what_is_built_in_answers_where_there_is_nothing_else() {
     assert!(notes.count() > 3, "{reply}");
     assert!(found.iter().all(|found| found["mask"].is_object()));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Of a board far away, whose notes have ten pixels when the whole picture is looked at.
+#[tokio::test]
+async fn what_is_small_is_looked_at_closer() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::spawn(folder.path(), &[], &[]);
+    let server = server.wait_until_ready().await.unwrap();
+    let notes = async |picture: &RgbImage| {
+        let path = "/v1/predict?threshold=0.3";
+        let (status, reply) = json(server.post(path, pictures::jpeg(picture)).await).await;
+        assert_eq!(status, 200, "{reply}");
+        let found = reply["detections"].as_array().unwrap().iter();
+        let notes = found.filter(|found| found["label"] == "stickynote");
+        let sides = notes.map(|note| {
+            let side = |axis: &str, far: &str| {
+                note["box"][far].as_f64().unwrap() - note["box"][axis].as_f64().unwrap()
+            };
+            side("x0", "x1").max(side("y0", "y1"))
+        });
+        sides.collect::<Vec<_>>()
+    };
+    let board = pictures::board();
+    let near = notes(&board).await;
+    let mut wall = RgbImage::from_pixel(1280, 960, Rgb([203, 200, 192]));
+    let board = imageops::resize(&board, 320, 240, imageops::FilterType::Triangle);
+    imageops::overlay(&mut wall, &board, 600, 300);
+    let far = notes(&wall).await;
+    let small = far.iter().filter(|&&side| side < 40.0).count();
+    assert!(4 * small >= 3 * near.len(), "{far:?} instead of {near:?}");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub struct Quality {
 /// Everything that it finds.
 pub const EVERYTHING: Selection = Selection {
     threshold: 0.05,
-    max_detections: 200,
+    max_detections: 300,
     classes: None,
     masks: true,
     map_size: None,
@@ -151,7 +151,7 @@ pub fn qualities(judged: &[Judged], classes: &[String]) -> anyhow::Result<Vec<Qu
         } else {
             let results = truth.load_res_anns(results)?;
             let mut evaluation = COCOeval::new(truth, results, IouType::Segm);
-            evaluation.params.max_dets = vec![1, 10, 200];
+            evaluation.params.max_dets = vec![1, 10, 300];
             evaluation.evaluate()?;
             evaluation.accumulate();
             evaluation.summarize_lines();

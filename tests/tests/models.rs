@@ -107,7 +107,7 @@ async fn what_is_small_is_looked_at_closer() {
     let board = pictures::board();
     let near = notes(&board).await;
     let mut wall = RgbImage::from_pixel(1280, 960, Rgb([203, 200, 192]));
-    let board = imageops::resize(&board, 320, 240, imageops::FilterType::Triangle);
+    let board = imageops::resize(&board, 240, 180, imageops::FilterType::Triangle);
     imageops::overlay(&mut wall, &board, 600, 300);
     let far = notes(&wall).await;
     let small = far.iter().filter(|&&side| side < 40.0).count();

@@ -22,7 +22,7 @@ pub(crate) const THREADS: usize = 64;
 const TOGETHER: usize = 32;
 
 /// Workgroups along one axis; a limit that all GPUs have.
-const MOST_GROUPS: usize = 65_535;
+pub(crate) const MOST_GROUPS: usize = 65_535;
 
 /// Bytes that a thread copies at a time.
 const PIECE: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! How the output of a dense convolution is divided among workgroups.
 
 use crate::{
+    gpu::MOST_GROUPS,
     map::QUAD,
     shader::{Kernel, Shader},
 };
@@ -166,20 +167,19 @@ impl Candidate {
         let parts = summed.div_ceil(part);
         let busy = ((tiles * parts) as f64 / self.busy as f64).min(1.0);
         let made = (tiles * tile.pixels() * tile.quads()) as f64;
-        let time = made / (self.speed as f64 * busy);
+        let mut time = made / (self.speed as f64 * busy);
+        if parts > 1 {
+            time *= COST_OF_PARTS;
+        }
+        if along > MOST_GROUPS {
+            time = f64::INFINITY;
+        }
         let tiling = Tiling {
             tile,
             part,
             groups: [across, along, parts],
         };
-        (
-            if parts > 1 {
-                time * COST_OF_PARTS
-            } else {
-                time
-            },
-            tiling,
-        )
+        (time, tiling)
     }
 }
 
@@ -320,6 +320,11 @@ mod tests {
         assert_eq!((large.tile, large.groups[2]), (THREADS[0].tile, 1));
         let small = Tiling::of(false, [100, 16], 16);
         assert_eq!((small.tile, small.groups[2]), (THREADS[1].tile, 1));
+        // Of few channels, but of more pixels than there can be small tiles.
+        let narrow = Tiling::of(false, [2_000_000, 4], 9);
+        assert_eq!(narrow.tile, THREADS[1].tile);
+        let largest = Tiling::of(false, [4_000_000, 4], 9);
+        assert_eq!(largest.tile, THREADS[0].tile);
 
         // Of eight pictures of 520 x 520: 3x3 of 256 channels, 1x1 from 1024 to 2048, and 3x3 of 64.
         let tile = |output, summed| {

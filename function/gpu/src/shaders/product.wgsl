@@ -18,7 +18,7 @@ struct Sizes {
 
 var<immediate> sizes: Sizes;
 
-// A piece is a quad, or two as their bits, which go from memory to memory.
+// A piece is a quad, or as many as are read at once.
 @group(0) @binding(0) var<storage, read> x: array<Piece>;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;
 // The bias again where there is none.

@@ -213,7 +213,7 @@ impl CenterMask {
             Some(closer) if closer.window.takes(bbox) => Roi {
                 map: &closer.masks,
                 image: 0,
-                bbox: closer.window.from_input(bbox),
+                bbox: closer.window.to_window(bbox),
             },
             _ => Roi {
                 map: masks,
@@ -319,7 +319,7 @@ impl Points<'_> {
         let [rows, columns] = self.size;
         let places = rows * columns;
         // What is likely enough may be worth a closer look.
-        let floor = selection.threshold.min(closer::LIKELY).max(SCORE_FLOOR);
+        let floor = selection.threshold.clamp(SCORE_FLOOR, closer::LIKELY);
         let wanted = (0..classes).filter(|&class| selection.wants(class as u32));
         for class in wanted {
             let logits = &self.logits[class * places..][..places];

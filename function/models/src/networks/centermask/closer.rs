@@ -94,7 +94,7 @@ impl Window {
     }
 
     /// A box on the input as it is in the window.
-    pub(super) fn from_input(&self, bbox: [f32; 4]) -> [f32; 4] {
+    pub(super) fn to_window(self, bbox: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| bbox[i] * self.ratio[i % 2] - self.place[i % 2] as f32)
     }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(window.size(), [168.0, 464.0]);
         let part = window.of(&closer).unwrap();
         assert_eq!([part.width(), part.height()], [168, 464]);
-        let bbox = window.from_input(small[0].bbox);
+        let bbox = window.to_window(small[0].bbox);
         assert_eq!(bbox, [84.0, 64.0, 104.0, 104.0]);
         assert_eq!(window.to_input(bbox), small[0].bbox);
     }
@@ -187,9 +187,9 @@ mod tests {
         ];
         // In the window: the small one, better; a large one; and one that goes on outside.
         let closer = vec![
-            found(0.7, window.from_input([101.0, 101.0, 109.0, 119.0])),
-            found(0.9, window.from_input([80.0, 80.0, 135.0, 130.0])),
-            found(0.9, window.from_input([68.0, 100.0, 80.0, 110.0])),
+            found(0.7, window.to_window([101.0, 101.0, 109.0, 119.0])),
+            found(0.9, window.to_window([80.0, 80.0, 135.0, 130.0])),
+            found(0.9, window.to_window([68.0, 100.0, 80.0, 110.0])),
         ];
         let merged = window.merged(&[small, large, elsewhere], &closer);
         let expected = [large, elsewhere, found(0.7, [101.0, 101.0, 109.0, 119.0])];

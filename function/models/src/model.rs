@@ -61,7 +61,7 @@ pub fn load_built_in(device: &Device) -> Result<Box<dyn Model>, LoadError> {
 /// any CPU thread, `forward` on the one thread that owns the device.
 pub trait Model: Send + Sync {
     /// Turns the picture into the network's input: resized, normalised, in the network's layout. Its pixels are
-    /// decoded on the way, and an error is one of theirs; of an [`Image`](segmenter_imaging::Image) there is none.
+    /// decoded on the way, and an error is one of theirs; of an [`Image`] there is none.
     fn preprocess(&self, picture: Picture<'_>, selection: &Selection)
     -> Result<Input, DecodeError>;
 

@@ -8,7 +8,7 @@ use crate::{Device, blocks::Map, prediction::ClassMap};
 /// Enlarges `logits`, `[classes, rows, columns]`, bilinearly to `[width, height]` and takes the most probable
 /// class of every pixel, the first of equals, with its softmax probability.
 ///
-/// On the processor, wherever the network ran: its logits are in host memory by then. See [`class_maps`].
+/// On the processor, wherever the network ran: its logits are in host memory by then.
 pub fn class_map(
     logits: &[f32],
     [classes, rows, columns]: [usize; 3],

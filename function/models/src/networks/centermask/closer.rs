@@ -2,7 +2,7 @@
 //!
 //! A note of 3 % of a picture's height has ten pixels in the network's input. Where something so small is found, the
 //! network looks at that part of the picture once more, larger, and what it finds small is taken from there. A picture
-//! of large things costs nothing more, one of a wall full of notes five times as much.
+//! of large things costs hardly more, one of a wall full of notes five times as much.
 
 use segmenter_imaging::Image;
 

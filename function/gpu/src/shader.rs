@@ -64,6 +64,9 @@ impl Kernel {
     fn end(self) -> &'static str {
         match self {
             Self::Conv | Self::ConvMatrices | Self::ConvSum => include_str!("shaders/finish.wgsl"),
+            Self::ClassMap | Self::Resize | Self::RoiAlign => {
+                include_str!("shaders/bilinear.wgsl")
+            }
             _ => "",
         }
     }

@@ -37,20 +37,15 @@ fn each(index: u32) {
 
 // Writes the probability, answers the class: the first of equals.
 fn best(pixel: u32) -> u32 {
-    let down = max(f32(pixel / sizes.out_columns) * sizes.down + sizes.top, 0.0);
-    let right = max(f32(pixel % sizes.out_columns) * sizes.right + sizes.left, 0.0);
-    let row = min(u32(down), sizes.rows - 1u);
-    let column = min(u32(right), sizes.columns - 1u);
-    let above = (sizes.image * sizes.rows + row) * sizes.columns;
-    let below = (sizes.image * sizes.rows + min(row + 1u, sizes.rows - 1u)) * sizes.columns;
-    let beside = min(column + 1u, sizes.columns - 1u);
-    let places = vec4<u32>(above + column, above + beside, below + column, below + beside) * sizes.quads;
-    let weights = clamp(vec2<f32>(right - f32(column), down - f32(row)), vec2<f32>(), vec2<f32>(1.0));
+    let place = vec2<f32>(vec2<u32>(pixel % sizes.out_columns, pixel / sizes.out_columns));
+    let scale = vec2<f32>(sizes.right, sizes.down);
+    let first = sizes.image * sizes.rows * sizes.columns;
+    let pixels = around(first, place * scale + vec2<f32>(sizes.left, sizes.top));
 
     var taken = 0u;
     var most = -3.4e38;
     for (var quad = 0u; quad < sizes.quads; quad++) {
-        let logits = enlarged(places + quad, weights);
+        let logits = between(pixels, quad);
         for (var i = 0u; i < 4u; i++) {
             if logits[i] > most && quad * 4u + i < sizes.classes {
                 most = logits[i];
@@ -61,14 +56,8 @@ fn best(pixel: u32) -> u32 {
     var sum = 0.0;
     for (var quad = 0u; quad < sizes.quads; quad++) {
         let there = vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(sizes.classes);
-        sum += dot(select(vec4<f32>(), exp(enlarged(places + quad, weights) - most), there), vec4<f32>(1.0));
+        sum += dot(select(vec4<f32>(), exp(between(pixels, quad) - most), there), vec4<f32>(1.0));
     }
     y[sizes.items + pixel] = bitcast<u32>(1.0 / sum);
     return taken;
-}
-
-fn enlarged(places: vec4<u32>, weights: vec2<f32>) -> vec4<f32> {
-    let upper = mix(vec4<f32>(x[places.x]), vec4<f32>(x[places.y]), weights.x);
-    let lower = mix(vec4<f32>(x[places.z]), vec4<f32>(x[places.w]), weights.x);
-    return mix(upper, lower, weights.y);
 }

@@ -20,28 +20,13 @@ var<immediate> sizes: Sizes;
 
 fn each(index: u32) {
     let out = place(index, sizes.out_rows, sizes.out_columns, sizes.quads);
-    let image = out.image * sizes.rows;
-    let row = f32(out.row);
-    let column = f32(out.column);
-    let quad = out.quad;
+    let first = out.image * sizes.rows * sizes.columns;
+    let pixel = vec2<f32>(vec2<u32>(out.column, out.row));
+    let scale = vec2<f32>(sizes.right, sizes.down);
     if INTERPOLATED == 0u {
-        let above = min(u32(row * sizes.down), sizes.rows - 1u);
-        let left = min(u32(column * sizes.right), sizes.columns - 1u);
-        y[index] = Quad(at(image + above, left, quad));
-        return;
+        let nearest = min(vec2<u32>(pixel * scale), vec2<u32>(sizes.columns, sizes.rows) - 1u);
+        y[index] = x[(first + nearest.y * sizes.columns + nearest.x) * sizes.quads + out.quad];
+    } else {
+        y[index] = Quad(between(around(first, (pixel + 0.5) * scale - 0.5), out.quad));
     }
-    let down = max((row + 0.5) * sizes.down - 0.5, 0.0);
-    let right = max((column + 0.5) * sizes.right - 0.5, 0.0);
-    let above = min(u32(down), sizes.rows - 1u);
-    let left = min(u32(right), sizes.columns - 1u);
-    let below = image + min(above + 1u, sizes.rows - 1u);
-    let beside = min(left + 1u, sizes.columns - 1u);
-    let weight = right - f32(left);
-    let upper = mix(at(image + above, left, quad), at(image + above, beside, quad), weight);
-    let lower = mix(at(below, left, quad), at(below, beside, quad), weight);
-    y[index] = Quad(mix(upper, lower, down - f32(above)));
-}
-
-fn at(row: u32, column: u32, quad: u32) -> vec4<f32> {
-    return vec4<f32>(x[(row * sizes.columns + column) * sizes.quads + quad]);
 }

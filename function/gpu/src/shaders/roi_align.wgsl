@@ -47,15 +47,5 @@ fn sample(place: vec2<f32>, first: u32, quad: u32) -> vec4<f32> {
     if any(place < vec2<f32>(-1.0)) || any(place > size) {
         return vec4<f32>();
     }
-    let inside = clamp(place, vec2<f32>(), size - 1.0);
-    let low = vec2<u32>(inside);
-    let high = min(low + 1u, vec2<u32>(sizes.columns, sizes.rows) - 1u);
-    let weight = inside - vec2<f32>(low);
-    let upper = mix(at(first, low.y, low.x, quad), at(first, low.y, high.x, quad), weight.x);
-    let lower = mix(at(first, high.y, low.x, quad), at(first, high.y, high.x, quad), weight.x);
-    return mix(upper, lower, weight.y);
-}
-
-fn at(first: u32, row: u32, column: u32, quad: u32) -> vec4<f32> {
-    return vec4<f32>(x[(first + row * sizes.columns + column) * sizes.quads + quad]);
+    return between(around(first, place), quad);
 }

@@ -71,16 +71,11 @@ pub fn argmax_softmax(
         .zip(sizes)
         .map(|(block, &size)| (block.buffer(), words(size)))
         .collect();
-    read_back(gpu, &sources, |read: &[u32]| {
-        let mut rest = read;
-        let maps = sizes.iter().map(|&size| {
-            let (own, others) = rest.split_at(words(size));
-            rest = others;
-            (own, size[0] * size[1])
-        });
-        let maps: Vec<_> = maps.collect();
-        maps.into_par_iter()
-            .map(|(words, pixels)| {
+    read_back(gpu, &sources, |maps: &[&[u32]]| {
+        maps.par_iter()
+            .zip(sizes)
+            .map(|(words, [height, width])| {
+                let pixels = height * width;
                 let (classes, confidence) = words.split_at(pixels.div_ceil(QUAD));
                 let classes: &[u8] = bytemuck::cast_slice(classes);
                 let confidence: &[f32] = bytemuck::cast_slice(confidence);

@@ -15,6 +15,7 @@ mod class_map;
 mod combine;
 mod conv;
 mod gpu;
+mod halves;
 mod kept;
 mod map;
 mod memory;

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use half::{
-    f16,
-    slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _},
-};
 use rayon::prelude::*;
 use segmenter_kernels::Span;
 
 use crate::{
     gpu::{Gpu, GpuError},
+    halves::from_halves,
     memory::{Block, Use},
     shader::{Kernel, Shader},
     trace::named,
@@ -108,19 +105,18 @@ pub fn read(maps: &[&Map]) -> Result<Vec<Vec<f32>>, GpuError> {
         .iter()
         .map(|map| (map.buffer(), map.quads() * QUAD))
         .collect();
-    let all = |values: &[f32]| {
-        let mut rest = values;
-        let planes = maps.iter().map(|map| {
-            let (own, others) = rest.split_at(map.quads() * QUAD);
-            rest = others;
-            planar(own, map.shape)
-        });
-        planes.collect()
-    };
+    let shapes = || maps.iter().map(|map| map.shape);
     if first.gpu.half() {
-        read_back(&first.gpu, &sources, |halves| all(&from_halves(halves)))
+        read_back(&first.gpu, &sources, |all| {
+            let all = all.iter().zip(shapes());
+            all.map(|(own, shape)| planar(&from_halves(own), shape))
+                .collect()
+        })
     } else {
-        read_back(&first.gpu, &sources, all)
+        read_back(&first.gpu, &sources, |all| {
+            let all = all.iter().zip(shapes());
+            all.map(|(own, shape)| planar(own, shape)).collect()
+        })
     }
 }
 
@@ -153,19 +149,19 @@ pub fn planes(map: &Map, channels: &[usize]) -> Result<Vec<f32>, GpuError> {
             ..named("planes", map)
         },
     );
-    read_back(gpu, &[(chosen.buffer(), values)], <[f32]>::to_vec)
+    read_back(gpu, &[(chosen.buffer(), values)], |all| all.concat())
 }
 
-/// What `of` makes of so many values of each buffer, one behind the other.
+/// What `of` makes of so many values of each buffer.
 pub(crate) fn read_back<T: bytemuck::AnyBitPattern, R>(
     gpu: &Arc<Gpu>,
     sources: &[(&wgpu::Buffer, usize)],
-    of: impl FnOnce(&[T]) -> R,
+    of: impl FnOnce(&[&[T]]) -> R,
 ) -> Result<R, GpuError> {
     let bytes = |values: usize| (values * size_of::<T>()) as u64;
     let total: usize = sources.iter().map(|(_, values)| values).sum();
     if total == 0 {
-        return Ok(of(&[]));
+        return Ok(of(&vec![&[][..]; sources.len()]));
     }
     let copies: Vec<_> = sources
         .iter()
@@ -174,7 +170,14 @@ pub(crate) fn read_back<T: bytemuck::AnyBitPattern, R>(
         .collect();
     let read = Block::take(gpu, Use::ReadBack, total * size_of::<T>());
     gpu.copy_and_wait(&copies, read.buffer())?;
-    read.read(total, of)
+    read.read(total, |mut rest: &[T]| {
+        let each = sources.iter().map(|&(_, values)| {
+            let (own, others) = rest.split_at(values);
+            rest = others;
+            own
+        });
+        of(&each.collect::<Vec<_>>())
+    })
 }
 
 /// `[batch, height, width, quads, 4]` to `[batch, channels, height, width]`, by all threads.
@@ -199,30 +202,4 @@ fn planar(values: &[f32], [batch, channels, height, width]: [usize; 4]) -> Vec<f
         }
     });
     planes
-}
-
-/// Values a thread converts at a time.
-const TOGETHER: usize = 1 << 14;
-
-/// Rounded to 16 bits, of which these are the bits.
-pub(crate) fn to_halves(values: &[f32]) -> Vec<u16> {
-    let mut halves = vec![0; values.len()];
-    let pieces = halves
-        .par_chunks_mut(TOGETHER)
-        .zip(values.par_chunks(TOGETHER));
-    pieces.for_each(|(to, from)| {
-        to.reinterpret_cast_mut::<f16>()
-            .convert_from_f32_slice(from);
-    });
-    halves
-}
-
-/// The values of floats of 16 bits.
-fn from_halves(halves: &[u16]) -> Vec<f32> {
-    let mut values = vec![0.0; halves.len()];
-    let pieces = values
-        .par_chunks_mut(TOGETHER)
-        .zip(halves.par_chunks(TOGETHER));
-    pieces.for_each(|(to, from)| from.reinterpret_cast::<f16>().convert_to_f32_slice(to));
-    values
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     gpu::{Gpu, GpuError, lock},
-    map::to_halves,
+    halves::to_halves,
 };
 
 /// What is kept for later, in bytes. What is beyond goes back to the driver, the largest first.

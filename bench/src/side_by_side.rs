@@ -115,12 +115,12 @@ fn rounds(
         let mut failed = Vec::new();
         for contestant in &contestants {
             let name = full_name(&workload.name(), contestant.name);
-            eprint!("round {round} of {}: {name}", setting.rounds);
+            eprintln!("round {round} of {}: {name}", setting.rounds);
             match run(workload, contestant, setting, &warm_up, &timed) {
                 Ok((version, result)) => {
                     // For whoever does not wait for the end.
                     let ms = median(&result.ms).unwrap_or_default();
-                    eprintln!(": {ms:.2} ms");
+                    eprintln!("  {ms:.2} ms");
                     notes.versions.insert(version.clone());
                     let (_, results) = shown
                         .entry(contestant.name)
@@ -128,7 +128,6 @@ fn rounds(
                     results.push(result);
                 }
                 Err(error) if !is_ours(contestant) || setting.device == Device::Gpu => {
-                    eprintln!();
                     notes.skip(&name, &format!("{error:#}"));
                     failed.push(contestant.name);
                 }

@@ -137,18 +137,11 @@ impl Tiling {
     /// shortest time, the first of equals.
     pub(crate) fn of(matrices: bool, output: [usize; 2], summed: usize) -> Self {
         let candidates: &[Candidate] = if matrices { &MATRICES } else { &THREADS };
-        let [first, others @ ..] = candidates else {
-            unreachable!("there are some")
-        };
-        let best = first.tiling(output, summed);
-        let all = others
+        let tilings = candidates
             .iter()
             .map(|candidate| candidate.tiling(output, summed));
-        let best = all.fold(
-            best,
-            |best, other| if other.0 < best.0 { other } else { best },
-        );
-        best.1
+        let best = tilings.min_by(|(time, _), (other, _)| time.total_cmp(other));
+        best.map_or_else(|| unreachable!("there are some"), |(_, tiling)| tiling)
     }
 }
 

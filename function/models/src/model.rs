@@ -135,9 +135,13 @@ enum Pixels {
 impl Input {
     /// Of pixels `[height, width]`, as many as the sides say.
     pub fn new(pixels: Buffer<Pixel>, [height, width]: [usize; 2]) -> Self {
+        Self::of(Pixels::Normalised(Arc::new(pixels)), [height, width])
+    }
+
+    fn of(pixels: Pixels, [height, width]: [usize; 2]) -> Self {
         Self {
             shape: [3, height, width],
-            pixels: Pixels::Normalised(Arc::new(pixels)),
+            pixels,
             map_size: [width as u32, height as u32],
             closer: None,
         }
@@ -145,15 +149,9 @@ impl Input {
 
     /// Of a picture that has the input's size, to be normalised so, where the device does not do it.
     pub(crate) fn of_image(image: Image, normalisation: &Normalisation, device: &Device) -> Self {
-        let (width, height) = (image.width(), image.height());
-        let size = [height as usize, width as usize];
+        let size = [image.height(), image.width()].map(|side| side as usize);
         if device.kind() == DeviceKind::Gpu {
-            return Self {
-                shape: [3, size[0], size[1]],
-                pixels: Pixels::Samples(Arc::new(image), *normalisation),
-                map_size: [width, height],
-                closer: None,
-            };
+            return Self::of(Pixels::Samples(Arc::new(image), *normalisation), size);
         }
         let mut pixels = device.pixels(size);
         normalisation.normalise(&image, &mut pixels);

@@ -129,8 +129,9 @@ cluster: node promtool ## Run a whole Kubernetes until Ctrl-C: a node, an ingres
 	KUBEBUILDER_ASSETS=$$(tests/cluster/tools/build cluster) PATH="$$PATH:$(CACHE)/prometheus/usr/bin" \
 	    $(BUILT)/cluster $(wildcard $(IMAGES)/*.tar)
 
-cluster-test: image node promtool ## Install, call, scale and roll out on such a cluster
-	KUBEBUILDER_ASSETS=$$(tests/cluster/tools/build cluster) PATH="$$PATH:$(CACHE)/prometheus/usr/bin" \
+# SEGMENTER_TEST_KUBECONFIG=FILE takes a cluster that runs already, to which the images are somebody else's to bring.
+cluster-test: $(if $(SEGMENTER_TEST_KUBECONFIG),,image node promtool) ## Install, call, scale and roll out on such a cluster
+	KUBEBUILDER_ASSETS=$$(tests/cluster/tools/build $(if $(SEGMENTER_TEST_KUBECONFIG),,cluster)) PATH="$$PATH:$(CACHE)/prometheus/usr/bin" \
 	    SEGMENTER_CLUSTER_IMAGES=$(abspath $(IMAGES)) \
 	    cargo test --release --locked $(OPERATOR) --test story
 

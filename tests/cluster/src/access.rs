@@ -10,6 +10,7 @@ use kube::{Client, Config};
 use crate::{
     command::{self, Output},
     error::Error,
+    folder::Folder,
     kubeconfig, ready,
     tools::Tools,
 };
@@ -31,6 +32,21 @@ impl Access {
             kubeconfig: kubeconfig.to_owned(),
             home: home.to_owned(),
         }
+    }
+
+    /// The same user's ways, with a kubeconfig that has everything in itself and is theirs to change.
+    ///
+    /// # Errors
+    /// Where the kubeconfig is none, and where it cannot be copied.
+    pub async fn copied(&self, name: &str) -> Result<Self, Error> {
+        let everything = ["config", "view", "--raw", "--flatten", "--minify"];
+        let text = self.kubectl(&everything).await?.ok()?;
+        let kubeconfig =
+            Folder::given(&self.home).write(&format!("users/{name}.kubeconfig"), text)?;
+        Ok(Self {
+            kubeconfig,
+            ..self.clone()
+        })
     }
 
     /// The kubeconfig.

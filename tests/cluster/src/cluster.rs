@@ -101,13 +101,13 @@ impl Cluster {
     }
 
     /// Where callers from outside come in: the address of what serves Ingresses and Gateways.
-    pub fn ingress(&self) -> &'static str {
+    pub fn ingress() -> &'static str {
         INGRESS
     }
 
     /// The address of the rest of the world: every name that is not the cluster's leads there, and whoever listens
     /// on it plays its part.
-    pub fn world(&self) -> Ipv4Addr {
+    pub fn world() -> Ipv4Addr {
         WORLD
     }
 

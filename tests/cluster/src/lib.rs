@@ -50,5 +50,5 @@ pub use crds::Crds;
 pub use error::Error;
 pub use ready::eventually;
 pub use sandbox::{Entered, Sandbox, SandboxError, enter};
-pub use suite::{Ground, Suite};
+pub use suite::{Ground, Skipped, Suite};
 pub use tools::{Missing, Tools};

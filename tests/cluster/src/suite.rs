@@ -1,6 +1,6 @@
 //! Many tests, one control plane or cluster.
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+use std::{fmt, io::Write as _, process::ExitCode, sync::Arc, time::Instant};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::{
@@ -28,6 +28,18 @@ impl Ground for ControlPlane {
 
     async fn start(tools: &Tools, options: &Options) -> anyhow::Result<Self> {
         Ok(ControlPlane::start(tools, options.clone()).await?)
+    }
+}
+
+/// Why a test cannot be run on this ground. A test that fails with it counts as skipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Skipped(String);
+
+impl Skipped {
+    /// With what is missing.
+    pub fn because(why: impl fmt::Display) -> Self {
+        Self(why.to_string())
     }
 }
 
@@ -157,7 +169,7 @@ impl<G: Ground> Suite<G> {
             .into_iter()
             .map(|test| {
                 let stage = stage.clone();
-                Trial::test(test.name, move || stage.run(test))
+                Trial::ignorable_test(test.name, move || stage.run(test))
             })
             .collect();
         let conclusion = libtest_mimic::run(&arguments, trials);
@@ -183,7 +195,7 @@ struct Stage<G: Ground> {
 }
 
 impl<G: Ground> Stage<G> {
-    fn run(&self, test: Test<G>) -> Result<(), Failed> {
+    fn run(&self, test: Test<G>) -> Result<Completion, Failed> {
         let ground = self
             .runtime
             .block_on(self.ground.get_or_init(async || self.start().await))
@@ -193,7 +205,13 @@ impl<G: Ground> Stage<G> {
             Sharing::Shared => (Some(self.runtime.block_on(self.turn.read())), None),
             Sharing::Alone => (None, Some(self.runtime.block_on(self.turn.write()))),
         };
-        (test.body)(&self.runtime, ground).map_err(|error| format!("{error:#}").into())
+        match (test.body)(&self.runtime, ground) {
+            Ok(()) => Ok(Completion::Completed),
+            Err(error) => match error.downcast::<Skipped>() {
+                Ok(Skipped(why)) => Ok(ignored(test.name, why)),
+                Err(error) => Err(format!("{error:#}").into()),
+            },
+        }
     }
 
     async fn start(&self) -> Result<Arc<G>, String> {
@@ -207,17 +225,20 @@ impl<G: Ground> Stage<G> {
     }
 }
 
-/// Every test ignored, and why said for each in the form that `make test` counts.
+/// A test that is not run, and why, said in the form that `make test` counts.
+fn ignored(name: &str, why: String) -> Completion {
+    // Without a stderr there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
+    Completion::ignored_with(why)
+}
+
+/// Every test ignored.
 fn skip<G>(arguments: &Arguments, tests: Vec<Test<G>>, why: &str) -> ExitCode {
     let trials = tests
         .into_iter()
         .map(|test| {
             let why = why.to_owned();
-            Trial::ignorable_test(test.name, move || {
-                // Without a stderr there is nobody to tell.
-                let _ = writeln!(std::io::stderr(), "skipped: {}: {why}", test.name);
-                Ok(Completion::ignored_with(why))
-            })
+            Trial::ignorable_test(test.name, move || Ok(ignored(test.name, why)))
         })
         .collect();
     libtest_mimic::run(arguments, trials).exit_code()

@@ -58,7 +58,7 @@ There kubectl and helm are on the PATH, {} is the ingress, and Services have the
         sandbox.way_in(),
         cluster.access().kubeconfig().display(),
         kubectl.parent().unwrap_or(Path::new("/")).display(),
-        cluster.ingress(),
+        Cluster::ingress(),
         sandbox.folder().display(),
     );
     tokio::signal::ctrl_c().await?;

@@ -8,13 +8,17 @@ use serde_json::json;
 use crate::{
     Result,
     load::Load,
-    world::{Scene, World, figure},
+    scene::Scene,
+    world::{World, figure},
 };
 
 /// How long an autoscaler may take: figures of the pods' usage come every 10 s, of new ones later.
 const FOLLOWS: Duration = Duration::from_secs(180);
 
 pub(crate) async fn pods_follow_the_load(world: &World) -> Result {
+    if !world.has("apiservice", "v1beta1.metrics.k8s.io").await? {
+        return Err(world.lacks("nothing measures the pods' use of processors"));
+    }
     let scene = Scene::open(world, "busy").await?;
     let spec = json!({
         // Little, so that there is enough load for three where the machine has other things to do, too.

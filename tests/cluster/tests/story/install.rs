@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Result,
     load::Caller,
-    world::{OBJECTS, PICTURE_URL, Scene, World, figure, with_weights, wrong_digest},
+    scene::Scene,
+    world::{OBJECTS, PICTURE_URL, World, figure, with_weights, wrong_digest},
 };
 
 pub(crate) async fn the_three_line_example_answers(world: &World) -> Result {
@@ -31,6 +32,7 @@ pub(crate) async fn the_three_line_example_answers(world: &World) -> Result {
 }
 
 pub(crate) async fn callers_from_outside_come_in_by_ingress_and_gateway(world: &World) -> Result {
+    let address = &world.gateway().await?;
     let scene = Scene::open(world, "outside").await?;
     let (web, grpc) = ("segmenter.example.com", "grpc.segmenter.example.com");
     let spec = json!({
@@ -46,7 +48,6 @@ pub(crate) async fn callers_from_outside_come_in_by_ingress_and_gateway(world: &
     scene.service("exposed", &spec).await?;
     scene.ready("exposed").await?;
     scene.condition("exposed", "Routed", "True", None).await?;
-    let address = world.cluster.ingress();
     for caller in [
         Caller::http(address, Some("ingress.example.com"), &world.picture)?,
         Caller::http(address, Some(web), &world.picture)?,
@@ -60,6 +61,7 @@ pub(crate) async fn callers_from_outside_come_in_by_ingress_and_gateway(world: &
 }
 
 pub(crate) async fn weights_are_checked(world: &World) -> Result {
+    world.others()?;
     let scene = Scene::open(world, "weights").await?;
     let weights = std::fs::read(world.materials.weights())?;
     let digest: String = Sha256::digest(&weights)

@@ -6,17 +6,14 @@ use std::path::Path;
 
 use segmenter_cluster::document;
 
-use crate::{
-    Result,
-    world::{Scene, World},
-};
+use crate::{Result, scene::Scene, world::World};
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 pub(crate) async fn what_people_see_is_what_the_documentation_shows(world: &World) -> Result {
+    world.others()?;
     let scene = Scene::open(world, "team").await?;
-    let somebody = world.cluster.plane();
-    let somebody = somebody.access_for("somebody", &["system:masters"])?;
+    let somebody = world.access.copied("somebody").await?;
     somebody.work_in("team").await?;
     document::compare(
         &Path::new(REPOSITORY).join("docs/life.md"),

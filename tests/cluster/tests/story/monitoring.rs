@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Result,
-    world::{SOON, Scene, World, figure, with_weights, wrong_digest},
+    scene::Scene,
+    world::{SOON, World, figure, with_weights, wrong_digest},
 };
 
 /// A Prometheus, made by the Prometheus Operator.
@@ -16,6 +17,14 @@ const PROMETHEUS: &str = "http://prometheus.monitoring.svc.cluster.local:9090";
 
 /// How long an alert may take that waits for two minutes itself.
 const ALERT: Duration = Duration::from_secs(300);
+
+/// Whether there is one to ask.
+async fn is_there(world: &World) -> Result {
+    let ready = reqwest::get(format!("{PROMETHEUS}/-/healthy")).await;
+    ready
+        .map(drop)
+        .map_err(|error| world.lacks(format!("no Prometheus at {PROMETHEUS}: {error}")))
+}
 
 async fn ask(path: &str, query: &[(&str, &str)]) -> Result<Value> {
     let mut url = reqwest::Url::parse(&format!("{PROMETHEUS}/api/v1/{path}"))?;
@@ -48,6 +57,7 @@ async fn alerts(group: &str) -> Result<Vec<(String, String)>> {
 }
 
 pub(crate) async fn prometheus_counts_what_was_asked(world: &World) -> Result {
+    is_there(world).await?;
     let scene = Scene::open(world, "counted").await?;
     let spec = json!({ "observability": { "serviceMonitor": { "intervalSeconds": 2 } } });
     scene.service("counted", &spec).await?;
@@ -86,6 +96,8 @@ pub(crate) async fn prometheus_counts_what_was_asked(world: &World) -> Result {
 }
 
 pub(crate) async fn an_alert_fires_and_clears(world: &World) -> Result {
+    is_there(world).await?;
+    world.others()?;
     let scene = Scene::open(world, "alarmed").await?;
     let begin = Instant::now();
     // Nothing serves weights that are not what they have to be, so no pod answers.

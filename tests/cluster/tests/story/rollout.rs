@@ -9,13 +9,14 @@ use kube::{
     api::{EvictParams, ListParams},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use segmenter_cluster::{eventually, image};
+use segmenter_cluster::eventually;
 use serde_json::json;
 
 use crate::{
     Result,
     load::{Caller, Load},
-    world::{SOON, SYSTEM, Scene, World, figure},
+    scene::Scene,
+    world::{PICTURE_URL, SOON, SYSTEM, World, figure},
 };
 
 /// How long the API server is away.
@@ -28,6 +29,7 @@ const NAME: &str = "steady";
 
 /// Two pods behind an ingress, a gateway and a Service.
 async fn open<'a>(world: &'a World, namespace: &str) -> Result<(Scene<'a>, Vec<Caller>)> {
+    let address = &world.gateway().await?;
     let scene = Scene::open(world, namespace).await?;
     let (web, grpc) = (
         format!("{namespace}.example.com"),
@@ -46,10 +48,9 @@ async fn open<'a>(world: &'a World, namespace: &str) -> Result<(Scene<'a>, Vec<C
     });
     scene.service(NAME, &spec).await?;
     scene.answers(NAME).await?;
-    let address = world.cluster.ingress();
     let outside = [
         Caller::http(address, Some(&web), &world.picture)?,
-        Caller::grpc(address, Some(&grpc), crate::world::PICTURE_URL)?,
+        Caller::grpc(address, Some(&grpc), PICTURE_URL)?,
     ];
     for caller in &outside {
         scene
@@ -88,17 +89,10 @@ async fn replaced(scene: &Scene<'_>, before: &[String]) -> Result {
 pub(crate) async fn another_image_takes_over(world: &World) -> Result {
     let (scene, callers) = open(world, "rollout").await?;
     let before = names(&scene.pods().await?);
-    // Another image of the same program.
-    let archive = world.materials.other_image();
-    let (name, digest) = image::identify(&archive)?;
-    world.cluster.import(&archive).await?;
-    let repository = name.split(':').next().unwrap_or_default();
-    let pinned = format!("{repository}@{digest}");
-    world.cluster.tag(&name, &pinned).await?;
+    let (image, pinned) = world.other_image().await?;
     let load = Load::steady(callers).await?;
     tokio::time::sleep(MARGIN).await;
-    let image = json!({ "image": { "repository": repository, "digest": digest } });
-    scene.patch(NAME, &image).await?;
+    scene.patch(NAME, &json!({ "image": image })).await?;
     replaced(&scene, &before).await?;
     for pod in scene.pods().await? {
         let spec = pod.spec.unwrap_or_default();
@@ -148,13 +142,16 @@ pub(crate) async fn the_process_is_killed(world: &World) -> Result {
     let (scene, callers) = open(world, "kill").await?;
     let pod = &scene.pods().await?[0];
     let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+    let process = processes("/segmenter")?
+        .into_iter()
+        .find(|process| process.pod.contains(&uid));
+    let Some(process) = process else {
+        scene.close().await?;
+        return Err(world.lacks("no process of the pod is on this machine"));
+    };
     // Requests that it is working on are lost, so callers ask again.
     let load = Load::start(callers, 5, Duration::from_millis(100)).await?;
     tokio::time::sleep(MARGIN).await;
-    let process = processes("/segmenter")?
-        .into_iter()
-        .find(|process| process.pod.contains(&uid))
-        .context("no process of the pod")?;
     kill_process(process.id, Signal::KILL)?;
     eventually("a restart", SOON, async || {
         let pods = scene.pods().await?;
@@ -196,21 +193,24 @@ pub(crate) async fn the_operator_restarts(world: &World) -> Result {
         ("the operator", "/segmenter-operator"),
         ("a pod of the function", "/segmenter"),
     ] {
-        let process = processes(program)?.pop().context("no process")?;
-        figure(format!(
-            "{who} has {:.1} MB in memory, and had {:.1} MB at the most",
-            process.resident, process.peak
-        ));
+        let process = processes(program)?.pop();
+        ensure!(process.is_some() || !world.is_own(), "no {program} runs");
+        if let Some(process) = process {
+            figure(format!(
+                "{who} has {:.1} MB in memory, and had {:.1} MB at the most",
+                process.resident, process.peak
+            ));
+        }
     }
     scene.close().await
 }
 
 pub(crate) async fn the_api_server_is_away(world: &World) -> Result {
+    let plane = world.own()?.plane();
     let (scene, callers) = open(world, "outage").await?;
     let before = names(&scene.pods().await?);
     let load = Load::steady(callers).await?;
     tokio::time::sleep(MARGIN).await;
-    let plane = world.cluster.plane();
     plane.stop_api_server().await;
     tokio::time::sleep(AWAY).await;
     plane.start_api_server().await?;

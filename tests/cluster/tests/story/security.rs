@@ -7,13 +7,15 @@ use serde_json::json;
 
 use crate::{
     Result,
-    world::{IMAGE, OBJECTS, Scene, World},
+    scene::Scene,
+    world::{OBJECTS, World},
 };
 
 pub(crate) async fn pods_are_restricted(world: &World) -> Result {
     let scene = Scene::open(world, "restricted").await?;
     // The namespace means it.
-    let arguments = ["run", "root", "--image", IMAGE, "--restart=Never"];
+    let image = world.image();
+    let arguments = ["run", "root", "--image", &image, "--restart=Never"];
     let refused = scene.kubectl(&arguments).await;
     let refused = refused.err().context("a pod was let in that may be root")?;
     let refused = format!("{refused:#}");
@@ -38,7 +40,7 @@ pub(crate) async fn pods_are_restricted(world: &World) -> Result {
             );
         }
     }
-    // No more than that it is there: the cluster's network has nobody to enforce it.
+    // No more than that it is there: the network of a cluster of our own has nobody to enforce it.
     let policies = Api::<NetworkPolicy>::namespaced(world.client.clone(), &scene.namespace);
     policies.get("restricted").await?;
     scene.close().await

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Result,
-    world::{SOON, Scene, World, figure},
+    scene::Scene,
+    world::{SOON, World, figure},
 };
 
 pub(crate) async fn a_suspended_service_wakes_up(world: &World) -> Result {

@@ -1,23 +1,30 @@
 //! What all stories share: a cluster with the operator in it, and the rest of the world.
+//!
+//! The cluster is started for them, or it is the one of `SEGMENTER_TEST_KUBECONFIG`; of what that lacks, the stories say
+//! so and are skipped.
 
 use std::{
     env, fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use axum::{Router, body::Bytes, extract::Request, http::StatusCode};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, ListParams},
-};
-use segmenter_cluster::{Access, Cluster, Ground, Sandbox, Tools, eventually};
+use kube::Client;
+use segmenter_cluster::{Access, Cluster, Ground, Sandbox, Skipped, Tools, image};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::{Result, load::Caller};
+use crate::Result;
+
+/// The kubeconfig of a cluster that is there already, whose user may do everything.
+const KUBECONFIG: &str = "SEGMENTER_TEST_KUBECONFIG";
+
+/// What its images' names begin with, such as `registry.example.com/team/`. By default its nodes know them by the names
+/// that `make image` gives them.
+const REGISTRY: &str = "SEGMENTER_TEST_REGISTRY";
 
 /// How long pods, autoscalers and the like may take. Generous: there are two processors, and many programs.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
@@ -32,51 +39,59 @@ pub(crate) const OBJECTS: [&str; 6] = ["person", "person", "person", "person", "
 /// The namespace that the charts are installed in.
 pub(crate) const SYSTEM: &str = "segmenter-system";
 
-/// The function's image, by the name that `make image` gives it; the operator's is the one that its chart names.
-pub(crate) const IMAGE: &str = concat!("segmenter:", env!("CARGO_PKG_VERSION"));
+/// The version of all images.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a world is made of.
 #[derive(Clone)]
 pub(crate) struct Materials {
-    pub(crate) sandbox: Sandbox,
-    /// Where `make image` leaves the images.
-    images: PathBuf,
+    whose: Whose,
     /// Pictures and weights.
     shared: PathBuf,
 }
 
+#[derive(Clone)]
+enum Whose {
+    /// Ours, with the images that `make image` leaves in a folder.
+    Own { sandbox: Sandbox, images: PathBuf },
+    /// Somebody's.
+    Given {
+        kubeconfig: PathBuf,
+        registry: String,
+    },
+}
+
 impl Materials {
-    /// Or why there are none.
-    pub(crate) fn find(sandbox: Sandbox) -> Result<Self> {
+    /// Those of a cluster that is there already, where the environment names one; or why there are none.
+    pub(crate) fn given() -> Option<Result<Self>> {
+        let kubeconfig = env::var_os(KUBECONFIG).filter(|file| !file.is_empty())?;
+        Some(Self::find(Whose::Given {
+            kubeconfig: kubeconfig.into(),
+            registry: env::var(REGISTRY).unwrap_or_default(),
+        }))
+    }
+
+    /// Those of a cluster of our own; or why there are none.
+    pub(crate) fn own(sandbox: Sandbox) -> Result<Self> {
         Cluster::tools()?;
         let images = env::var_os("SEGMENTER_CLUSTER_IMAGES").map(PathBuf::from);
         let images = images.context("no images: SEGMENTER_CLUSTER_IMAGES is not set (`make cluster-test` packs them and sets it)")?;
+        for name in ["segmenter", "segmenter-operator"] {
+            let archive = archive(&images, name);
+            ensure!(archive.is_file(), "no {}", archive.display());
+        }
+        Self::find(Whose::Own { sandbox, images })
+    }
+
+    fn find(whose: Whose) -> Result<Self> {
         let shared = env::var_os("SEGMENTER_SHARED").map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
             PathBuf::from,
         );
-        let this = Self {
-            sandbox,
-            images,
-            shared,
-        };
-        for file in [this.image(), this.operator_image(), this.picture()] {
-            ensure!(file.is_file(), "no {}", file.display());
-        }
+        let this = Self { whose, shared };
+        let picture = this.picture();
+        ensure!(picture.is_file(), "no {}", picture.display());
         Ok(this)
-    }
-
-    pub(crate) fn image(&self) -> PathBuf {
-        self.images.join("segmenter.tar")
-    }
-
-    /// The same program in another image.
-    pub(crate) fn other_image(&self) -> PathBuf {
-        self.images.join("segmenter-lambda.tar")
-    }
-
-    fn operator_image(&self) -> PathBuf {
-        self.images.join("segmenter-operator.tar")
     }
 
     fn picture(&self) -> PathBuf {
@@ -90,13 +105,23 @@ impl Materials {
     }
 }
 
+/// The OCI archive of an image.
+fn archive(images: &Path, name: &str) -> PathBuf {
+    images.join(format!("{name}.tar"))
+}
+
 /// A cluster with the operator in it.
 pub(crate) struct World {
     pub(crate) access: Access,
     pub(crate) client: Client,
-    pub(crate) cluster: Cluster,
+    /// Unless it is somebody's.
+    cluster: Option<Cluster>,
     pub(crate) materials: Materials,
     pub(crate) picture: Arc<Vec<u8>>,
+    /// Whether pods reach [`others`], or why not.
+    others: std::result::Result<(), Skipped>,
+    /// Of the programs that reach somebody's cluster.
+    _home: Option<TempDir>,
 }
 
 impl Ground for World {
@@ -104,55 +129,167 @@ impl Ground for World {
     type Options = Materials;
 
     async fn start(tools: &Tools, materials: &Materials) -> Result<Self> {
-        let (image, operator) = (materials.image(), materials.operator_image());
-        let cluster = Cluster::start(tools, &materials.sandbox, &[&image, &operator]).await?;
-        let access = cluster.access();
-        install(&access).await?;
+        let (access, cluster, home) = match &materials.whose {
+            Whose::Own { sandbox, images } => {
+                let [image, operator] =
+                    ["segmenter", "segmenter-operator"].map(|name| archive(images, name));
+                let cluster = Cluster::start(tools, sandbox, &[&image, &operator]).await?;
+                (cluster.access(), Some(cluster), None)
+            }
+            Whose::Given { kubeconfig, .. } => {
+                let home = tempfile::tempdir()?;
+                let access = Access::new(tools, kubeconfig, home.path());
+                reach().await?;
+                (access.copied("stories").await?, None, Some(home))
+            }
+        };
         let read = |path: PathBuf| {
             std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
         let picture = read(materials.picture())?;
         let weights = read(materials.weights())?;
-        let listener = tokio::net::TcpListener::bind((cluster.world(), 80))
-            .await
-            .context("cannot be the rest of the world")?;
-        tokio::spawn(axum::serve(listener, world(&picture, &weights)).into_future());
-        Ok(Self {
+        let others = match tokio::net::TcpListener::bind((Cluster::world(), 80)).await {
+            Ok(listener) => {
+                tokio::spawn(axum::serve(listener, others(&picture, &weights)).into_future());
+                Ok(())
+            }
+            Err(error) if cluster.is_some() => {
+                return Err(error).context("cannot be the rest of the world");
+            }
+            Err(error) => Err(Skipped::because(format!(
+                "the cluster looks names up that nobody here answers for ({error})"
+            ))),
+        };
+        let this = Self {
             client: access.client().await?,
             access,
             cluster,
             materials: materials.clone(),
             picture: Arc::new(picture),
-        })
+            others,
+            _home: home,
+        };
+        this.install().await?;
+        Ok(this)
     }
 }
 
-/// The operator, as the README says.
-async fn install(access: &Access) -> Result {
-    let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts");
-    let chart = |name: &str| charts.join(name).display().to_string();
-    let upgrade = ["upgrade", "--install"];
-    let kind = ["segmenter-crds", &chart("segmenter-crds")];
-    access.helm(&[upgrade, kind].concat()).await?.ok()?;
-    let operator = ["segmenter-operator", &chart("segmenter-operator")];
-    let image = format!("services.image={IMAGE}");
-    let settings = [
-        "--namespace",
-        SYSTEM,
-        "--create-namespace",
-        "--set",
-        &image,
-        "--set",
-        "metrics.serviceMonitor.enabled=true",
-        "--wait",
-    ];
-    let arguments = [&upgrade[..], &operator, &settings].concat();
-    access.helm(&arguments).await?.ok()?;
-    Ok(())
+impl World {
+    /// Whether the cluster is the stories' own, and ends with them.
+    pub(crate) fn is_own(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// The cluster, where it is the stories' own; otherwise a reason to skip one that does something to it.
+    pub(crate) fn own(&self) -> Result<&Cluster> {
+        let why = || Skipped::because("it would take the API server away from others");
+        Ok(self.cluster.as_ref().ok_or_else(why)?)
+    }
+
+    /// Why a story cannot be told: for one of the stories' own cluster, which has everything, that is a failure.
+    pub(crate) fn lacks(&self, what: impl fmt::Display) -> anyhow::Error {
+        match &self.cluster {
+            Some(_) => anyhow!("{what}"),
+            None => Skipped::because(what).into(),
+        }
+    }
+
+    /// Whether pods reach the servers of [`others`].
+    pub(crate) fn others(&self) -> Result {
+        Ok(self.others.clone()?)
+    }
+
+    /// The name of one of our images, such as `segmenter`, in the cluster, but for the version behind it.
+    fn repository(&self, name: &str) -> String {
+        match &self.materials.whose {
+            Whose::Own { .. } => name.to_owned(),
+            Whose::Given { registry, .. } => format!("{registry}{name}"),
+        }
+    }
+
+    /// The function's image.
+    pub(crate) fn image(&self) -> String {
+        format!("{}:{VERSION}", self.repository("segmenter"))
+    }
+
+    /// Another image of the same program: what a spec says of it, and what its pods are to run.
+    pub(crate) async fn other_image(&self) -> Result<(Value, String)> {
+        let repository = self.repository("segmenter-lambda");
+        let (Some(cluster), Whose::Own { images, .. }) = (&self.cluster, &self.materials.whose)
+        else {
+            let image = format!("{repository}:{VERSION}");
+            return Ok((json!({ "repository": repository, "tag": VERSION }), image));
+        };
+        let archive = archive(images, "segmenter-lambda");
+        let (name, digest) = image::identify(&archive)?;
+        let pinned = format!("{repository}@{digest}");
+        cluster.import(&archive).await?;
+        cluster.tag(&name, &pinned).await?;
+        Ok((
+            json!({ "repository": repository, "digest": digest }),
+            pinned,
+        ))
+    }
+
+    /// Where callers from outside come in: the address of the Gateway, which serves Ingresses, too.
+    pub(crate) async fn gateway(&self) -> Result<String> {
+        let path = "--output=jsonpath={.status.addresses[0].value}";
+        let arguments = ["get", "gateway", "public", "--namespace=gateways", path];
+        match self.access.kubectl(&arguments).await?.ok() {
+            Ok(address) if !address.is_empty() => Ok(format!("http://{address}")),
+            _ => Err(self.lacks("no Gateway `public` with an address in the namespace `gateways`")),
+        }
+    }
+
+    /// Whether the cluster has an object, of a kind that it may not have either.
+    pub(crate) async fn has(&self, kind: &str, name: &str) -> Result<bool> {
+        let found = self.access.kubectl(&["get", kind, name]).await?;
+        Ok(found.ok().is_ok())
+    }
+
+    /// The operator, as the README says.
+    async fn install(&self) -> Result {
+        let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts");
+        let chart = |name: &str| charts.join(name).display().to_string();
+        let upgrade = ["upgrade", "--install"];
+        let kind = ["segmenter-crds", &chart("segmenter-crds")];
+        self.access.helm(&[upgrade, kind].concat()).await?.ok()?;
+        let monitors = self
+            .has("crd", "servicemonitors.monitoring.coreos.com")
+            .await?;
+        let operator = ["segmenter-operator", &chart("segmenter-operator")];
+        let settings = [
+            "--namespace",
+            SYSTEM,
+            "--create-namespace",
+            "--set",
+            &format!("image.repository={}", self.repository("segmenter-operator")),
+            "--set",
+            &format!("services.image={}", self.image()),
+            "--set",
+            &format!("metrics.serviceMonitor.enabled={monitors}"),
+            "--wait",
+        ];
+        let arguments = [&upgrade[..], &operator, &settings].concat();
+        self.access.helm(&arguments).await?.ok()?;
+        Ok(())
+    }
+}
+
+/// Whether Services can be called from here.
+async fn reach() -> Result {
+    const SERVICE: &str = "kubernetes.default.svc.cluster.local:443";
+    let looked_up = tokio::net::lookup_host(SERVICE).await;
+    looked_up.map(drop).with_context(|| {
+        format!(
+            "the stories call Services by their names, and {SERVICE} has no address here: they are to be told in a pod \
+             of the cluster, or in the shell that `make cluster` names"
+        )
+    })
 }
 
 /// Other people's servers: pictures and weights.
-fn world(picture: &[u8], weights: &[u8]) -> Router {
+fn others(picture: &[u8], weights: &[u8]) -> Router {
     let (picture, weights) = (
         Bytes::copy_from_slice(picture),
         Bytes::copy_from_slice(weights),
@@ -170,7 +307,7 @@ fn world(picture: &[u8], weights: &[u8]) -> Router {
     Router::new().fallback(answer)
 }
 
-/// A service whose weights lie in [`world`], and have to have this SHA-256 in hexadecimal digits.
+/// A service whose weights lie with [`others`], and have to have this SHA-256 in hexadecimal digits.
 pub(crate) fn with_weights(digest: &str) -> Value {
     let url = "http://models.example.com/detector.pt";
     json!({ "model": { "digest": format!("sha256:{digest}"), "source": { "http": { "url": url } } } })
@@ -184,174 +321,4 @@ pub(crate) fn wrong_digest() -> String {
 /// Says a figure, in the form that is easily found in the output.
 pub(crate) fn figure(what: impl fmt::Display) {
     println!("figure: {what}");
-}
-
-/// A namespace of a story, in which every pod has to be as the Pod Security Standard "restricted" wants it. What was
-/// made there is deleted when the story has ended, and the processors are the next
-/// one's.
-pub(crate) struct Scene<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) namespace: String,
-}
-
-impl<'a> Scene<'a> {
-    pub(crate) async fn open(world: &'a World, namespace: &str) -> Result<Self> {
-        let manifest = json!({
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": namespace,
-                "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
-            },
-        });
-        let scene = Self {
-            world,
-            namespace: namespace.to_owned(),
-        };
-        scene.apply(&manifest).await?;
-        Ok(scene)
-    }
-
-    /// Ends it: no pod is left.
-    pub(crate) async fn close(self) -> Result {
-        self.kubectl(&["delete", "segsvc", "--all"]).await?;
-        eventually("the end of all pods", SOON, async || {
-            Ok(self.pods().await?.is_empty().then_some(()))
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Runs kubectl in the namespace, which has to succeed.
-    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let arguments = [&["--namespace", &self.namespace], arguments].concat();
-        Ok(self.world.access.kubectl(&arguments).await?.ok()?)
-    }
-
-    /// Applies a manifest.
-    pub(crate) async fn apply(&self, manifest: &Value) -> Result {
-        let arguments = ["apply", "--filename", "-"];
-        let arguments = if manifest["kind"] == "Namespace" {
-            arguments.to_vec()
-        } else {
-            [&["--namespace", &self.namespace], &arguments[..]].concat()
-        };
-        let access = &self.world.access;
-        access
-            .kubectl_with_input(&arguments, &manifest.to_string())
-            .await?
-            .ok()?;
-        Ok(())
-    }
-
-    /// Applies a SegmenterService.
-    pub(crate) async fn service(&self, name: &str, spec: &Value) -> Result {
-        self.apply(&json!({
-            "apiVersion": "segmenter.dev/v1alpha1",
-            "kind": "SegmenterService",
-            "metadata": { "name": name },
-            "spec": spec,
-        }))
-        .await
-    }
-
-    /// Changes the spec of one.
-    pub(crate) async fn patch(&self, name: &str, spec: &Value) -> Result {
-        let patch = json!({ "spec": spec }).to_string();
-        self.kubectl(&["patch", "segsvc", name, "--type=merge", "--patch", &patch])
-            .await?;
-        Ok(())
-    }
-
-    /// Waits for a condition of a SegmenterService to have a status and a reason, if one is given, and answers its message.
-    pub(crate) async fn condition(
-        &self,
-        name: &str,
-        condition: &str,
-        status: &str,
-        reason: Option<&str>,
-    ) -> Result<String> {
-        let what = format!("{condition} being {status} of {name}");
-        let mut seen = String::new();
-        let met = eventually(&what, SOON, async || {
-            let object = self.object(name).await?;
-            let conditions = &object["status"]["conditions"];
-            // What was there before a change says nothing about it.
-            let current =
-                object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            let found = conditions
-                .as_array()
-                .and_then(|all| all.iter().find(|one| one["type"] == condition))
-                .cloned()
-                .unwrap_or_default();
-            seen = found.to_string();
-            let met = current
-                && found["status"] == status
-                && reason.is_none_or(|reason| found["reason"] == reason);
-            Ok(met.then(|| found["message"].as_str().unwrap_or_default().to_owned()))
-        })
-        .await;
-        met.with_context(|| format!("it was {seen}"))
-    }
-
-    /// Waits until one is ready for the spec that it has now.
-    pub(crate) async fn ready(&self, name: &str) -> Result {
-        self.condition(name, "Ready", "True", Some("Available"))
-            .await?;
-        self.condition(name, "Progressing", "False", None).await?;
-        Ok(())
-    }
-
-    /// [`Self::ready`], and until the Service leads to it: nodes learn of a pod that is ready a moment later.
-    pub(crate) async fn answers(&self, name: &str) -> Result {
-        self.ready(name).await?;
-        for caller in [self.http(name)?, self.grpc(name)?] {
-            self.first_answer(&caller, Instant::now()).await?;
-        }
-        Ok(())
-    }
-
-    /// A SegmenterService as it is.
-    pub(crate) async fn object(&self, name: &str) -> Result<Value> {
-        let kind = ApiResource {
-            group: "segmenter.dev".to_owned(),
-            version: "v1alpha1".to_owned(),
-            api_version: "segmenter.dev/v1alpha1".to_owned(),
-            kind: "SegmenterService".to_owned(),
-            plural: "segmenterservices".to_owned(),
-        };
-        let api = Api::<DynamicObject>::namespaced_with(
-            self.world.client.clone(),
-            &self.namespace,
-            &kind,
-        );
-        Ok(serde_json::to_value(api.get(name).await?)?)
-    }
-
-    /// The namespace's pods, in the order of their names.
-    pub(crate) async fn pods(&self) -> Result<Vec<Pod>> {
-        let pods = Api::<Pod>::namespaced(self.world.client.clone(), &self.namespace);
-        Ok(pods.list(&ListParams::default()).await?.items)
-    }
-
-    /// Somebody who calls a service over HTTP through the Service of its name.
-    pub(crate) fn http(&self, name: &str) -> Result<Caller> {
-        let base = format!("http://{name}.{}.svc.cluster.local:8080", self.namespace);
-        Caller::http(&base, None, &self.world.picture)
-    }
-
-    /// Somebody who calls a service over gRPC through the Service of its name.
-    pub(crate) fn grpc(&self, name: &str) -> Result<Caller> {
-        let address = format!("http://{name}.{}.svc.cluster.local:9090", self.namespace);
-        Caller::grpc(&address, None, PICTURE_URL)
-    }
-
-    /// Asks until there is an answer, and says how long that took since `begin`.
-    pub(crate) async fn first_answer(&self, caller: &Caller, begin: Instant) -> Result<Duration> {
-        eventually("the first answer", SOON, async || {
-            caller.objects().await.map(Some)
-        })
-        .await?;
-        Ok(begin.elapsed())
-    }
 }

@@ -214,21 +214,22 @@ impl World {
 
     /// Another image of the same program: what a spec says of it, and what its pods are to run.
     pub(crate) async fn other_image(&self) -> Result<(Value, String)> {
-        let repository = self.repository("segmenter-lambda");
         let (Some(cluster), Whose::Own { images, .. }) = (&self.cluster, &self.materials.whose)
         else {
+            let repository = self.repository("segmenter-lambda");
             let image = format!("{repository}:{VERSION}");
-            return Ok((json!({ "repository": repository, "tag": VERSION }), image));
+            let spec = json!({ "repository": repository, "tag": VERSION });
+            return Ok((spec, image));
         };
         let archive = archive(images, "segmenter-lambda");
+        // The name is whole, with a registry, as a digest's has to be that is not to be pulled.
         let (name, digest) = image::identify(&archive)?;
+        let repository = name.split(':').next().unwrap_or_default();
         let pinned = format!("{repository}@{digest}");
         cluster.import(&archive).await?;
         cluster.tag(&name, &pinned).await?;
-        Ok((
-            json!({ "repository": repository, "digest": digest }),
-            pinned,
-        ))
+        let spec = json!({ "repository": repository, "digest": digest });
+        Ok((spec, pinned))
     }
 
     /// Where callers from outside come in: the address of the Gateway, which serves Ingresses, too.

@@ -1,8 +1,9 @@
 //! `segmenter-training`: see `segmenter-training --help`.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
-    io::BufWriter,
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -228,8 +229,7 @@ fn run(arguments: &Train) -> anyhow::Result<()> {
     };
     let weights = arguments.out.join("weights.safetensors");
     parameters::store(&trained, Storage::Int8, &weights)?;
-    println!("{}", weights.display());
-    Ok(())
+    print(&format!("{}\n", weights.display()))
 }
 
 fn evaluate(arguments: &Evaluate) -> anyhow::Result<()> {
@@ -264,22 +264,25 @@ fn evaluate(arguments: &Evaluate) -> anyhow::Result<()> {
     );
     let judged = evaluate::run(&model, source.as_ref(), count, arguments.size)?;
     let qualities = evaluate::qualities(&judged, &trained.classes)?;
-    println!("class            objects     AP   AP50   AP75");
+    let mut table = "class            objects     AP   AP50   AP75\n".to_owned();
     for quality in &qualities {
-        println!(
+        writeln!(
+            table,
             "{:<16} {:>7}  {:.3}  {:.3}  {:.3}",
             quality.class, quality.objects, quality.ap, quality.ap50, quality.ap75
-        );
+        )?;
     }
-    println!("\nheight of the picture  objects  found");
+    table.push_str("\nheight of the picture  objects  found\n");
     let recalls = evaluate::recalls(&judged);
     for recall in recalls.iter().filter(|recall| recall.objects > 0) {
         let from = 100.0 * recall.from;
-        println!(
+        writeln!(
+            table,
             "from {from:>3.0} %             {:>7}  {:>5}",
             recall.objects, recall.found
-        );
+        )?;
     }
+    print(&table)?;
     if arguments.sheet.is_none() && arguments.report.is_none() {
         return Ok(());
     }
@@ -305,6 +308,17 @@ fn draw(arguments: &Draw) -> anyhow::Result<()> {
     };
     let examples = (0..arguments.count).map(|number| source.example(number, SIZE));
     coco::write(&arguments.out, &source.classes(), examples)?;
-    println!("{}", arguments.out.join("instances.json").display());
-    Ok(())
+    print(&format!(
+        "{}\n",
+        arguments.out.join("instances.json").display()
+    ))
+}
+
+/// Writes a result to the standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }

@@ -108,10 +108,10 @@ impl Sandbox {
         &self.folder
     }
 
-    /// The command line with which root outside comes in.
+    /// The command line with which root outside comes in, into the folder that the sandbox was started from.
     pub fn way_in(&self) -> String {
         let first = fs::read_to_string(self.folder.join(FIRST)).unwrap_or_default();
-        format!("nsenter --target {first} --net --mount --pid")
+        format!("nsenter --target {first} --net --mount --pid --wd")
     }
 
     /// The control group of everything that runs in pods, in the root of every hierarchy.

@@ -238,7 +238,8 @@ impl Load {
                     let mut again = 0;
                     while result.is_err() && again + 1 < tries {
                         again += 1;
-                        tokio::time::sleep(PAUSE * 2).await;
+                        // Longer every time, as clients do that ask again by themselves.
+                        tokio::time::sleep(PAUSE * (1 << again)).await;
                         result = caller.call().await;
                     }
                     {

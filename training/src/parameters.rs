@@ -69,7 +69,7 @@ fn begin(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
     };
     let gain: f32 = match layer {
         layer if layer.ends_with(".second") => 0.0,
-        "scores" | "distances" | "outline_logits" | "quality.2" => 0.1,
+        "scores" | "distances" | "outline_logits" => 0.1,
         layer if layer.starts_with("laterals") || layer.starts_with("mask_") => 1.0,
         _ => 2.0,
     };
@@ -85,20 +85,18 @@ fn begin(name: &str, shape: &[usize], random: &mut Random) -> Vec<f32> {
     values
 }
 
-/// Tensors to train from: all that a network knows, and fresh ones of what it lacks, which is what it says of classes,
-/// unless it finds these already.
+/// Tensors to train other classes from: all that a network knows, but fresh scores, unless it finds these classes already.
 ///
 /// # Errors
 /// Where tensors are missing.
 pub fn adapted(from: Trained, classes: &[String], seed: u64) -> anyhow::Result<Tensors> {
-    let mut tensors = from.tensors;
-    if from.classes != classes {
-        let of_classes = ["scores.", "quality.2."];
-        tensors.retain(|name, _| !of_classes.iter().any(|layer| name.starts_with(layer)));
+    if from.classes == classes {
+        return Ok(from.tensors);
     }
-    let mut all = fresh(classes.len(), seed)?;
-    all.extend(tensors);
-    Ok(all)
+    let mut tensors = from.tensors;
+    let fresh = fresh(classes.len(), seed)?.into_iter();
+    tensors.extend(fresh.filter(|(name, _)| name.starts_with("scores.")));
+    Ok(tensors)
 }
 
 /// Reads a file of trained weights.

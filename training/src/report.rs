@@ -23,7 +23,7 @@ struct Curve {
     of: fn(&Losses) -> f32,
 }
 
-const CURVES: [Curve; 4] = [
+const CURVES: [Curve; 3] = [
     Curve {
         name: "scores",
         colour: "#0969da",
@@ -38,11 +38,6 @@ const CURVES: [Curve; 4] = [
         name: "masks",
         colour: "#9a6700",
         of: |losses| losses.masks,
-    },
-    Curve {
-        name: "qualities",
-        colour: "#1a7f37",
-        of: |losses| losses.qualities,
     },
 ];
 
@@ -171,7 +166,6 @@ mod tests {
                         scores: loss,
                         boxes: loss,
                         masks: 0.0,
-                        qualities: 0.0,
                     },
                 }
             })
@@ -185,7 +179,7 @@ mod tests {
         };
         let sheet = Image::new(2, 1, vec![9; 6]).unwrap();
         let page = html(&record, &[quality], &sheet).unwrap();
-        assert_eq!(page.matches("<polyline").count(), CURVES.len());
+        assert_eq!(page.matches("<polyline").count(), 3);
         assert!(
             page.contains("<td>&lt;cup><td>7<td>0.500<td>0.750<td>0.250</tr>"),
             "{page}"

@@ -1,9 +1,6 @@
 //! What the network should answer for an example.
 
-use segmenter_models::{
-    detection::{Found, iou},
-    networks::centermask::{MASK_SIDE, SIDES, STRIDES, point},
-};
+use segmenter_models::networks::centermask::{MASK_SIDE, SIDES, STRIDES, point};
 
 use crate::example::{AS_IT_IS, Example, Object};
 
@@ -181,94 +178,6 @@ impl Region {
     }
 }
 
-/// What there is in an example, for a judgement of what was found there.
-#[derive(Clone, Debug)]
-pub struct Truth {
-    /// The class and the box of every object, and whether it counts.
-    objects: Vec<(usize, [f32; 4], bool)>,
-}
-
-/// A region that was found, and how well it fits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judged {
-    /// What it counts for, 1 or nothing.
-    pub weight: f32,
-    /// `[x0, y0, x1, y1]` in pixels.
-    pub bbox: [f32; 4],
-    /// What was found.
-    pub class: usize,
-    /// The intersection over union of the region and the box of the object of this class that it fits best, 0..=1; 0
-    /// where it fits none.
-    pub quality: f32,
-}
-
-/// With less in common, a region is no object's.
-const FITS: f32 = 0.5;
-
-/// With so much in common with an object that does not count, nobody knows what a region is.
-const UNKNOWN: f32 = 0.3;
-
-impl Truth {
-    /// Of an example.
-    pub fn new(example: &Example) -> Self {
-        let objects = example.objects.iter();
-        let objects = objects.map(|object| (object.class, object.bbox, object.counts(AS_IT_IS)));
-        Self {
-            objects: objects.collect(),
-        }
-    }
-
-    /// So many of the regions that were found, best first: as far as there are any, half of them fit nothing, and they are
-    /// the ones that were surest to. Where there are too few the rest counts for nothing.
-    pub fn judge(&self, found: &[Found], count: usize) -> Vec<Judged> {
-        let judged = found.iter().map(|found| self.of(found));
-        let (right, wrong): (Vec<_>, Vec<_>) = judged
-            .filter(|one| one.weight > 0.0)
-            .partition(|one| one.quality > 0.0);
-        let wrong_ones = wrong.len().min(count - right.len().min(count / 2));
-        let right_ones = right.len().min(count - wrong_ones);
-        let mut judged: Vec<_> = wrong.into_iter().take(wrong_ones).collect();
-        // From the surest to the least sure.
-        judged.extend((0..right_ones).map(|i| right[i * right.len() / right_ones]));
-        judged.resize(count, Judged::nothing());
-        judged
-    }
-
-    fn of(&self, found: &Found) -> Judged {
-        let class = found.class as usize;
-        let best = |counts: bool| {
-            let objects = self.objects.iter();
-            objects
-                .filter(|object| object.0 == class && object.2 == counts)
-                .map(|object| iou(object.1, found.bbox))
-                .fold(0.0, f32::max)
-        };
-        let (fit, unknown) = (best(true), best(false));
-        let weight = if fit < FITS && unknown > UNKNOWN {
-            0.0
-        } else {
-            1.0
-        };
-        Judged {
-            weight,
-            bbox: found.bbox,
-            class,
-            quality: if fit < FITS { 0.0 } else { fit },
-        }
-    }
-}
-
-impl Judged {
-    fn nothing() -> Self {
-        Self {
-            weight: 0.0,
-            bbox: [0.0, 0.0, 1.0, 1.0],
-            class: 0,
-            quality: 0.0,
-        }
-    }
-}
-
 /// A mask that is quick to look into.
 pub struct Bitmap {
     size: [u32; 2],
@@ -297,40 +206,6 @@ mod tests {
     use segmenter_imaging::{Image, rle::Rle};
 
     use super::*;
-
-    #[test]
-    fn regions_are_judged_by_the_objects_of_their_class() {
-        let sliver = Object {
-            seen: 0.1,
-            ..object(1, [50, 50, 60, 60])
-        };
-        let truth = Truth::new(&example(vec![object(1, [0, 0, 10, 10]), sliver]));
-        let found = |class, bbox| Found {
-            class,
-            score: 0.5,
-            bbox,
-        };
-        let of = |class, bbox| {
-            let judged = truth.of(&found(class, bbox));
-            (judged.weight, judged.quality)
-        };
-        assert_eq!(of(1, [0.0, 0.0, 10.0, 8.0]), (1.0, 0.8));
-        assert_eq!(of(1, [0.0, 0.0, 10.0, 4.0]), (1.0, 0.0));
-        assert_eq!(of(0, [0.0, 0.0, 10.0, 10.0]), (1.0, 0.0));
-        assert_eq!(of(1, [50.0, 50.0, 60.0, 60.0]), (0.0, 0.0));
-
-        let right = found(1, [0.0, 0.0, 10.0, 10.0]);
-        let wrong = |x: f32| found(1, [x, 20.0, x + 5.0, 25.0]);
-        let many: Vec<_> = (0..9).map(|i| wrong(i as f32)).chain([right; 9]).collect();
-        let judged = truth.judge(&many, 6);
-        let qualities: Vec<_> = judged.iter().map(|one| one.quality).collect();
-        assert_eq!(qualities, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
-        assert_eq!(judged[2].bbox, wrong(2.0).bbox);
-        let judged = truth.judge(&[right, wrong(0.0)], 6);
-        let weights: Vec<_> = judged.iter().map(|one| one.weight).collect();
-        assert_eq!(weights, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
-        assert_eq!(truth.judge(&many[..9], 6).len(), 6);
-    }
 
     const SIZE: [usize; 2] = [128, 96];
 

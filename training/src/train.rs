@@ -18,9 +18,7 @@ use burn::{
 use segmenter_models::{
     Device,
     blocks::Map,
-    networks::centermask::{
-        Answers, CenterMask, Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES,
-    },
+    networks::centermask::{CenterMask, Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES},
     weights::{Storage, Trained},
 };
 use serde::{Deserialize, Serialize};
@@ -33,7 +31,7 @@ use crate::{
     random::Random,
     regions,
     source::Source,
-    targets::{self, Bitmap, Judged, Point, Positive, Region, Truth, positives},
+    targets::{self, Bitmap, Point, Positive, Region, positives},
 };
 
 /// How long, how fast, and from where.
@@ -88,9 +86,6 @@ pub const SIZES: [[u32; 2]; 6] = [
 /// Regions of an example that are outlined in a step, so that those of all are one product.
 const REGIONS: usize = 12;
 
-/// Regions of an example that are judged in a step, of those that the network finds itself.
-const JUDGED: usize = 12;
-
 /// Points of an example that its losses are divided by at the least, so that pictures with nothing in them do not count
 /// for more than all others.
 const FEWEST: usize = 4;
@@ -106,7 +101,6 @@ const JITTER: f32 = 0.04;
 /// What losses count for, beside that of the scores.
 const BOX_WEIGHT: f32 = 2.0;
 const MASK_WEIGHT: f32 = 1.0;
-const QUALITY_WEIGHT: f32 = 1.0;
 
 /// How many times the usual loss a batch may have and still count in full: one of pictures that are answered wholly wrong
 /// would else undo many steps.
@@ -136,9 +130,6 @@ pub struct Losses {
     pub boxes: f32,
     /// Of the outlines.
     pub masks: f32,
-    /// Of how well regions fit.
-    #[serde(default)]
-    pub qualities: f32,
 }
 
 /// A line of the record.
@@ -348,7 +339,6 @@ impl Training {
             scores: mean(sum.scores),
             boxes: mean(sum.boxes),
             masks: mean(sum.masks),
-            qualities: mean(sum.qualities),
         };
         self.record.push(Line {
             step,
@@ -356,12 +346,11 @@ impl Training {
             losses,
         });
         eprintln!(
-            "step {step}, {:.0} %: scores {:.3}, boxes {:.3}, masks {:.3}, qualities {:.3}; {:.2} s a step",
+            "step {step}, {:.0} %: scores {:.3}, boxes {:.3}, masks {:.3}; {:.2} s a step",
             100.0 * self.options.length.done(step, seconds),
             losses.scores,
             losses.boxes,
             losses.masks,
-            losses.qualities,
             took / steps as f64
         );
         ensure!(
@@ -408,18 +397,11 @@ impl Training {
     fn losses(&self, batch: &Batch) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
         let x = Tensor::from_data(batch.pixels.clone(), &self.device);
         let Features { levels, masks } = self.network.features(Map::from_tensor(x));
-        let levels = levels.map(|level| self.network.detect(level));
-        let answers = Answers::read(&levels);
         let (of_scores, of_boxes) = self.detection_losses(batch, levels)?;
-        let of_masks = self.mask_loss(batch, &masks)?;
-        let of_qualities = self.quality_loss(&batch.judged(&answers), &masks)?;
-        let parts = [&of_scores, &of_boxes, &of_masks, &of_qualities];
-        let parts = parts.map(|loss| loss.clone().detach());
+        let of_masks = self.mask_loss(batch, masks)?;
+        let parts = [&of_scores, &of_boxes, &of_masks].map(|loss| loss.clone().detach());
         let losses = Tensor::cat(parts.into(), 0);
-        let loss = of_scores
-            + of_boxes * BOX_WEIGHT
-            + of_masks * MASK_WEIGHT
-            + of_qualities * QUALITY_WEIGHT;
+        let loss = of_scores + of_boxes * BOX_WEIGHT + of_masks * MASK_WEIGHT;
         Ok((loss, losses))
     }
 
@@ -427,13 +409,14 @@ impl Training {
     fn detection_losses(
         &self,
         batch: &Batch,
-        levels: [(Map, Map); STRIDES.len()],
+        levels: [Map; STRIDES.len()],
     ) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
         let device = &self.device;
         let classes = self.classes.len();
         let mut scores = Vec::new();
         let mut distances = Vec::new();
-        for (logits, logarithms) in levels {
+        for level in levels {
+            let (logits, logarithms) = self.network.detect(level);
             let logits = logits.into_tensor().context("scores of burn's")?;
             scores.push(logits.flatten::<1>(0, 3));
             let logarithms = logarithms.into_tensor().context("distances of burn's")?;
@@ -482,10 +465,12 @@ impl Training {
     }
 
     /// Of the outlines in all regions.
-    fn mask_loss(&self, batch: &Batch, masks: &Map) -> anyhow::Result<Tensor<1>> {
+    fn mask_loss(&self, batch: &Batch, masks: Map) -> anyhow::Result<Tensor<1>> {
         let device = &self.device;
+        let maps = masks.into_tensor().context("maps of burn's")?;
         let boxes: Vec<_> = batch.regions.iter().map(|region| region.bbox).collect();
-        let logits = self.network.outline(self.regions(masks, &boxes)?);
+        let pooled = regions::pool(&maps, &boxes, device);
+        let logits = self.network.outline(Map::from_tensor(pooled));
         let logits = logits.into_tensor().context("outlines of burn's")?;
         let regions = batch.regions.len();
         let truth: Vec<f32> = batch.regions.iter().flat_map(|r| r.mask.clone()).collect();
@@ -496,51 +481,19 @@ impl Training {
         let of_pixels = cross_entropy(logits, Tensor::from_data(truth, device));
         Ok((of_pixels * counts).sum() / count)
     }
-
-    /// Of how well regions fit, of each for the class that was found there.
-    fn quality_loss(&self, judged: &[Judged], masks: &Map) -> anyhow::Result<Tensor<1>> {
-        let device = &self.device;
-        let classes = self.classes.len();
-        let boxes: Vec<_> = judged.iter().map(|one| one.bbox).collect();
-        let logits = self.network.quality(&self.regions(masks, &boxes)?);
-        let logits = logits.context("the network judges no regions")?;
-        let logits = logits.into_tensor().context("qualities of burn's")?;
-        let logits: Tensor<1> = logits.flatten(0, 3);
-        let places = judged.iter().enumerate();
-        let places: Vec<i64> = places
-            .map(|(i, one)| (i * classes + one.class) as i64)
-            .collect();
-        let length = [judged.len()];
-        let places: Tensor<1, Int> = Tensor::from_data(TensorData::new(places, length), device);
-        let numbers = |of: fn(&Judged) -> f32| -> Tensor<1> {
-            let numbers: Vec<_> = judged.iter().map(of).collect();
-            Tensor::from_data(TensorData::new(numbers, length), device)
-        };
-        let count = judged.iter().map(|one| one.weight).sum::<f32>().max(1.0);
-        let of_regions = cross_entropy(logits.select(0, places), numbers(|one| one.quality));
-        Ok((of_regions * numbers(|one| one.weight)).sum() / count)
-    }
-
-    /// What the network sees in regions, of each example as many.
-    fn regions(&self, masks: &Map, boxes: &[[f32; 4]]) -> anyhow::Result<Map> {
-        let maps = masks.clone().into_tensor().context("maps of burn's")?;
-        let pooled = regions::pool(&maps, boxes, &self.device);
-        Ok(self.network.regions(Map::from_tensor(pooled)))
-    }
 }
 
 impl Losses {
-    /// Scores, boxes, masks and qualities, `[4]`.
+    /// Scores, boxes and masks, `[3]`.
     fn read(losses: Tensor<1>) -> anyhow::Result<Self> {
         let values = losses.into_data().try_into_vec::<f32>();
         match values.context("losses as numbers")?[..] {
-            [scores, boxes, masks, qualities] => Ok(Self {
+            [scores, boxes, masks] => Ok(Self {
                 scores,
                 boxes,
                 masks,
-                qualities,
             }),
-            _ => anyhow::bail!("other losses than four"),
+            _ => anyhow::bail!("other losses than three"),
         }
     }
 }
@@ -562,8 +515,6 @@ struct Batch {
     optional: Vec<Point>,
     /// [`REGIONS`] of each example, in the order of these.
     regions: Vec<Region>,
-    /// What there is in each example.
-    truths: Vec<Truth>,
 }
 
 impl Batch {
@@ -573,7 +524,7 @@ impl Batch {
         let area = size[0] * size[1];
         let mut planes = Vec::with_capacity(examples.len() * 3 * area);
         let (mut found, mut optional) = (Vec::new(), Vec::new());
-        let (mut outlined, mut truths) = (Vec::new(), Vec::new());
+        let mut outlined = Vec::new();
         let mut pixels = vec![[0.0; 4]; area];
         for (index, example) in examples.iter().enumerate() {
             CenterMask::NORMALISATION.normalise(&example.image, &mut pixels);
@@ -583,7 +534,6 @@ impl Batch {
             found.extend(positives(index, example, size));
             optional.extend(targets::optional(index, example, size));
             outlined.extend(outline(example, size, random));
-            truths.push(Truth::new(example));
         }
         Ok(Self {
             pixels: TensorData::new(planes, [examples.len(), 3, size[1], size[0]]),
@@ -592,18 +542,7 @@ impl Batch {
             positives: found,
             optional,
             regions: outlined,
-            truths,
         })
-    }
-
-    /// [`JUDGED`] regions of each example, in the order of these, of what was found there.
-    fn judged(&self, answers: &Answers) -> Vec<Judged> {
-        let size = self.size.map(|side| side as f32);
-        let of_each = self.truths.iter().enumerate().flat_map(|(index, truth)| {
-            let found = answers.found(index, size, 0.0, |_| true);
-            truth.judge(&found, JUDGED)
-        });
-        of_each.collect()
     }
 
     /// Points of a level, of all examples.
@@ -859,7 +798,7 @@ mod tests {
         let [first, .., last] = losses[..] else {
             panic!("{losses:?}");
         };
-        let sum = |losses: Losses| losses.scores + losses.boxes + losses.masks + losses.qualities;
+        let sum = |losses: Losses| losses.scores + losses.boxes + losses.masks;
         assert!(sum(last) < 0.7 * sum(first), "{first:?}, then {last:?}");
 
         assert_eq!(training.step(), 60);

@@ -2,8 +2,7 @@
 //!
 //! Lee and Park, "CenterMask: Real-Time Anchor-Free Instance Segmentation", 2020: the detector of Tian et al.,
 //! "FCOS", 2019, and a mask head on the regions that it finds. Its scores are those of Li et al., "Generalized Focal
-//! Loss", 2020: how well the box of a point fits, so that none has to be multiplied with a centerness. What the mask head
-//! sees of a region is judged a second time, as in Huang et al., "Mask Scoring R-CNN", 2019. It is made to
+//! Loss", 2020: how well the box of a point fits, so that none has to be multiplied with a centerness. It is made to
 //! be trained here (`training/`): residual blocks (He et al., 2016) without norms, whose second convolution begins at
 //! zero, so that what is trained is what ships.
 //!
@@ -30,7 +29,7 @@ use crate::{
     },
     detection::{
         Found, InputSize, batched_nms, clip, each, findings_together, is_at_least, of_picture,
-        output, placed, prediction,
+        outputs, prediction,
     },
     model::{Input, Model, Output, in_batches},
     prediction::{Prediction, Selection},
@@ -73,9 +72,6 @@ const STAGES: [(usize, usize); 4] = [(32, 1), (64, 2), (96, 2), (128, 2)];
 
 /// Channels of the maps that objects are found on.
 const CHANNELS: usize = 64;
-
-/// Channels of what regions are judged by.
-const QUALITY_CHANNELS: usize = 64;
 
 /// Convolutions before scores and distances, the same for every map.
 const TOWER: usize = 2;
@@ -148,43 +144,37 @@ impl CenterMask {
         });
         let closer: Vec<_> = closer.collect();
         for (found, selection) in found.iter_mut().zip(selections) {
-            found.retain(|found| found.score >= self.least(selection));
-            // Judged again, those behind may come before others.
-            if !self.network.judges() {
-                found.truncate(selection.max_detections);
-            }
+            found.retain(|found| found.score >= selection.threshold);
+            found.truncate(selection.max_detections);
         }
-        let all: Vec<_> = placed(&found).collect();
-        let outlined = selections.iter().any(|selection| selection.masks);
-        let mut seen = self.see(&masks, &closer, &all, outlined).into_iter();
-        let pictures = found.into_iter().zip(selections);
-        pictures
-            .map(|(found, selection)| {
-                let own = seen.by_ref().take(found.len()).collect();
-                answer(found, own, selection)
-            })
-            .collect()
-    }
-
-    /// The least score of a point whose finding may be wanted.
-    fn least(&self, selection: &Selection) -> f32 {
-        if self.network.judges() {
-            // It is multiplied with one of 1 at the most, of which product the root is taken.
-            selection.threshold * selection.threshold
-        } else {
-            selection.threshold
-        }
+        let masked: Vec<_> = selections.iter().map(|selection| selection.masks).collect();
+        outputs(&found, &masked, MASK_SIDE, |found| {
+            self.outline(&masks, &closer, found)
+        })
     }
 
     /// What is on pictures, `[pictures, 3, h, w]`, of `[width, height]` without their padding.
     fn look(&self, x: Map, size: [f32; 2], selections: &[&Selection]) -> Look {
         let Features { levels, masks } = self.network.features(x);
-        let answers = Answers::read(&levels.map(|level| self.network.detect(level)));
-        let found = each(&self.device, selections.len(), |index| {
-            let selection = selections[index];
-            // What is likely enough may be worth a closer look.
-            let floor = self.least(selection).min(closer::LIKELY);
-            answers.found(index, size, floor, |class| selection.wants(class))
+        let answers = levels.map(|level| <[Map; 2]>::from(self.network.detect(level)));
+        let values = Map::to_host_all(answers.as_flattened());
+        let sizes = answers.map(|[scores, _]| {
+            let [_, _, rows, columns] = scores.dims();
+            [rows, columns]
+        });
+        let pictures = selections.len();
+        let found = each(&self.device, pictures, |index| {
+            let mut candidates = Vec::new();
+            for (i, size) in sizes.into_iter().enumerate() {
+                let points = Points {
+                    stride: STRIDES[i],
+                    size,
+                    logits: of_picture(&values[2 * i], index, pictures),
+                    distances: of_picture(&values[2 * i + 1], index, pictures),
+                };
+                points.candidates(self.classes, selections[index], &mut candidates);
+            }
+            best(candidates, size)
         });
         Look {
             found,
@@ -211,17 +201,13 @@ impl CenterMask {
         })
     }
 
-    /// What there is in the regions of these findings, each of which is looked at where it is seen best.
-    fn see(
+    /// Mask probabilities, `[found, MASK_SIDE, MASK_SIDE]`; each from where it is seen best.
+    fn outline(
         &self,
         masks: &FeatureMap,
         closer: &[Option<Closer>],
         found: &[(usize, Found)],
-        outlined: bool,
-    ) -> Vec<Seen> {
-        if !outlined && !self.network.judges() {
-            return vec![Seen::default(); found.len()];
-        }
+    ) -> Vec<f32> {
         let batch = findings_together(&self.device, MASK_BATCH, MAX_DETECTIONS);
         let roi = |&(image, Found { bbox, .. }): &(usize, Found)| match &closer[image] {
             Some(closer) if closer.window.takes(bbox) => Roi {
@@ -238,61 +224,13 @@ impl CenterMask {
         let batches = found.chunks(batch).flat_map(|found| {
             let rois: Vec<_> = found.iter().map(roi).collect();
             let pooled = roi_align(&MASK_POOL, &rois, MASK_CHANNELS, &self.device);
-            let regions = self.network.regions(pooled);
-            let classes = found.iter().map(|(_, found)| found.class as usize);
-            let qualities = self.network.quality(&regions);
-            let qualities = qualities.map(|logits| probabilities(&logits, classes));
-            let outlines = outlined.then(|| {
-                let logits = self.network.outline(regions);
-                probabilities(&logits, iter::repeat_n(0, found.len()))
-            });
-            let of_one = move |i: usize| Seen {
-                quality: qualities.as_ref().map(|of_all| of_all[i]),
-                outline: outlines.as_ref().map_or_else(Vec::new, |of_all| {
-                    const AREA: usize = MASK_SIDE * MASK_SIDE;
-                    of_all[i * AREA..][..AREA].to_vec()
-                }),
-            };
-            (0..found.len()).map(of_one)
+            let outlines = self.network.outline(pooled);
+            let mut logits = outlines.planes_to_host(iter::repeat_n(0, found.len()));
+            logits.iter_mut().for_each(|x| *x = sigmoid(*x));
+            logits
         });
         batches.collect()
     }
-}
-
-/// Of the logits `[found, channels, h, w]`, one channel of each as probabilities.
-fn probabilities(logits: &Map, channels: impl Iterator<Item = usize>) -> Vec<f32> {
-    let mut values = logits.planes_to_host(channels);
-    values.iter_mut().for_each(|x| *x = sigmoid(*x));
-    values
-}
-
-/// What there is in the region of a finding.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    /// How well it would fit an object of the finding's class, if that was asked.
-    quality: Option<f32>,
-    /// Mask probabilities, `[MASK_SIDE, MASK_SIDE]`, if they were asked for.
-    outline: Vec<f32>,
-}
-
-/// What is wanted of the findings on a picture, with what was seen of each.
-fn answer(found: Vec<Found>, seen: Vec<Seen>, selection: &Selection) -> Output {
-    let judged = found.into_iter().zip(seen).map(|(found, seen)| {
-        let score = seen
-            .quality
-            .map_or(found.score, |quality| (found.score * quality).sqrt());
-        (Found { score, ..found }, seen.outline)
-    });
-    let mut wanted: Vec<_> = judged
-        .filter(|(found, _)| found.score >= selection.threshold)
-        .collect();
-    wanted.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
-    wanted.truncate(selection.max_detections);
-    let (found, outlines): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
-    output(
-        &found,
-        selection.masks.then(|| (outlines.concat(), MASK_SIDE)),
-    )
 }
 
 /// What is seen on pictures.
@@ -362,61 +300,6 @@ fn input_size(picture: [u32; 2]) -> [u32; 2] {
         .map(|side| ((side + multiple / 2) / multiple).max(1) * multiple)
 }
 
-/// What the network says about the points of all maps, of some pictures.
-pub struct Answers {
-    /// Of every map, score logits `[pictures, classes, h, w]`, then distances `[pictures, 4, h, w]`.
-    values: Vec<Vec<f32>>,
-    /// `[height, width]`.
-    sizes: [[usize; 2]; STRIDES.len()],
-    pictures: usize,
-    classes: usize,
-}
-
-impl Answers {
-    /// Of what [`Network::detect`] answers for each level.
-    pub fn read(levels: &[(Map, Map); STRIDES.len()]) -> Self {
-        let maps: Vec<_> = levels
-            .iter()
-            .flat_map(|(scores, distances)| [scores.clone(), distances.clone()])
-            .collect();
-        let [pictures, classes, ..] = levels[0].0.dims();
-        Self {
-            values: Map::to_host_all(&maps),
-            sizes: levels.each_ref().map(|(scores, _)| {
-                let [_, _, rows, columns] = scores.dims();
-                [rows, columns]
-            }),
-            pictures,
-            classes,
-        }
-    }
-
-    /// What has at least this score, and no less than the network's own least, on one of the pictures, which have
-    /// `[width, height]` pixels without their padding; the best first.
-    pub fn found(
-        &self,
-        picture: usize,
-        size: [f32; 2],
-        floor: f32,
-        wants: impl Fn(u32) -> bool,
-    ) -> Vec<Found> {
-        let floor = floor.max(SCORE_FLOOR);
-        let mut candidates = Vec::new();
-        for (i, size) in self.sizes.into_iter().enumerate() {
-            let points = Points {
-                stride: STRIDES[i],
-                size,
-                logits: of_picture(&self.values[2 * i], picture, self.pictures),
-                distances: of_picture(&self.values[2 * i + 1], picture, self.pictures),
-            };
-            for class in (0..self.classes as u32).filter(|&class| wants(class)) {
-                points.candidates(class, floor, &mut candidates);
-            }
-        }
-        best(candidates, size)
-    }
-}
-
 /// What the network says about the points of one map.
 struct Points<'a> {
     /// Distance between points in pixels; the first is half of it from the edge.
@@ -431,19 +314,24 @@ struct Points<'a> {
 }
 
 impl Points<'_> {
-    /// Adds the points of a class with this score at least.
-    fn candidates(&self, class: u32, floor: f32, candidates: &mut Vec<Found>) {
+    /// Adds what is wanted of these points.
+    fn candidates(&self, classes: usize, selection: &Selection, candidates: &mut Vec<Found>) {
         let [rows, columns] = self.size;
         let places = rows * columns;
-        let logits = &self.logits[class as usize * places..][..places];
-        for (place, &logit) in logits.iter().enumerate() {
-            let score = sigmoid(logit);
-            if score >= floor {
-                candidates.push(Found {
-                    class,
-                    score,
-                    bbox: self.bbox(place),
-                });
+        // What is likely enough may be worth a closer look.
+        let floor = selection.threshold.clamp(SCORE_FLOOR, closer::LIKELY);
+        let wanted = (0..classes).filter(|&class| selection.wants(class as u32));
+        for class in wanted {
+            let logits = &self.logits[class * places..][..places];
+            for (place, &logit) in logits.iter().enumerate() {
+                let score = sigmoid(logit);
+                if score >= floor {
+                    candidates.push(Found {
+                        class: class as u32,
+                        score,
+                        bbox: self.bbox(place),
+                    });
+                }
             }
         }
     }
@@ -519,8 +407,6 @@ pub struct Network {
     outline: Vec<Conv2d>,
     outline_doubled: ConvTranspose2d,
     outline_logits: Conv2d,
-    /// Of networks that judge regions; the first that were trained did not.
-    quality: Vec<Conv2d>,
 }
 
 #[derive(Module, Debug)]
@@ -549,7 +435,6 @@ impl Network {
         device: &Device,
     ) -> Result<Self, WeightError> {
         let [(first_channels, _), ..] = STAGES;
-        let judges = weights.has("quality.0.weight");
         let mut conv = |name: &str, geometry: Geometry, activation: Activation| {
             Conv2d::load(weights, name, geometry, activation, device)
         };
@@ -606,25 +491,6 @@ impl Network {
             .collect::<Result<_, _>>()?;
         let outline_logits = Geometry::new(MASK_CHANNELS, 1, 1);
         let outline_logits = conv("outline_logits", outline_logits, Activation::Identity)?;
-        let side = MASK_POOL.size / 2;
-        let halved = Geometry::new(MASK_CHANNELS, QUALITY_CHANNELS, 4);
-        let as_large = Geometry::new(QUALITY_CHANNELS, QUALITY_CHANNELS, 3);
-        let to_one = Geometry::new(QUALITY_CHANNELS, classes, side);
-        let quality = [
-            (halved.stride(2).padding(1, 1), Activation::Relu),
-            (as_large, Activation::Relu),
-            (to_one.padding(0, 0), Activation::Identity),
-        ];
-        let quality = if judges {
-            let quality = quality.into_iter().enumerate();
-            quality
-                .map(|(i, (geometry, activation))| {
-                    conv(&format!("quality.{i}"), geometry, activation)
-                })
-                .collect::<Result<_, _>>()?
-        } else {
-            Vec::new()
-        };
         Ok(Self {
             stem,
             stages,
@@ -645,13 +511,7 @@ impl Network {
                 device,
             )?,
             outline_logits,
-            quality,
         })
-    }
-
-    /// Whether it judges regions.
-    pub fn judges(&self) -> bool {
-        !self.quality.is_empty()
     }
 
     /// Of pictures `[batch, 3, h, w]`, whose sides are multiples of [`MULTIPLE`].
@@ -692,23 +552,10 @@ impl Network {
         (self.scores.forward(x.clone()), self.distances.forward(x))
     }
 
-    /// What is seen in regions, `[rois, MASK_CHANNELS, 14, 14]` as is the result.
-    pub fn regions(&self, rois: Map) -> Map {
-        self.outline.iter().fold(rois, |x, layer| layer.forward(x))
-    }
-
-    /// Of what is seen in regions, mask logits `[rois, 1, MASK_SIDE, MASK_SIDE]`.
-    pub fn outline(&self, regions: Map) -> Map {
-        self.outline_logits
-            .forward(self.outline_doubled.forward(regions))
-    }
-
-    /// Of the same, for every class the logit of how well the region would fit an object of it, as intersection over
-    /// union, `[rois, classes, 1, 1]`; nothing if the network does not judge regions.
-    pub fn quality(&self, regions: &Map) -> Option<Map> {
-        let (first, others) = self.quality.split_first()?;
-        let x = first.forward(regions.clone());
-        Some(others.iter().fold(x, |x, layer| layer.forward(x)))
+    /// Regions `[rois, MASK_CHANNELS, 14, 14]` to mask logits `[rois, 1, MASK_SIDE, MASK_SIDE]`.
+    pub fn outline(&self, rois: Map) -> Map {
+        let x = self.outline.iter().fold(rois, |x, layer| layer.forward(x));
+        self.outline_logits.forward(self.outline_doubled.forward(x))
     }
 }
 
@@ -737,66 +584,6 @@ mod tests {
         CenterMask::new(network, 3, device)
     }
 
-    /// What it makes of a picture: the map for outlines, scores and distances of a level, and of a region, which is a
-    /// corner of that map, outline and quality.
-    fn maps(network: &Network, x: Map, device: &Device) -> [Map; 5] {
-        let features = network.features(x);
-        let (scores, distances) = network.detect(features.levels[0].clone());
-        let [_, _, height, width] = features.masks.dims();
-        let values = features.masks.to_host();
-        let rows = values.chunks(width).enumerate();
-        let corner: Vec<_> = rows
-            .filter(|(row, _)| row % height < MASK_POOL.size)
-            .flat_map(|(_, row)| row[..MASK_POOL.size].to_vec())
-            .collect();
-        let shape = [1, MASK_CHANNELS, MASK_POOL.size, MASK_POOL.size];
-        let regions = network.regions(Map::from_host(&corner, shape, device));
-        let quality = network.quality(&regions).unwrap();
-        assert_eq!(quality.dims(), [1, 3, 1, 1]);
-        [
-            features.masks,
-            scores,
-            distances,
-            network.outline(regions),
-            quality,
-        ]
-    }
-
-    #[test]
-    fn what_fits_badly_comes_later_and_is_not_answered_where_it_is_below_the_threshold() {
-        let found = |score| Found {
-            class: 0,
-            score,
-            bbox: [0.0, 0.0, 9.0, 9.0],
-        };
-        let seen = |quality, pixel| Seen {
-            quality,
-            outline: vec![pixel; MASK_SIDE * MASK_SIDE],
-        };
-        let selection = Selection {
-            threshold: 0.3,
-            ..EVERYTHING
-        };
-        let answered = |qualities: [Option<f32>; 3]| {
-            let seen = qualities.into_iter().zip([0.1, 0.2, 0.3]);
-            let seen = seen.map(|(quality, pixel)| seen(quality, pixel)).collect();
-            let found = [0.9, 0.8, 0.2].map(found).to_vec();
-            let Output::Instances { scores, masks, .. } = answer(found, seen, &selection) else {
-                panic!("no instances");
-            };
-            let (masks, side) = masks.unwrap();
-            let firsts: Vec<_> = masks.iter().step_by(side * side).copied().collect();
-            (scores, firsts)
-        };
-        assert_eq!(answered([None; 3]), (vec![0.9, 0.8], vec![0.1, 0.2]));
-        let (scores, firsts) = answered([Some(0.1), Some(0.5), Some(0.8)]);
-        assert_eq!(firsts, [0.2, 0.3, 0.1]);
-        for (score, expected) in scores.iter().zip([0.4_f32, 0.16, 0.09]) {
-            assert!((score - expected.sqrt()).abs() < 1e-6);
-        }
-        assert_eq!(answered([Some(0.05), Some(0.05), Some(1.0)]).1, [0.3]);
-    }
-
     #[test]
     fn every_device_answers_the_same() {
         let planes = seeded::picture([64, 96]);
@@ -804,12 +591,18 @@ mod tests {
             let device = Device::stock();
             let model = model(&device);
             let x = Map::from_host(&planes, [1, 3, 64, 96], &device);
-            maps(&model.network, x, &device).map(|map| (map.dims(), map.to_host()))
+            let features = model.network.features(x);
+            let (scores, distances) = model.network.detect(features.levels[0].clone());
+            [features.masks, scores, distances].map(|map| (map.dims(), map.to_host()))
         };
         for device in seeded::devices() {
             let model = model(&device);
             let x = Map::from_host(&planes, [1, 3, 64, 96], &device);
-            for (map, (dims, values)) in maps(&model.network, x, &device).into_iter().zip(&expected)
+            let features = model.network.features(x);
+            let (scores, distances) = model.network.detect(features.levels[0].clone());
+            for (map, (dims, values)) in [features.masks, scores, distances]
+                .into_iter()
+                .zip(&expected)
             {
                 assert_eq!(map.dims(), *dims);
                 let largest = values.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
@@ -846,7 +639,7 @@ mod tests {
             distances: &[0.0, 0.0, 0.0, 2_f32.ln(), 0.0, 0.0, 0.0, 0.0],
         };
         let mut found = Vec::new();
-        points.candidates(0, SCORE_FLOOR, &mut found);
+        points.candidates(1, &EVERYTHING, &mut found);
         assert_eq!(found.len(), 1);
         let [x0, y0, x1, y1] = found[0].bbox;
         assert_eq!([x0, x1, y1], [4.0, 20.0, 12.0]);

@@ -250,14 +250,6 @@ impl Weights {
         Ok(held)
     }
 
-    /// Whether there is a tensor of this name; of what is generated there is any.
-    pub fn has(&self, name: &str) -> bool {
-        match &self.source {
-            Source::Read(tensors) => tensors.contains_key(name),
-            Source::Generated(_) => true,
-        }
-    }
-
     /// The length of the first axis of a tensor of a file, which is left there: of what a network has as many of as its
     /// file says.
     pub fn first_axis(&self, name: &str) -> Result<usize, WeightError> {

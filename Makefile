@@ -40,6 +40,7 @@ train: ## Train the detector of notes and boards, for hours; FLAGS="--steps 2000
 # Without `lint`: a new compiler may know new warnings, and the tests should still tell what works.
 # What is tested is linked as what ships is, with the target named so that procedural macros are not, and a cluster
 # runs the same binaries: a node needs root and namespaces, but no other build. The tests themselves say what they lack.
+# What failed, and why, is said once more at the end.
 test: export RUSTFLAGS = $(STATIC)
 test: export CARGO_BUILD_TARGET = $(HOST)
 test: BUILT = $(TARGET)/$(HOST)/release
@@ -66,6 +67,7 @@ test: $(CACHE)/tests/ready promtool chromium node ## Build everything and run ev
 	then export SEGMENTER_CLUSTER_IMAGES=$(abspath $(IMAGES)); fi; \
 	run $(OPERATOR) --test story || passed=false; \
 	echo; \
+	awk '/^failures:$$/ { inside = !inside; next } /^---- / { left = 60 } inside && left-- > 0' "$$log"; \
 	grep -E '^test .* FAILED$$' "$$log" || true; \
 	skipped=$$(grep -o 'skipped: .*' "$$log" | sort -u || true); \
 	echo "$$(grep -c . <<< "$$skipped" || true) skipped"; \

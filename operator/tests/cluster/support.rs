@@ -172,8 +172,12 @@ impl Stage {
                     Err(error) => return Err(error.into()),
                 }
             }
-            anyhow::ensure!(found == kinds, "found {found:?}");
-            Ok(Some(()))
+            if found == kinds {
+                return Ok(Some(()));
+            }
+            let service = self.services().get_opt(name).await?;
+            let status = service.and_then(|service| service.status);
+            anyhow::bail!("found {found:?}, and this status: {status:#?}")
         })
         .await
     }

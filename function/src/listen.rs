@@ -3,9 +3,20 @@
 //! Both servers are an axum router; here is what keeps a router alive among slow, many and leaving
 //! clients.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
-use axum::{Extension, Router};
+use axum::{
+    Extension, Router,
+    extract::{self, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use futures_util::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -16,6 +27,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -26,8 +38,12 @@ use crate::observe::Peer;
 pub struct Patience {
     /// Connections open at a time; others wait in the kernel's backlog.
     pub connections: usize,
-    /// How long a client may take to send a request's head, and an idle connection may stay open.
+    /// How long a client may take to send a request's head, and an idle connection of HTTP/1 may stay open.
     pub head: Duration,
+    /// How long a client may take nothing of a reply that waits for it.
+    pub reply: Duration,
+    /// How long a connection of HTTP/2 may stay open without a request.
+    pub idle: Duration,
 }
 
 impl Patience {
@@ -36,6 +52,8 @@ impl Patience {
         Self {
             connections,
             head: Duration::from_secs(30),
+            reply: Duration::from_secs(30),
+            idle: Duration::from_mins(5),
         }
     }
 }
@@ -47,6 +65,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const STREAMS: u32 = 128;
 /// How long to pause where no connection can be accepted, for lack of file descriptors for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often to look whether a connection has had no request for long enough, at the most.
+const IDLE_PAUSE: Duration = Duration::from_millis(50);
 /// How often to look for the rest of an HTTP/2 preface.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -77,7 +97,7 @@ pub async fn serve(
             converse(
                 stream,
                 router.layer(Extension(Peer(peer))),
-                patience.head,
+                &patience,
                 &stopping,
             )
             .await;
@@ -119,12 +139,12 @@ pub async fn serve(
 async fn converse(
     stream: TcpStream,
     router: Router,
-    head_timeout: Duration,
+    patience: &Patience,
     stopping: &CancellationToken,
 ) {
     let is_http2 = tokio::select! {
         biased;
-        opening = tokio::time::timeout(head_timeout, opens_with_http2(&stream)) => opening,
+        opening = tokio::time::timeout(patience.head, opens_with_http2(&stream)) => opening,
         () = stopping.cancelled() => return,
     };
     let Ok(Ok(is_http2)) = is_http2 else {
@@ -137,7 +157,7 @@ async fn converse(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout);
+        .header_read_timeout(patience.head);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -149,11 +169,16 @@ async fn converse(
     } else {
         builder.http1_only()
     };
+    let requests = Requests::default();
+    let router = router.layer(from_fn_with_state(requests.clone(), counted));
     let service = TowerToHyperService::new(router);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience.reply));
+    let stream = TokioIo::new(Box::pin(stream));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
+        () = leaving(stopping, &requests, patience.idle) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -161,6 +186,70 @@ async fn converse(
     if let Err(error) = ended {
         tracing::debug!(error, "a connection ended early");
     }
+}
+
+/// Ends when a connection should: the server stops, or the client has asked for nothing for so long.
+async fn leaving(stopping: &CancellationToken, requests: &Requests, idle: Duration) {
+    let unused = async {
+        while let Some(left) = idle.checked_sub(requests.idle()) {
+            // A request may come and go meanwhile.
+            tokio::time::sleep(left.max(IDLE_PAUSE)).await;
+        }
+    };
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = unused => {}
+    }
+}
+
+/// The requests of one connection.
+#[derive(Clone)]
+struct Requests(Arc<Mutex<(usize, Instant)>>);
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((0, Instant::now()))))
+    }
+}
+
+impl Requests {
+    fn state(&self) -> MutexGuard<'_, (usize, Instant)> {
+        // No change of it can be left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one for as long as what is returned lives.
+    fn begin(&self) -> Request {
+        self.state().0 += 1;
+        Request(self.clone())
+    }
+
+    /// For how long there has been none.
+    fn idle(&self) -> Duration {
+        match *self.state() {
+            (0, since) => since.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+struct Request(Requests);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.0 -= 1;
+        state.1 = Instant::now();
+    }
+}
+
+async fn counted(
+    State(requests): State<Requests>,
+    request: extract::Request,
+    next: Next,
+) -> Response {
+    let _open = requests.begin();
+    next.run(request).await
 }
 
 /// Whether the client opens with HTTP/2's preface; waits until that can be told.
@@ -185,8 +274,6 @@ async fn opens_with_http2(stream: &TcpStream) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use axum::routing::get;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -194,19 +281,31 @@ mod tests {
     };
 
     use super::*;
+    use crate::fetch;
 
     const BRISK: Patience = Patience {
         connections: 2,
         head: Duration::from_millis(200),
+        reply: Duration::from_millis(200),
+        idle: Duration::from_millis(200),
     };
 
     async fn start() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let router = Router::new().route("/", get(|| async { "hello" }));
+        let router = Router::new()
+            .route("/", get(|| async { "hello" }))
+            .route("/large", get(|| async { vec![0_u8; 64 << 20] }))
+            .route("/slow", get(slow));
         let serving = serve(listener, router, BRISK, stop.clone().cancelled_owned());
         (address, stop, tokio::spawn(serving))
+    }
+
+    /// Longer than an idle connection stays open.
+    async fn slow() -> &'static str {
+        tokio::time::sleep(3 * BRISK.idle).await;
+        "at last"
     }
 
     /// Sends this and returns everything that comes back until the server closes.
@@ -241,6 +340,35 @@ mod tests {
         let third = tokio::spawn(exchange(address, REQUEST));
         drop(first);
         assert!(third.await.unwrap().ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_nobody_reads_does_not_keep_its_place() {
+        let (address, ..) = start().await;
+        let mut unread = Vec::new();
+        for _ in 0..BRISK.connections {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            unread.push(stream);
+        }
+        let another = tokio::time::timeout(Duration::from_secs(5), exchange(address, REQUEST));
+        assert!(another.await.unwrap().ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn http2_connections_are_closed_when_they_are_idle_and_not_before() {
+        let (address, ..) = start().await;
+        let mut idle = Vec::new();
+        for _ in 0..BRISK.connections {
+            let client = fetch::client_builder().http2_prior_knowledge();
+            let client = client.build().unwrap();
+            let reply = client.get(format!("http://{address}/slow")).send().await;
+            assert_eq!(reply.unwrap().text().await.unwrap(), "at last");
+            idle.push(client);
+        }
+        let another = tokio::time::timeout(Duration::from_secs(5), exchange(address, REQUEST));
+        assert!(another.await.unwrap().ends_with("hello"));
     }
 
     #[tokio::test]

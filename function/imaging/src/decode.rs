@@ -3,6 +3,7 @@
 pub(crate) mod jpeg;
 mod mistaken;
 pub(crate) mod png;
+mod room;
 
 use std::{
     borrow::Cow,
@@ -16,6 +17,7 @@ use image::{
     Pixel, Rgb, RgbImage, Rgba, metadata::Orientation,
 };
 
+use self::room::Room;
 use crate::{Image, Picture, picture::Rows};
 
 /// How a picture is decoded.
@@ -229,6 +231,12 @@ pub(crate) fn without_panic<T>(
     })
 }
 
+/// For pictures that are decoded as a whole, whose files can be a few bytes long: what all of them take together.
+static WHOLE: Room = Room::new(512 << 20);
+
+/// What a pixel of such a picture takes: red, green, blue and alpha as they are decoded, the first three as they are kept.
+const WHOLE_PIXEL: u64 = 7;
+
 /// The whole picture.
 fn decode_with_image<'a>(
     bytes: &[u8],
@@ -247,6 +255,7 @@ fn decode_with_image<'a>(
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     limits.check(width, height)?;
+    let _room = WHOLE.take(u64::from(width) * u64::from(height) * WHOLE_PIXEL);
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let picture = to_rgb8(DynamicImage::from_decoder(decoder).map_err(failed)?);
     let image = Image::new(width, height, picture.into_raw()).ok_or(DecodeError::Damaged {

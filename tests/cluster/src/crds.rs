@@ -54,7 +54,7 @@ impl Crds {
 /// Waits until every version of a definition that is to be served is.
 pub(crate) async fn wait_until_served(client: &Client, name: &str) -> Result<(), Error> {
     let begin = Instant::now();
-    while !is_served(client, name).await? {
+    while !is_served(client, name).await {
         if begin.elapsed() > SERVED {
             return Err(Error::Late {
                 what: format!("the service of {name}"),
@@ -68,28 +68,29 @@ pub(crate) async fn wait_until_served(client: &Client, name: &str) -> Result<(),
 
 /// Whether the API server has accepted a definition and lists its kind: being `Established` comes a moment
 /// before being found.
-async fn is_served(client: &Client, name: &str) -> Result<bool, Error> {
-    let definition = Api::<CustomResourceDefinition>::all(client.clone())
-        .get(name)
-        .await
-        .map_err(Error::api(format!("get the definition {name}")))?;
+async fn is_served(client: &Client, name: &str) -> bool {
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    // A request that fails is one to repeat.
+    let Ok(definition) = definitions.get(name).await else {
+        return false;
+    };
     if !is_crd_established().matches_object(Some(&definition)) {
-        return Ok(false);
+        return false;
     }
     let spec = definition.spec;
     for version in spec.versions.iter().filter(|version| version.served) {
         let group = format!("{}/{}", spec.group, version.name);
         // An unknown group is answered with 404 until it is known.
         let Ok(list) = client.list_api_group_resources(&group).await else {
-            return Ok(false);
+            return false;
         };
         if !list
             .resources
             .iter()
             .any(|kind| kind.name == spec.names.plural)
         {
-            return Ok(false);
+            return false;
         }
     }
-    Ok(true)
+    true
 }

@@ -13,19 +13,36 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long one look of a test may take: one whose answer never comes is not to use up the whole limit.
+const LOOK: Duration = Duration::from_secs(15);
+
 /// Waits until `probe` answers `Some`, and answers what is in it. Errors of the probe are waited out as
-/// well; `what` is the thing that is waited for, such as "three Pods".
+/// well, and a probe that has no answer within 15 s is begun anew; `what` is the thing that is waited for, such
+/// as "three Pods".
 ///
 /// # Errors
 /// When `limit` has passed; the error has what the probe failed with last, if it did.
 pub async fn eventually<T>(
     what: &str,
     limit: Duration,
+    probe: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    looking(what, limit, LOOK, probe).await
+}
+
+/// The same with a limit of each look.
+async fn looking<T>(
+    what: &str,
+    limit: Duration,
+    look: Duration,
     mut probe: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let begin = Instant::now();
     loop {
-        let answer = probe().await;
+        let answer = match tokio::time::timeout(look, probe()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(anyhow!("a look took longer than {look:?}")),
+        };
         if let Ok(Some(found)) = answer {
             return Ok(found);
         }
@@ -102,4 +119,23 @@ pub(crate) async fn get(client: &Client, path: &str) -> Result<String, Error> {
         Err(error) => Err(error),
     };
     answer.map_err(Error::api(format!("get {path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_has_no_answer_is_not_the_last() {
+        let mut looks = 0;
+        let found = looking("an answer", ANSWER, PAUSE, async || {
+            looks += 1;
+            if looks == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(Some(looks))
+        })
+        .await;
+        assert_eq!(found.unwrap(), 2);
+    }
 }

@@ -177,21 +177,35 @@ async fn traced(run: Run) -> anyhow::Result<()> {
     result
 }
 
-async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Result<()> {
+/// How long to finish what was begun when it is time to stop. A pod has 30 s, in which the lease is to be given
+/// back, too.
+const FINISHING: Duration = Duration::from_secs(15);
+
+/// A token that is cancelled when the process is told to stop, from now on.
+fn told_to_stop() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let told = async {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    tokio::pin!(told);
+        told.cancel();
+    });
+    Ok(stop)
+}
 
+async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Result<()> {
+    let stop = told_to_stop()?;
     let client = Client::try_default().await.context(
         "cannot find the cluster: there is neither a kubeconfig nor a ServiceAccount's token",
     )?;
-    let version = client.apiserver_version().await;
+    let version = client.apiserver_version();
+    let Some(version) = stop.run_until_cancelled(version).await else {
+        return Ok(());
+    };
     let version = version.context("the API server does not answer")?;
     let listener = TcpListener::bind(run.http)
         .await
@@ -201,7 +215,10 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
 
     let metrics = Arc::new(Metrics::new()?);
     let every = Duration::from_secs(run.discovery_seconds);
-    let served = discovery::follow(client.clone(), every, Arc::clone(&metrics)).await;
+    let served = discovery::follow(client.clone(), every, Arc::clone(&metrics));
+    let Some(served) = stop.run_until_cancelled(served).await else {
+        return Ok(());
+    };
     let defaults = Defaults {
         image: run.image,
         accelerator_image: run.accelerator_image,
@@ -232,30 +249,37 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
     let serving = tokio::spawn(server::serve(listener, shared, stop_serving.clone()));
 
     let mut candidate = match &run.lease_namespace {
-        Some(namespace) => Candidate::queue(client, namespace, &run.identity)
-            .await
-            .context("cannot queue for the lease")?,
+        Some(namespace) => {
+            let queued = Candidate::queue(client, namespace, &run.identity);
+            let Some(queued) = stop.run_until_cancelled(queued).await else {
+                return Ok(());
+            };
+            queued.context("cannot queue for the lease")?
+        }
         None => Candidate::unopposed(),
     };
-    let elected = tokio::select! {
-        () = candidate.elected() => true,
-        () = &mut told => false,
-    };
+    let elected = stop.run_until_cancelled(candidate.elected()).await;
     let mut result = Ok(());
-    if elected {
+    if elected.is_some() {
         tracing::info!("reconciling");
         leads.store(true, Ordering::Relaxed);
         metrics.leader.set(1);
-        let stop = CancellationToken::new();
         let mut running = tokio::spawn(operator.run(stop.clone()));
         tokio::select! {
-            () = &mut told => tracing::info!("stopping"),
+            () = stop.cancelled() => tracing::info!("stopping"),
             () = candidate.lost() => result = Err(anyhow::anyhow!("another replica holds the lease now")),
             _ = &mut running => result = Err(anyhow::anyhow!("the controller has ended by itself")),
         }
         stop.cancel();
         if !running.is_finished() {
-            running.await.context("the controller failed")?;
+            match tokio::time::timeout(FINISHING, &mut running).await {
+                Ok(ended) => ended.context("the controller failed")?,
+                Err(_) => {
+                    // Whoever does not lead must not write.
+                    running.abort();
+                    tracing::warn!("what was begun is not finished after {FINISHING:?}");
+                }
+            }
         }
     }
     candidate.resign().await;

@@ -16,6 +16,7 @@ use kube::{
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{OnceCell, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -35,7 +36,7 @@ use crate::{
 /// When everything is looked at again though nothing was seen to change.
 const RESYNC: Duration = Duration::from_mins(10);
 /// How long to wait for the first lists.
-const SYNC: Duration = Duration::from_secs(30);
+const SYNC: Duration = Duration::from_secs(10);
 /// The shortest and the longest time before another try.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(2));
 
@@ -57,6 +58,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Set when every watch has seen everything once.
     pub synced: OnceCell<()>,
+    /// When no more is to be begun.
+    pub stop: CancellationToken,
 }
 
 /// Why a reconciliation has to be tried again.
@@ -83,19 +86,23 @@ impl ReconcileError {
 impl Context {
     /// Waits until every watch has seen everything once: what is not seen yet would be applied again, and
     /// what is no longer asked for would stay. A kind that may not be listed does not hold up the others
-    /// forever.
-    async fn synced(&self) {
-        self.synced
-            .get_or_init(async || {
-                let served = self.served.borrow().clone();
-                if tokio::time::timeout(SYNC, self.stores.synced(&served))
-                    .await
-                    .is_err()
-                {
-                    tracing::warn!("some kinds could not be listed yet, going on without");
-                }
-            })
-            .await;
+    /// forever. Answers false when the operator is told to stop before: nothing is watched any more then.
+    async fn synced(&self) -> bool {
+        let synced = self.synced.get_or_init(async || {
+            let served = self.served.borrow().clone();
+            if tokio::time::timeout(SYNC, self.stores.synced(&served))
+                .await
+                .is_err()
+            {
+                tracing::warn!("some kinds could not be listed yet, going on without");
+            }
+        });
+        tokio::select! {
+            // What was seen in time is acted on.
+            biased;
+            _ = synced => true,
+            () = self.stop.cancelled() => false,
+        }
     }
 }
 
@@ -104,7 +111,9 @@ pub async fn reconcile(
     service: Arc<DeserializeGuard<SegmenterService>>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
-    context.synced().await;
+    if !context.synced().await {
+        return Ok(Action::await_change());
+    }
     let started = Instant::now();
     context.metrics.in_flight.inc();
     let result = match &service.0 {

@@ -8,7 +8,7 @@ pub mod watches;
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, future};
+use futures_util::{FutureExt, StreamExt, future};
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -94,6 +94,7 @@ impl Operator {
                 recorder: recorder.clone(),
                 metrics: Arc::clone(&self.metrics),
                 synced: OnceCell::new(),
+                stop: stop.clone(),
             });
             control(watched, context, stop.clone())
         });
@@ -102,14 +103,21 @@ impl Operator {
 }
 
 async fn control(watched: watches::Watched, context: Arc<Context>, stop: CancellationToken) {
-    watched
+    let services = watched.services();
+    let unstarted = async {
+        stop.cancelled().await;
+        if services.wait_until_ready().now_or_never().is_some() {
+            future::pending::<()>().await;
+        }
+    };
+    let controller = watched
         .controller(&context)
         .with_config(
             Config::default()
                 .concurrency(CONCURRENCY)
                 .debounce(DEBOUNCE),
         )
-        .graceful_shutdown_on(stop.cancelled_owned())
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile, error_policy, context)
         .for_each(|result| {
             match result {
@@ -121,6 +129,11 @@ async fn control(watched: watches::Watched, context: Arc<Context>, stop: Cancell
                 Err(error) => tracing::warn!(%error, "the watches are in trouble"),
             }
             future::ready(())
-        })
-        .await;
+        });
+    tokio::select! {
+        () = controller => {}
+        // Before it has listed the services kube's controller has begun nothing, and told to stop it would
+        // wait for that list for ever, without looking for it.
+        () = unstarted => {}
+    }
 }

@@ -88,6 +88,11 @@ impl Scope {
 }
 
 impl Watched {
+    /// The services, once the controller runs.
+    pub fn services(&self) -> Store<Services> {
+        self.scope.services()
+    }
+
     /// A controller that reconciles a service whenever anything that concerns it changes.
     pub fn controller(self, context: &Arc<Context>) -> Controller<Services> {
         let Self {

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -24,7 +25,7 @@ use segmenter_operator::controller::kind::Kind;
 use serde_json::{Value, json};
 use tower::{BoxError, Layer, Service};
 
-use crate::support::{Stage, defaults};
+use crate::support::{SOON, Stage, defaults};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +57,13 @@ const FAULTS: [Fault; 7] = [
 ];
 
 /// Lets every request pass but one.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Saboteur {
     fault: Option<Fault>,
     at: usize,
     seen: Arc<AtomicUsize>,
+    /// Lists and watches of this kind are never answered.
+    silent: Option<&'static str>,
 }
 
 impl<S> Layer<S> for Saboteur {
@@ -96,6 +99,10 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let index = self.saboteur.seen.fetch_add(1, Ordering::SeqCst);
+        let silent = self.saboteur.silent;
+        if silent.is_some_and(|kind| request.uri().path().ends_with(kind)) {
+            return Box::pin(std::future::pending());
+        }
         let fault = self.saboteur.fault.filter(|_| index == self.saboteur.at);
         match fault {
             None => {
@@ -167,6 +174,7 @@ async fn life(
         fault,
         at,
         seen: Arc::clone(&seen),
+        silent: None,
     };
     let client: Client = ClientBuilder::try_from(config)?
         .with_layer(&saboteur)
@@ -228,6 +236,38 @@ pub(crate) async fn every_fault_at_every_request_is_got_over(
         led.len()
     );
     ensure!(led.len() == requests * FAULTS.len());
+    Ok(())
+}
+
+/// An operator that is told to stop while a list is still to come ends, and begins nothing.
+pub(crate) async fn a_list_that_does_not_come_holds_up_no_stop(
+    plane: Arc<ControlPlane>,
+) -> anyhow::Result<()> {
+    for kind in ["segmenterservices", "deployments"] {
+        let namespace = format!("silent-{kind}");
+        let mut stage = Stage::without_operator(Arc::clone(&plane), &namespace).await?;
+        stage.apply("demo", &json!({})).await?;
+        let kubeconfig = stage.operators_kubeconfig().await?;
+        let config = plane.config_from(&kubeconfig).await?;
+        let saboteur = Saboteur {
+            silent: Some(kind),
+            ..Saboteur::default()
+        };
+        let client: Client = ClientBuilder::try_from(config)?
+            .with_layer(&saboteur)
+            .build();
+        stage.start_with(defaults(), client).await?;
+        // Time for all other lists.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let begin = Instant::now();
+        stage
+            .stop()
+            .await
+            .with_context(|| format!("without {kind}"))?;
+        ensure!(begin.elapsed() < SOON / 6, "{kind}: {:?}", begin.elapsed());
+        let begun = stage.children(Kind::Service).get_opt("demo").await?;
+        ensure!(begun.is_none(), "without {kind} it made {begun:#?}");
+    }
     Ok(())
 }
 

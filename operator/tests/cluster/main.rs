@@ -82,10 +82,14 @@ fn main() -> ExitCode {
             a_rollout_that_waits_for_an_old_pods_gpu_says_so,
             transitions_have_their_times,
         ],
-        faults: [every_fault_at_every_request_is_got_over],
+        faults: [
+            a_list_that_does_not_come_holds_up_no_stop,
+            every_fault_at_every_request_is_got_over,
+        ],
         runtime: [
             one_replica_leads_and_another_takes_over,
             a_leader_that_loses_the_lease_ends,
+            told_to_stop_it_waits_for_no_api_server,
             it_tells_how_it_is,
             traces_reach_a_collector,
         ],

@@ -112,6 +112,25 @@ pub(crate) async fn a_leader_that_loses_the_lease_ends(plane: Arc<ControlPlane>)
     Ok(())
 }
 
+pub(crate) async fn told_to_stop_it_waits_for_no_api_server(_: Arc<ControlPlane>) -> Result {
+    // It takes connections and says nothing.
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "silent",
+        "clusters": [{"name": "silent", "cluster": {"server": format!("http://{}", server.local_addr()?)}}],
+        "users": [{"name": "silent", "user": {}}],
+        "contexts": [{"name": "silent", "context": {"cluster": "silent", "user": "silent"}}],
+    });
+    std::fs::write(&kubeconfig, text.to_string())?;
+    let mut process = Process::start_deaf(&kubeconfig)?;
+    let _asked = server.accept().await?;
+    let code = process.stop().await?;
+    ensure!(code == Some(0), "it ended with {code:?}");
+    Ok(())
+}
+
 pub(crate) async fn it_tells_how_it_is(plane: Arc<ControlPlane>) -> Result {
     let stage = Stage::without_operator(Arc::clone(&plane), "tells").await?;
     let kubeconfig = stage.operators_kubeconfig().await?;

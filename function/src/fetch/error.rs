@@ -71,8 +71,9 @@ impl From<FetchError> for Error {
                 Self::FetchRefused(message)
             }
             FetchError::TooLarge { .. } => Self::TooLarge(message),
-            FetchError::Timeout { .. } => Self::Deadline(message),
-            FetchError::Status { .. }
+            // A host that hangs is no fault of this server: its own deadline is another one.
+            FetchError::Timeout { .. }
+            | FetchError::Status { .. }
             | FetchError::Redirects
             | FetchError::Redirect
             | FetchError::Http(_) => Self::FetchFailed(message),

@@ -438,7 +438,7 @@ mod tests {
         for url in [silent, dripping] {
             let started = Instant::now();
             let (code, message) = fails(&url).await;
-            assert_eq!(code, "deadline");
+            assert_eq!(code, "fetch_failed");
             assert!(message.contains("--fetch-timeout"), "{message}");
             assert!(started.elapsed() < Duration::from_secs(5), "{url}");
         }

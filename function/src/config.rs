@@ -66,7 +66,7 @@ pub struct Serve {
     #[command(flatten)]
     pub dialects: Dialects,
     /// Print every setting with its value and where it comes from, and end
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     pub print_config: bool,
 }
 
@@ -164,7 +164,7 @@ pub struct Listen {
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
     /// Requests that may wait; one more is answered 429 at once
-    #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = positive::<usize>)]
+    #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = parse_queue)]
     pub queue: usize,
     /// Batches that run at a time and share --threads [default: as many as threads, on a GPU 2]
     #[arg(long, env = "SEGMENTER_WORKERS", value_name = "N", value_parser = positive::<usize>)]
@@ -743,6 +743,16 @@ pub(crate) fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result
         .ok_or_else(|| "expected a whole number, at least 1".to_owned())
 }
 
+/// More than can wait for an answer in any time that callers have.
+const LONGEST_QUEUE: usize = 1_000_000;
+
+fn parse_queue(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|length| (1..=LONGEST_QUEUE).contains(length))
+        .ok_or_else(|| format!("expected a whole number, at least 1 and at most {LONGEST_QUEUE}"))
+}
+
 fn parse_size(text: &str) -> Result<usize, String> {
     text.parse::<ByteSize>()
         .ok()
@@ -826,6 +836,7 @@ mod tests {
     fn what_cannot_work_is_refused_with_what_would() {
         for (argument, advice) in [
             ("--queue=0", "at least 1"),
+            ("--queue=1000001", "at most 1000000"),
             ("--deadline=0s", "more than no time"),
             ("--grace=forever", "such as 500ms"),
             ("--max-body=big", "such as 20MiB"),

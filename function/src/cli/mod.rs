@@ -219,6 +219,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_ends_at_once_is_not_among_settings() {
+        let command = Cli::command();
+        for name in ["serve", "check"] {
+            let command = command.find_subcommand(name).unwrap();
+            let mut arguments = command.get_arguments();
+            let print_config = arguments.find(|argument| argument.get_id() == "print_config");
+            assert_eq!(print_config.unwrap().get_help_heading(), Some("Options"));
+        }
+    }
+
+    #[test]
     fn every_flag_has_its_variable_and_one_line() {
         let command = Cli::command();
         command.clone().debug_assert();

@@ -48,7 +48,7 @@ impl<J, R> Queue<J, R> {
         Self {
             capacity,
             state: Mutex::new(State {
-                pending: VecDeque::with_capacity(capacity),
+                pending: VecDeque::new(),
                 running: 0,
                 closed: false,
                 progress: Instant::now(),

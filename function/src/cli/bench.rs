@@ -96,7 +96,7 @@ pub(super) fn run(mut bench: Bench) -> anyhow::Result<()> {
         (format!("{model} on {threads} threads"), report)
     };
     if bench.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        super::print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     } else {
         report.print(&subject, bench.concurrency);
     }

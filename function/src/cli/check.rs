@@ -31,20 +31,20 @@ pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
     let model = &serve.model;
     let entry = model.entry();
     // That it was parsed is all that there is to check about it.
-    line("configuration", "every setting can work");
-    line("model", &format!("{}: {}", entry.name, entry.summary));
-    line("device", &device(model)?);
+    line("configuration", "every setting can work")?;
+    line("model", &format!("{}: {}", entry.name, entry.summary))?;
+    line("device", &device(model)?)?;
 
     let bucket = serve.bucket();
     let bucket = bucket.map_err(|error| BadConfiguration(error.to_string()))?;
     if let (Some(address), Some(_)) = (&serve.dialects.object_store, bucket) {
-        line("object store", &address.to_string());
+        line("object store", &address.to_string())?;
     }
 
     for (name, address) in [("http", serve.listen.http), ("grpc", serve.listen.grpc)] {
         std::net::TcpListener::bind(address)
             .with_context(|| format!("cannot listen on --{name} {address}"))?;
-        line(name, &format!("{address} is free"));
+        line(name, &format!("{address} is free"))?;
     }
 
     local::block_on(model.threads(), async {
@@ -54,7 +54,7 @@ pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
         line(
             "weights",
             &format!("verified, loaded and warm in {}", ms(started.elapsed())),
-        );
+        )?;
 
         let picture = Bytes::from(picture()?);
         let wish = Wish {
@@ -70,16 +70,15 @@ pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
         line(
             "prediction",
             &format!("{} for a picture of 640 x 480", ms(started.elapsed())),
-        );
+        )?;
         Ok(())
     })?;
 
-    println!("\nsegmenter serve would work with these settings.");
-    Ok(())
+    super::print("\nsegmenter serve would work with these settings.\n")
 }
 
-fn line(subject: &str, finding: &str) {
-    println!("{subject:<14} ok  {finding}");
+fn line(subject: &str, finding: &str) -> anyhow::Result<()> {
+    super::print(&format!("{subject:<14} ok  {finding}\n"))
 }
 
 fn ms(time: Duration) -> String {

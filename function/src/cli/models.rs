@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, builder::FalseyValueParser};
-use segmenter_models::catalogue::{CATALOGUE, DEFAULT, Entry, Task, WeightsSource};
+use segmenter_models::catalogue::{CATALOGUE, DEFAULT, Entry, WeightsSource};
 use serde::Serialize;
 
 use super::pull::size;
-use crate::store::ModelDir;
+use crate::{encode::task_name, store::ModelDir};
 
 /// How to list the models.
 #[derive(Args, Clone, Debug)]
@@ -75,11 +75,7 @@ impl Row {
         Self {
             name: entry.name,
             default: entry.name == DEFAULT.name,
-            task: match entry.task {
-                Task::Detection => "boxes",
-                Task::InstanceSegmentation => "instances",
-                Task::SemanticSegmentation => "classes",
-            },
+            task: task_name(entry.task),
             summary: entry.summary,
             licence: entry.licence,
             size,
@@ -134,6 +130,8 @@ mod tests {
             assert_eq!(row.built_in, row.name == BUILT_IN.name);
             assert_eq!(row.installed, row.default || row.built_in, "{}", row.name);
             assert_eq!(row.path.is_none(), row.built_in, "{}", row.name);
+            // As GET /v1/models has it.
+            assert!(row.task == "detection" || row.task.ends_with("-segmentation"));
         }
 
         let text = table(&rows);

@@ -85,7 +85,7 @@ async fn pull(args: &PullArgs) -> anyhow::Result<()> {
             download.sha256.clone_from(sha256);
         }
         let path = download_with_progress(&download, &dir, entry.name).await?;
-        println!("{}", path.display());
+        super::print(&format!("{}\n", path.display()))?;
     }
     Ok(())
 }

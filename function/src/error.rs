@@ -1,6 +1,6 @@
 //! The one error of the function's edge, and what it is in HTTP and in gRPC.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use axum::http::StatusCode;
 use segmenter_imaging::decode::DecodeError;
@@ -13,31 +13,31 @@ use tonic::Code;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request says something that cannot be.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     BadInput(String),
     /// Nothing goes by that name here.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     NotFound(String),
     /// What is there does not answer to this verb.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     MethodNotAllowed(String),
     /// The caller took too long to send its request.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     RequestTimeout(String),
     /// Over a limit, which the message names.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     TooLarge(String),
     /// Not a picture format that is read here.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     UnsupportedMedia(String),
     /// The URL leads where this server does not go.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     FetchRefused(String),
     /// The URL's host gave no picture.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     FetchFailed(String),
     /// The queue is full.
-    #[error("{message}")]
+    #[error("{}", Short(message))]
     Overloaded {
         /// Names the limit.
         message: String,
@@ -45,14 +45,34 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The answer would come too late.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     Deadline(String),
     /// Starting or stopping.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     NotReady(String),
     /// Our fault.
-    #[error("{0}")]
+    #[error("{}", Short(.0))]
     Internal(String),
+}
+
+/// A message without its middle where it is long, which only a caller's own text makes it: replies and log lines have an
+/// end, and what was wrong and what would be right is still told.
+struct Short<'a>(&'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// In bytes, as are the next two.
+        const LONGEST: usize = 600;
+        const BEGINNING: usize = 150;
+        const END: usize = 350;
+        let Self(message) = *self;
+        if message.len() <= LONGEST {
+            return f.write_str(message);
+        }
+        let beginning = &message[..message.floor_char_boundary(BEGINNING)];
+        let end = &message[message.ceil_char_boundary(message.len() - END)..];
+        write!(f, "{beginning}...{end}")
+    }
 }
 
 impl Error {
@@ -128,6 +148,25 @@ impl From<DecodeError> for Error {
                 Self::TooLarge(format!("{message} (--max-pixels)"))
             }
             DecodeError::Side { .. } => Self::TooLarge(format!("{message} (--max-side)")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let short = Error::BadInput("ä".repeat(300));
+        assert_eq!(short.to_string().chars().count(), 300);
+        for sent in ["ä".repeat(4 << 20), "\u{0}€😀".repeat(1 << 20)] {
+            let error =
+                Error::NotFound(format!("there is no model {sent:?} here, expected a or b"));
+            let message = error.to_string();
+            assert!(message.len() <= 600, "{message}");
+            assert!(message.starts_with("there is no model \""), "{message}");
+            assert!(message.ends_with(" here, expected a or b"), "{message}");
         }
     }
 }

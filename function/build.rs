@@ -30,7 +30,9 @@ fn protocols(out: &Path) -> Result<(), Box<dyn Error>> {
     )?;
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     // The client is for the tests and for `bench` and `predict` against a server.
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .codec_path("crate::grpc::codec::BoundedCodec")
+        .compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -205,6 +205,12 @@ impl Answer {
     }
 }
 
+/// More class names than any model has use for. Each is looked up.
+pub const MOST_CLASSES: usize = 128;
+
+/// Longer than any name of a class that was meant, in bytes. What is nearest to it takes time that grows with its length.
+const LONGEST_NAME: usize = 64;
+
 /// Without a finished batch for this long, a device thread is taken to be stuck.
 const STALLED: Duration = Duration::from_secs(60);
 
@@ -359,6 +365,11 @@ impl Segmenter {
                 "max_detections is {max_detections}, expected 1 to {most} (--max-detections)"
             )));
         }
+        if wish.classes.len() > MOST_CLASSES {
+            return Err(Error::BadInput(format!(
+                "there are more than {MOST_CLASSES} classes, which is the most that there may be"
+            )));
+        }
         let classes = match wish.classes.as_slice() {
             [] => &model.classes,
             classes => classes,
@@ -397,17 +408,19 @@ impl Segmenter {
     /// Makes a reply of an answer, on the threads for such work, and notes the time it takes.
     pub async fn encode<T: Send + 'static>(
         &self,
+        ticket: &Ticket,
         mut answer: Answer,
         encode: impl FnOnce(&Answer) -> Result<T, Error> + Send + 'static,
     ) -> Result<(T, Vec<(Stage, Duration)>), Error> {
-        let (reply, mut timings, took) = self
-            .cpu(move || {
-                let started = Instant::now();
-                let reply = encode(&answer);
-                let timings = std::mem::take(&mut answer.timings);
-                (reply, timings, started.elapsed())
-            })
-            .await?;
+        let step = self.cpu(move || {
+            let started = Instant::now();
+            let reply = encode(&answer);
+            let timings = std::mem::take(&mut answer.timings);
+            (reply, timings, started.elapsed())
+        });
+        let (reply, mut timings, took) = tokio::time::timeout_at(ticket.deadline.into(), step)
+            .await
+            .map_err(|_| self.refused(self.too_late()))??;
         self.metrics.stage(Stage::Encode, took);
         timings.push((Stage::Encode, took));
         Ok((reply?, timings))
@@ -715,6 +728,12 @@ fn class(entry: &'static Entry, name: &str) -> Result<u32, Error> {
     if let Some(id) = entry.classes.iter().position(known) {
         return Ok(u32::try_from(id).unwrap_or(u32::MAX));
     }
+    if name.len() > LONGEST_NAME {
+        return Err(Error::BadInput(format!(
+            "classes names {name:?}, which {} does not know",
+            entry.name
+        )));
+    }
     let mut near: Vec<_> = class_names(entry)
         .map(|class| (strsim::jaro_winkler(class, name), class))
         .collect();
@@ -795,5 +814,29 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use segmenter_models::Outcome;
+
+    use super::*;
+    use crate::testing::{Servers, answer, entry};
+
+    #[tokio::test]
+    async fn the_deadline_holds_while_the_reply_is_made() {
+        let servers = Servers::start(&[]).await;
+        let segmenter = &servers.segmenter;
+        let ticket = segmenter.admit(Some(Duration::from_millis(50))).unwrap();
+        let answer = answer(entry(), [8, 4], Outcome::Detections(Vec::new()));
+        let slow = |_: &Answer| {
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(())
+        };
+        let started = Instant::now();
+        let late = segmenter.encode(&ticket, answer, slow).await.unwrap_err();
+        assert!(matches!(late, Error::Deadline(_)), "{late}");
+        assert!(started.elapsed() < Duration::from_secs(1));
     }
 }

@@ -161,8 +161,11 @@ async fn what_is_wrong_is_told_in_its_words() {
         let (status, reply) = predict(&server, field, bytes).await;
         assert_eq!((status.as_u16(), &reply), (400, expected), "{field}");
     }
-    let (status, reply) = json(server.post("/model/predict", "").await).await;
-    assert_eq!((status.as_u16(), reply), (400, missing));
+    // Without a form there is no field, whatever is sent.
+    for body in ["", "hello", r#"{"image": "aGVsbG8="}"#] {
+        let (status, reply) = json(server.post("/model/predict", body).await).await;
+        assert_eq!((status.as_u16(), &reply), (400, &missing), "{body}");
+    }
 
     let response = server.get("/model/predict").await;
     assert_eq!(response.headers()[header::ALLOW], "POST, OPTIONS");

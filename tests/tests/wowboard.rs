@@ -227,6 +227,8 @@ async fn what_is_wrong_is_told_as_there() {
     for (request, status, heading) in [
         (form("image"), 400, "Bad Request"),
         (post(), 400, "Bad Request"),
+        // Without a form there is no field, whatever is sent.
+        (post().body("hello"), 400, "Bad Request"),
         (
             upload(&server, b"no picture".to_vec(), "a.jpg"),
             500,

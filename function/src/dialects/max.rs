@@ -91,8 +91,12 @@ async fn predict(
     };
     let query = app.query(&wish).map_err(Refusal::Other)?;
     let answer = app.predict(&ticket, sent.source, query, Handling::UNTURNED);
-    let answer = answer.await.map_err(Refusal::of_the_picture)?;
-    let encoded = app.encode(answer, move |answer| {
+    let answer = answer.await.map_err(|error| match error {
+        // The original knew nothing but forms: without one, the field is missing.
+        error if !sent.in_form => Refusal::of_the_form(error),
+        error => Refusal::of_the_picture(error),
+    })?;
+    let encoded = app.encode(&ticket, answer, move |answer| {
         let rule = InputRule::Stretched { longer_side };
         let size = rule.map_size([answer.prediction.width, answer.prediction.height]);
         let map = encode::voc_raster(answer, size);
@@ -233,7 +237,7 @@ enum Refusal {
 impl Refusal {
     fn of_the_form(error: Error) -> Self {
         match error {
-            Error::BadInput(_) => Self::NoPicture(error),
+            Error::BadInput(_) | Error::UnsupportedMedia(_) => Self::NoPicture(error),
             error => Self::Other(error),
         }
     }

@@ -220,7 +220,7 @@ async fn infer(
         .await
         .map_err(|error| Refusal::of_the_picture(error, kind))?;
     let (reply, _) = app
-        .encode(answer, move |answer| {
+        .encode(&ticket, answer, move |answer| {
             Ok(Reply::new(answer, &model_type, kind, results))
         })
         .await?;

@@ -23,7 +23,10 @@ use super::{flask, of_pixels};
 use crate::{
     encode,
     error::Error,
-    http::{App, picture},
+    http::{
+        App,
+        picture::{self, Shallow},
+    },
     observe::in_other_words,
     samples::Samples,
     service::{Handling, Source, Ticket, Wish},
@@ -89,7 +92,7 @@ async fn run_model(
     let answer = app.predict(&ticket, source, query, Handling::KEPT).await?;
     let limits = app.limits().picture;
     let (uri, _) = app
-        .encode(answer, move |answer| {
+        .encode(&ticket, answer, move |answer| {
             let png = encode::cutout(answer, ALPHA, limits)?;
             Ok(format!(
                 "data:image/png;base64,{}",
@@ -108,7 +111,7 @@ async fn read(app: &App, ticket: &Ticket, request: Request) -> Result<Source, Re
         return Err(Refusal::NotJson(Error::BadInput(expected)));
     }
     let source = app.cpu(move || match serde_json::from_slice(&body) {
-        Ok(Value::Object(json)) => match json.get("image") {
+        Ok(Shallow(Value::Object(json))) => match json.get("image") {
             Some(Value::String(image)) => match image.split_once("base64,") {
                 Some((_, encoded)) => Ok(Source::Bytes(picture::from_base64(encoded)?)),
                 None => Ok(Source::Url(image.clone())),

@@ -293,7 +293,7 @@ async fn answer(
                 .predict(ticket, source, query, Handling::UNTURNED)
                 .await?;
             let (outputs, _) = app
-                .encode(answer, move |answer| Ok(outputs(answer, slots)))
+                .encode(ticket, answer, move |answer| Ok(outputs(answer, slots)))
                 .await?;
             Ok::<_, Error>(outputs)
         }

@@ -85,7 +85,7 @@ async fn predictions(
         .predict(&ticket, source, query, Handling::default())
         .await?;
     let (points, _) = app
-        .encode(answer, |answer| {
+        .encode(&ticket, answer, |answer| {
             let points = encode::raster(answer, [SIDE; 2], |class, score| [class as f32, score]);
             Ok(points.chunks(SIDE as usize).map(<[_]>::to_vec).collect())
         })

@@ -123,12 +123,16 @@ async fn upload(
         ..Handling::default()
     };
     let answer = app.predict(&ticket, sent.source, query, handling);
-    let answer = answer.await.map_err(Refusal::Picture)?;
+    let answer = answer.await.map_err(|error| match error {
+        // The original knew nothing but forms: without one, the field is missing.
+        Error::BadInput(_) | Error::UnsupportedMedia(_) if !sent.in_form => Refusal::Request(error),
+        error => Refusal::Picture(error),
+    })?;
     let task_id = Uuid::new_v4().to_string();
     let objects = match bucket {
         Some(bucket) => store(&app, &ticket, &bucket, &task_id, sent.file_name, answer).await?,
         None => {
-            let encoded = app.encode(answer, |answer| {
+            let encoded = app.encode(&ticket, answer, |answer| {
                 Ok(CertainObjects::of(answer, &certain(answer)))
             });
             encoded.await.map_err(Refusal::Picture)?.0
@@ -155,7 +159,7 @@ async fn store(
         .await
         .map_err(Refusal::storage)?;
     let limits = app.limits().picture;
-    let encoded = app.encode(answer, move |answer| {
+    let encoded = app.encode(ticket, answer, move |answer| {
         let found = certain(answer);
         let objects = CertainObjects::of(answer, &found);
         Ok((objects, found, answer.image(limits)?, answer.encoded()?))

@@ -1,11 +1,14 @@
 //! The full reply in JSON.
 
+use std::time::Instant;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytesize::ByteSize;
 use segmenter_imaging::{polygon::outlines, rle::Rle};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{detections, failed, label, mask_png};
+use super::{detections, failed, in_time, label, mask_png};
 use crate::{error::Error, service::Answer};
 
 /// How masks are answered.
@@ -118,9 +121,38 @@ impl Mask {
     }
 }
 
-/// Writes the full reply.
-pub fn json(answer: &Answer, masks: MaskFormat) -> Result<Vec<u8>, Error> {
+/// More of masks as PNG than this, in bytes of base64, is not answered: some small pictures have a hundred of them.
+const MOST_PNG: usize = 64 << 20;
+
+/// Writes the full reply. After `deadline` nobody waits for it, and no mask is begun.
+pub fn json(answer: &Answer, masks: MaskFormat, deadline: Instant) -> Result<Vec<u8>, Error> {
+    json_within(answer, masks, deadline, MOST_PNG)
+}
+
+/// The same with another limit to masks as PNG.
+pub fn json_within(
+    answer: &Answer,
+    masks: MaskFormat,
+    deadline: Instant,
+    most_png: usize,
+) -> Result<Vec<u8>, Error> {
     let prediction = &answer.prediction;
+    let mut of_png = 0;
+    let mut encoded = |mask: &Rle| {
+        in_time(deadline)?;
+        let mask = Mask::new(mask, masks)?;
+        if let Some(Mask::Png(png)) = &mask {
+            of_png += png.len();
+        }
+        if of_png > most_png {
+            let most = ByteSize::b(most_png as u64).display().iec();
+            return Err(Error::TooLarge(format!(
+                "the masks as PNG take more than {most}: ask for masks=rle, which are run lengths, or for fewer \
+                 max_detections"
+            )));
+        }
+        Ok(mask)
+    };
     let reply = Reply {
         model: answer.entry.name,
         width: prediction.width,
@@ -135,10 +167,31 @@ pub fn json(answer: &Answer, masks: MaskFormat) -> Result<Vec<u8>, Error> {
                     class_id: detection.class,
                     score: detection.score,
                     r#box: Corners { x0, y0, x1, y1 },
-                    mask: mask.map_or(Ok(None), |mask| Mask::new(mask, masks))?,
+                    mask: mask.map_or(Ok(None), &mut encoded)?,
                 })
             })
             .collect::<Result<_, Error>>()?,
     };
     serde_json::to_vec(&reply).map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::two_objects;
+
+    #[test]
+    fn masks_as_png_have_an_end_in_bytes_and_in_time() {
+        let answer = two_objects();
+        let later = Instant::now() + Duration::from_mins(1);
+        assert!(json(&answer, MaskFormat::Png, later).is_ok());
+        let large = json_within(&answer, MaskFormat::Png, later, 10).unwrap_err();
+        assert!(matches!(large, Error::TooLarge(_)), "{large}");
+        assert!(large.to_string().contains("masks=rle"), "{large}");
+        assert!(json_within(&answer, MaskFormat::Rle, later, 10).is_ok());
+        let late = json(&answer, MaskFormat::Png, Instant::now()).unwrap_err();
+        assert!(matches!(late, Error::Deadline(_)), "{late}");
+    }
 }

@@ -5,7 +5,7 @@ mod drawing;
 mod json;
 mod raster;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Instant};
 
 use segmenter_imaging::{encode, rle::Rle};
 use segmenter_models::{
@@ -17,7 +17,7 @@ use segmenter_models::{
 pub use self::{
     crops::{covered, crop},
     drawing::{Drawing, draw, draw_on},
-    json::{MaskFormat, Reply, json},
+    json::{MaskFormat, Reply, json, json_within},
     raster::{cutout, raster, voc_raster},
 };
 use crate::{error::Error, service::Answer};
@@ -67,6 +67,16 @@ pub fn task_name(task: Task) -> &'static str {
         Task::InstanceSegmentation => "instance-segmentation",
         Task::SemanticSegmentation => "semantic-segmentation",
     }
+}
+
+/// Ends what goes on for long though its caller has left.
+pub fn in_time(deadline: Instant) -> Result<(), Error> {
+    if Instant::now() < deadline {
+        return Ok(());
+    }
+    Err(Error::Deadline(
+        "no reply could be made within the deadline".to_owned(),
+    ))
 }
 
 /// Writing what was computed does not fail but for reasons that no caller can do anything about.

@@ -1,6 +1,6 @@
 //! `segmenter.v1.Segmenter`: boxes, scores and outlines.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use segmenter_imaging::{polygon::outlines, rle::Rle};
 use tonic::{Request, Response, Status};
@@ -54,9 +54,12 @@ impl Service for Full {
                 .segmenter
                 .predict(&ticket, source, query, Handling::default())
                 .await?;
+            let deadline = ticket.deadline;
             let (reply, _) = self
                 .segmenter
-                .encode(answer, move |answer| reply(answer, masks))
+                .encode(&ticket, answer, move |answer| {
+                    reply(answer, masks, deadline)
+                })
                 .await?;
             Ok(reply)
         };
@@ -111,12 +114,17 @@ fn mask_format(number: i32) -> Result<encode::MaskFormat, Error> {
     }
 }
 
-fn reply(answer: &Answer, masks: encode::MaskFormat) -> Result<PredictReply, Error> {
+fn reply(
+    answer: &Answer,
+    masks: encode::MaskFormat,
+    deadline: Instant,
+) -> Result<PredictReply, Error> {
     let prediction = &answer.prediction;
     let detections = encode::detections(answer)
         .iter()
         .map(|detection| {
             let [x0, y0, x1, y1] = detection.bbox;
+            encode::in_time(deadline)?;
             let mask = detection.mask.as_ref();
             Ok(v1::Detection {
                 label: label(answer.entry, detection.class).to_owned(),

@@ -1,6 +1,7 @@
 //! Port 9090: the main API, the full one, the Open Inference Protocol, health and reflection.
 
 mod admission;
+mod codec;
 mod detector;
 mod full;
 mod health;

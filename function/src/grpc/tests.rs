@@ -14,9 +14,11 @@ use tonic_reflection::pb::{
 
 use super::{
     inference::{
-        InstanceDetectorInput, ModelInferRequest, ModelMetadataRequest, ServerReadyRequest,
+        InferParameter, InferTensorContents, InstanceDetectorInput, ModelInferRequest,
+        ModelMetadataRequest, ServerReadyRequest,
         grpc_inference_service_client::GrpcInferenceServiceClient,
         instance_detector_client::InstanceDetectorClient,
+        model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
     },
     v1::{
         MaskFormat, ModelsRequest, PredictRequest, predict_request::Source,
@@ -117,6 +119,97 @@ async fn errors_have_their_codes_and_say_what_would_be_right() {
     }
     insta::assert_snapshot!(refusals.join("\n"));
     assert!(client.predict(bytes(png(8, 4))).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_message_of_many_small_fields_is_refused_before_it_is_decoded() {
+    let servers = Servers::start(&[]).await;
+    let channel = channel(&servers).await;
+    let mut infer = GrpcInferenceServiceClient::new(channel.clone());
+    let parameters = |how_many: usize| {
+        let names = (0..how_many).map(|index| index.to_string());
+        names
+            .map(|name| (name, InferParameter::default()))
+            .collect()
+    };
+    let input = InferInputTensor::default();
+    let of_one = |input| ModelInferRequest {
+        inputs: vec![input],
+        ..ModelInferRequest::default()
+    };
+    let contents = InferTensorContents {
+        bytes_contents: vec![Vec::new(); 33],
+        ..InferTensorContents::default()
+    };
+    let messages = [
+        (
+            "more than 32 inputs",
+            ModelInferRequest {
+                inputs: vec![input.clone(); 33],
+                ..ModelInferRequest::default()
+            },
+        ),
+        (
+            "more than 32 outputs",
+            ModelInferRequest {
+                outputs: vec![InferRequestedOutputTensor::default(); 33],
+                ..ModelInferRequest::default()
+            },
+        ),
+        (
+            "more than 32 raw_input_contents",
+            ModelInferRequest {
+                raw_input_contents: vec![Vec::new(); 33],
+                ..ModelInferRequest::default()
+            },
+        ),
+        (
+            "more than 32 parameters,",
+            ModelInferRequest {
+                parameters: parameters(33),
+                ..ModelInferRequest::default()
+            },
+        ),
+        (
+            "more than 32 parameters of inputs",
+            of_one(InferInputTensor {
+                parameters: parameters(33),
+                ..input.clone()
+            }),
+        ),
+        (
+            "more than 32 sides in shapes of inputs",
+            of_one(InferInputTensor {
+                shape: vec![1; 1000],
+                ..input.clone()
+            }),
+        ),
+        (
+            "more than 32 bytes_contents of inputs",
+            of_one(InferInputTensor {
+                contents: Some(contents),
+                ..input
+            }),
+        ),
+    ];
+    for (part, message) in messages {
+        let refusal = infer.model_infer(message).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
+        assert!(refusal.message().contains(part), "{part}: {refusal}");
+    }
+
+    let mut client = SegmenterClient::new(channel);
+    let classes = |how_many| PredictRequest {
+        classes: vec![class_names()[0].to_owned(); how_many],
+        ..bytes(png(8, 4))
+    };
+    client.predict(classes(128)).await.unwrap();
+    let refusal = client.predict(classes(129)).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
+    assert!(
+        refusal.message().contains("more than 128 classes"),
+        "{refusal}"
+    );
 }
 
 #[tokio::test]

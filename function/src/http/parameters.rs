@@ -178,6 +178,8 @@ mod tests {
         ] {
             assert_eq!(read(query, json!({})).unwrap_err(), message);
         }
+        let objects = read("", json!({"threshold": {}})).unwrap_err();
+        assert!(objects.starts_with(r#"threshold is "{}", expected"#));
         let misspelt = read("", json!({"treshold": 0.5})).unwrap_err();
         assert!(
             misspelt.starts_with(r#"there is no parameter "treshold", expected model, threshold"#)

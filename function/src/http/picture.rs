@@ -4,6 +4,8 @@
 //! tool's default: an object in braces is JSON, a multipart form says so in its header, and all else is
 //! an encoded picture.
 
+use std::fmt;
+
 use axum::{extract::Request, http::request::Parts};
 use base64::{
     Engine,
@@ -12,7 +14,10 @@ use base64::{
 };
 use bytes::Bytes;
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -22,7 +27,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    service::{Segmenter, Source, Ticket},
+    service::{MOST_CLASSES, Segmenter, Source, Ticket},
 };
 
 /// What a request sent.
@@ -32,6 +37,8 @@ pub(crate) struct Sent {
     pub(crate) source: Source,
     /// What its sender calls it, where that comes in a form.
     pub(crate) file_name: Option<String>,
+    /// Whether that is a multipart form.
+    pub(crate) in_form: bool,
     /// Everything beside it, by name.
     pub(crate) fields: Vec<(String, Value)>,
 }
@@ -85,6 +92,7 @@ pub(crate) async fn read(
         Sent {
             source: Source::Bytes(body),
             file_name: None,
+            in_form: false,
             fields: Vec::new(),
         }
     } else if body.len() <= SMALL {
@@ -141,8 +149,10 @@ fn looks_like_json(body: &[u8]) -> bool {
 }
 
 fn from_json(body: &[u8]) -> Result<Sent, Error> {
-    let json: PictureJson = serde_json::from_slice(body)
-        .map_err(|error| Error::BadInput(format!("the JSON cannot be read: {error}")))?;
+    let json = serde_json::from_slice(body);
+    let json = json.and_then(|Shallow(json)| PictureJson::deserialize(json));
+    let json =
+        json.map_err(|error| Error::BadInput(format!("the JSON cannot be read: {error}")))?;
     let source = match (json.url, json.image) {
         (Some(url), None) => Source::Url(url),
         (None, Some(image)) => Source::Bytes(from_base64(&image)?),
@@ -152,8 +162,106 @@ fn from_json(body: &[u8]) -> Result<Sent, Error> {
     Ok(Sent {
         source,
         file_name: None,
+        in_form: false,
         fields: json.fields.into_iter().collect(),
     })
+}
+
+/// JSON of which only so much is kept as may be of use: an object's texts and numbers, and short lists of them. Of longer
+/// lists the beginning is there, and lists and objects that lie deeper are empty. All of it would take a hundred times the
+/// memory of its text.
+pub(crate) struct Shallow(pub(crate) Value);
+
+/// More fields than any JSON has use for, as in forms.
+const MOST_FIELDS: usize = 32;
+/// Of a list: one more than any that is of use, so that the longer ones are told from it.
+const MOST_ELEMENTS: usize = MOST_CLASSES + 1;
+
+impl<'de> Deserialize<'de> for Shallow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Level::Top.deserialize(deserializer).map(Self)
+    }
+}
+
+/// Where in the JSON a value is.
+#[derive(Clone, Copy)]
+enum Level {
+    Top,
+    Field,
+    Element,
+}
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut kept = Vec::new();
+        if let Self::Top | Self::Field = self {
+            while kept.len() < MOST_ELEMENTS
+                && let Some(element) = list.next_element_seed(Self::Element)?
+            {
+                kept.push(element);
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(kept.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        if let Self::Top = self {
+            let mut fields = 0;
+            while let Some(name) = object.next_key()? {
+                if fields == MOST_FIELDS {
+                    return Err(A::Error::custom(format!("more than {MOST_FIELDS} fields")));
+                }
+                fields += 1;
+                kept.insert(name, object.next_value_seed(Self::Field)?);
+            }
+        }
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(kept.into())
+    }
 }
 
 fn one_picture(found: &str) -> Error {
@@ -212,6 +320,7 @@ fn from_form(fields: Vec<Field>, picture_fields: &[&str]) -> Result<Sent, Error>
     Ok(Sent {
         source,
         file_name,
+        in_form: true,
         fields: others,
     })
 }
@@ -244,5 +353,25 @@ mod tests {
             assert!(matches!(error, Error::BadInput(_)));
             assert!(error.to_string().contains(part), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn of_json_only_what_may_be_of_use_is_kept() {
+        let read = |json: &str| serde_json::from_str(json).map(|Shallow(json)| json);
+        let short = r#"{"a":null,"b":true,"c":-1,"d":1,"e":0.5,"f":"text","g":["h",2]}"#;
+        assert_eq!(read(short).unwrap().to_string(), short);
+        let deep = r#"{"a":{"b":[{"c":1}]},"d":[{"e":{}},["f"]],"image":"aGk="}"#;
+        let kept = r#"{"a":{},"d":[{},[]],"image":"aGk="}"#;
+        assert_eq!(read(deep).unwrap().to_string(), kept);
+        let long = format!(r#"{{"x":[{}0]}}"#, r#"{"":0},"#.repeat(100_000));
+        assert_eq!(read(&long).unwrap()["x"].as_array().unwrap().len(), 129);
+        let fields = |most| {
+            let fields: Vec<_> = (0..most).map(|name| format!(r#""{name}":0"#)).collect();
+            read(&format!("{{{}}}", fields.join(",")))
+        };
+        assert!(fields(32).is_ok());
+        let error = fields(33).unwrap_err().to_string();
+        assert!(error.contains("more than 32 fields"), "{error}");
+        assert!(read(r#"{"a":[1,]}"#).is_err());
     }
 }

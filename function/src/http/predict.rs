@@ -120,11 +120,11 @@ pub(super) async fn detections(
     let answer = app.predict(&ticket, sent.source, query, handling).await?;
 
     let masks = parameters.masks;
-    let limits = app.limits().picture;
+    let (limits, deadline) = (app.limits().picture, ticket.deadline);
     let ((kind, body), timings) = app
-        .encode(answer, move |answer| match drawing {
+        .encode(&ticket, answer, move |answer| match drawing {
             Some(drawing) => Ok((drawing.media_type(), encode::draw(answer, drawing, limits)?)),
-            None => Ok(("application/json", encode::json(answer, masks)?)),
+            None => Ok(("application/json", encode::json(answer, masks, deadline)?)),
         })
         .await?;
     let headers = [

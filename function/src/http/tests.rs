@@ -1,6 +1,6 @@
 //! Port 8080 over real sockets, before a stand-in for a network.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Response, StatusCode, header};
@@ -67,6 +67,50 @@ async fn a_picture_is_taken_in_every_form() {
         servers.metric("app_http_inference_count_total ").await,
         sent as f64
     );
+}
+
+#[tokio::test]
+async fn without_a_form_there_is_no_field_for_those_that_knew_nothing_else() {
+    let servers = Servers::start(&[]).await;
+    for body in ["hello", r#"{"image": "aGVsbG8="}"#] {
+        let upload = servers.post("/upload", body).send().await.unwrap();
+        assert_eq!(upload.status(), StatusCode::BAD_REQUEST, "{body}");
+        let predict = servers.post("/model/predict", body).send().await.unwrap();
+        assert_eq!(predict.status(), StatusCode::BAD_REQUEST, "{body}");
+        let reply: Value = predict.json().await.unwrap();
+        let missing = "Missing required parameter in an uploaded file";
+        assert_eq!(reply["errors"]["image"], missing, "{body}");
+    }
+    // A picture that comes as it is goes on being answered.
+    let upload = servers.post("/upload", png(8, 4)).send().await.unwrap();
+    assert_eq!(upload.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_a_caller_writes_is_not_repeated_at_length() {
+    let servers = Servers::start(&[]).await;
+    let image = BASE64_STANDARD.encode(png(8, 4));
+    let long = "x".repeat(4 << 20);
+    let started = Instant::now();
+    for (fields, part) in [
+        (json!({"image": image, "classes": [long]}), "which"),
+        (json!({"image": image, "model": long}), "expected"),
+        (json!({"image": image, "masks": long}), "expected rle"),
+        (json!({"image": image, (&*long): 1}), "expected model"),
+        (json!({"url": [], "image": image}), "expected a string"),
+        (
+            json!({"image": image, "classes": vec!["x"; 129]}),
+            "more than 128 classes",
+        ),
+    ] {
+        let response = servers.post("/v1/predict", fields.to_string()).send();
+        let (_, _, message) = refusal(response.await.unwrap()).await;
+        assert!(message.len() <= 600, "{part}: {} bytes", message.len());
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // A class of this length alone took as many seconds.
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[tokio::test]

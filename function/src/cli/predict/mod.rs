@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use self::outputs::{CutOut, CutOuts, Drawings};
 use super::local;
 use crate::{
+    cli,
     config::{self, PictureLimits},
     encode::{self, Drawing, MaskFormat},
     error::Error,
@@ -116,9 +117,11 @@ pub(super) fn run(mut predict: Predict) -> anyhow::Result<()> {
                 .err()
                 .map(|error| format!("error: {picture}: {error:#}"));
             if predict.json {
-                progress.suspend(|| println!("{}", json_line(picture, result)));
+                let line = format!("{}\n", json_line(picture, result));
+                progress.suspend(|| cli::print(&line))?;
             } else if let Ok(found) = result {
-                progress.suspend(|| print!("{}", table(picture, &found)));
+                let table = table(picture, &found);
+                progress.suspend(|| cli::print(&table))?;
             }
             if let Some(failure) = failure {
                 failed += 1;
@@ -170,8 +173,10 @@ async fn one(
     };
     let answer = segmenter.predict(&ticket, source, query, handling).await?;
     let limits = segmenter.limits().picture;
+    let deadline = ticket.deadline;
     let written = segmenter.cpu(move || {
-        let reply = encode::json(&answer, masks)?;
+        // Nobody is kept from large replies by themselves.
+        let reply = encode::json_within(&answer, masks, deadline, usize::MAX)?;
         let drawn = files
             .drawing
             .map(|target| outputs::draw(&answer, target, limits));

@@ -193,7 +193,7 @@ async fn infer<T: Send + 'static>(
     let answer = app
         .predict(ticket, source, query, Handling::default())
         .await?;
-    let encoded = app.encode(answer, move |answer| {
+    let encoded = app.encode(ticket, answer, move |answer| {
         write(outputs::tensors(answer, &outputs)?)
     });
     let (reply, _) = encoded.await?;

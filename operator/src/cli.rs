@@ -264,13 +264,15 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
         tracing::info!("reconciling");
         leads.store(true, Ordering::Relaxed);
         metrics.leader.set(1);
-        let mut running = tokio::spawn(operator.run(stop.clone()));
+        // Not the same token: an operator that ends because it is told to would seem to end by itself.
+        let finish = CancellationToken::new();
+        let mut running = tokio::spawn(operator.run(finish.clone()));
         tokio::select! {
             () = stop.cancelled() => tracing::info!("stopping"),
             () = candidate.lost() => result = Err(anyhow::anyhow!("another replica holds the lease now")),
             _ = &mut running => result = Err(anyhow::anyhow!("the controller has ended by itself")),
         }
-        stop.cancel();
+        finish.cancel();
         if !running.is_finished() {
             match tokio::time::timeout(FINISHING, &mut running).await {
                 Ok(ended) => ended.context("the controller failed")?,

@@ -2,11 +2,12 @@
 //! without it everything is written once more, which changes nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Resource, ResourceExt,
     api::{DynamicObject, ObjectMeta},
@@ -26,6 +27,8 @@ pub struct Memory {
     statuses: Mutex<HashMap<String, (u64, SegmenterServiceStatus)>>,
     /// Failures in a row.
     failures: Mutex<HashMap<ObjectRef<SegmenterService>, u32>>,
+    /// Since when services cannot be read, by their uid.
+    unreadable: Mutex<HashMap<String, Timestamp>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +46,35 @@ impl Memory {
         if let Some(uid) = service.meta().uid.as_deref() {
             lock(&self.objects).retain(|(owner, _), _| owner != uid);
             lock(&self.statuses).remove(uid);
+            lock(&self.unreadable).remove(uid);
         }
         self.succeeded(service);
+    }
+
+    /// Drops what is known of all services but these: the end of one may have been missed.
+    pub fn keep<S: Resource<DynamicType = ()>>(&self, services: &[Arc<S>]) {
+        let uids: HashSet<_> = services
+            .iter()
+            .filter_map(|service| service.meta().uid.as_deref())
+            .collect();
+        lock(&self.objects).retain(|(owner, _), _| uids.contains(owner.as_str()));
+        lock(&self.statuses).retain(|uid, _| uids.contains(uid.as_str()));
+        lock(&self.unreadable).retain(|uid, _| uids.contains(uid.as_str()));
+        let names: HashSet<_> = services
+            .iter()
+            .map(|service| reference(&**service))
+            .collect();
+        lock(&self.failures).retain(|name, _| names.contains(name));
+    }
+
+    /// Since when this service cannot be read.
+    pub(super) fn unreadable_since(&self, uid: &str, now: Timestamp) -> Timestamp {
+        *lock(&self.unreadable).entry(uid.to_owned()).or_insert(now)
+    }
+
+    /// Notes that this service can be read.
+    pub(super) fn readable(&self, uid: &str) {
+        lock(&self.unreadable).remove(uid);
     }
 
     /// Whether the object is as the operator left it, and what is asked for too.
@@ -55,6 +85,23 @@ impl Memory {
             let behind = resource_version(&found.metadata) < written.resource_version;
             written.desired == desired && (behind || written.fingerprint == fingerprint(found))
         })
+    }
+
+    /// Whether the watch has yet to see what was last written of this object: what it says of it is about the
+    /// time before.
+    pub(super) fn is_ahead_of(&self, uid: &str, kind: Kind, found: &DynamicObject) -> bool {
+        let written = lock(&self.objects).get(&(uid.to_owned(), kind)).copied();
+        written.is_some_and(|written| resource_version(&found.metadata) < written.resource_version)
+    }
+
+    /// Whether an object of this kind was written, and not forgotten since.
+    pub(super) fn has_written(&self, uid: &str, kind: Kind) -> bool {
+        lock(&self.objects).contains_key(&(uid.to_owned(), kind))
+    }
+
+    /// Forgets an object that is gone.
+    pub(super) fn forget_object(&self, uid: &str, kind: Kind) {
+        lock(&self.objects).remove(&(uid.to_owned(), kind));
     }
 
     /// Notes an object that was just written.
@@ -126,14 +173,15 @@ fn resource_version(metadata: &ObjectMeta) -> u64 {
 
 const FINGERPRINT: &str = "fingerprint";
 
-/// Reduces an object that is watched to what the operator looks at: metadata, status, and a hash of all
-/// that somebody could have changed.
+/// Reduces an object that is watched to what the operator looks at: metadata, status, replicas, and a hash of
+/// all that somebody could have changed.
 pub fn reduce(object: &mut DynamicObject) {
     let fingerprint = fingerprint(object);
     object.metadata.managed_fields = None;
     object.metadata.annotations = None;
     let status = object.data.get_mut("status").map(Value::take);
-    object.data = json!({ FINGERPRINT: fingerprint, "status": status });
+    let replicas = object.data.pointer("/spec/replicas").cloned();
+    object.data = json!({ FINGERPRINT: fingerprint, "status": status, "replicas": replicas });
 }
 
 /// A hash of all of an object that is not its status or the server's bookkeeping.
@@ -154,4 +202,54 @@ fn fingerprint(object: &DynamicObject) -> u64 {
         }
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(version: &str) -> DynamicObject {
+        let object = json!({"metadata": {"name": "demo", "resourceVersion": version}});
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_was_seen_before_the_last_write_is_known_to_be_older() {
+        let memory = Memory::default();
+        let is_ahead = |version| memory.is_ahead_of("1", Kind::Deployment, &object(version));
+        assert!(!is_ahead("6"));
+        memory.note("1", Kind::Deployment, 0, &object("7"));
+        assert!(is_ahead("6"));
+        // And again, if the watch lags for longer than one reconciliation.
+        assert!(is_ahead("6"));
+        assert!(!is_ahead("7"));
+        assert!(!is_ahead("8"));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_services_that_are_gone() {
+        let service = |name: &str| -> Arc<SegmenterService> {
+            let service = json!({
+                "apiVersion": "segmenter.dev/v1alpha1", "kind": "SegmenterService",
+                "metadata": {"name": name, "namespace": "team", "uid": name, "resourceVersion": "1"},
+                "spec": {},
+            });
+            Arc::new(serde_json::from_value(service).unwrap())
+        };
+        let (here, gone) = (service("here"), service("gone"));
+        let memory = Memory::default();
+        for service in [&here, &gone] {
+            let uid = service.metadata.uid.as_deref().unwrap();
+            memory.note(uid, Kind::Deployment, 0, &object("1"));
+            memory.note_status(&**service, &SegmenterServiceStatus::default());
+            memory.failed(&**service);
+            memory.unreadable_since(uid, Timestamp::UNIX_EPOCH);
+        }
+        memory.keep(&[here]);
+        assert!(memory.has_written("here", Kind::Deployment));
+        assert_eq!(lock(&memory.objects).len(), 1);
+        assert_eq!(lock(&memory.statuses).len(), 1);
+        assert_eq!(lock(&memory.failures).len(), 1);
+        assert_eq!(lock(&memory.unreadable).len(), 1);
+    }
 }

@@ -80,6 +80,19 @@ impl Stores {
 }
 
 impl Observed {
+    /// These objects, in a cluster that has these kinds.
+    #[cfg(test)]
+    pub(super) fn of(children: Vec<(Kind, DynamicObject)>, served: Served) -> Self {
+        let children = children.into_iter();
+        Self {
+            children: children
+                .map(|(kind, child)| (kind, Arc::new(child)))
+                .collect(),
+            pods: Vec::new(),
+            served,
+        }
+    }
+
     /// The service's object of this kind.
     pub fn child(&self, kind: Kind) -> Option<&DynamicObject> {
         self.children.get(&kind).map(AsRef::as_ref)
@@ -89,6 +102,12 @@ impl Observed {
     pub fn status<S: DeserializeOwned>(&self, kind: Kind) -> Option<S> {
         let status = self.child(kind)?.data.get("status")?;
         S::deserialize(status).ok()
+    }
+
+    /// How many pods the Deployment asks for.
+    pub fn replicas(&self) -> Option<i32> {
+        let replicas = self.child(Kind::Deployment)?.data.get("replicas")?;
+        replicas.as_i64()?.try_into().ok()
     }
 
     /// Whether the cluster has this kind.

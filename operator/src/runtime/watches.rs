@@ -110,15 +110,16 @@ impl Watched {
         let namespace = scope.namespace.as_deref();
         let services = namespaced::<Services>(&client, namespace);
         let reader = scope.services.as_reader();
-        let gone = Arc::clone(context);
+        let (gone, listed) = (Arc::clone(context), reader.clone());
         let services = followed(services, watcher::Config::default(), relisted.clone())
             .modify(|service| service.meta_mut().managed_fields = None)
-            .inspect_ok(move |event| {
-                if let Event::Delete(service) = event {
-                    gone.memory.forget(service);
-                }
-            })
             .reflect(scope.services)
+            .inspect_ok(move |event| match event {
+                Event::Delete(service) => gone.memory.forget(service),
+                // Those that went while the watch was down are in no event.
+                Event::InitDone => gone.memory.keep(&listed.state()),
+                _ => {}
+            })
             .applied_objects();
         let mut controller = Controller::for_stream(services, reader);
 

@@ -4,8 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective},
+    Api, Client,
+    api::{
+        DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions,
+        ValidationDirective,
+    },
 };
 use serde_json::Value;
 use tracing::Instrument;
@@ -29,6 +32,13 @@ pub struct Applied {
     pub waiting: Vec<Kind>,
     /// How many requests wrote something.
     pub writes: usize,
+}
+
+impl Applied {
+    /// Whether the object of this kind could not be written or deleted.
+    pub fn failed(&self, kind: Kind) -> bool {
+        self.failures.iter().any(|error| error.kind() == kind)
+    }
 }
 
 /// Why an object could not be written or deleted.
@@ -61,6 +71,13 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// What could not be written or deleted.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Taken { kind, .. } | Self::Api { kind, .. } => *kind,
+        }
+    }
+
     /// For conditions, events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -157,10 +174,8 @@ impl Writer<'_> {
         desired: &Desired,
     ) {
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-        if replicas.is_none()
-            && self.observed.child(Kind::Deployment).is_some()
-            && !self.is_current(desired)
-        {
+        // Also where none was seen: one that was just made may not have been seen yet.
+        if replicas.is_none() && !self.is_current(desired) {
             let deployments = Api::namespaced(self.client.clone(), &self.identity.namespace);
             match handover::hand_over(&deployments, &self.identity.name, &spec.scaling).await {
                 Ok(written) => self.applied.writes += usize::from(written),
@@ -183,7 +198,11 @@ impl Writer<'_> {
             Kind::ScaledObject => Some(Kind::HorizontalPodAutoscaler),
             _ => None,
         };
-        if rival.is_some_and(|rival| self.observed.child(rival).is_some()) {
+        let is_there = |rival| {
+            self.observed.child(rival).is_some()
+                || self.memory.has_written(&self.identity.uid, rival)
+        };
+        if rival.is_some_and(is_there) {
             self.applied.waiting.push(kind);
             return;
         }
@@ -236,17 +255,18 @@ impl Writer<'_> {
 
     /// Deletes the service's object of this kind, if there is one.
     async fn delete(&mut self, kind: Kind) {
-        let Some(found) = self.observed.child(kind) else {
+        let found = match self.observed.child(kind) {
+            Some(found) => Some(found.metadata.clone()),
+            None => self.unseen(kind).await,
+        };
+        let Some(found) = found.filter(|found| found.deletion_timestamp.is_none()) else {
             return;
         };
-        if found.metadata.deletion_timestamp.is_some() {
-            return;
-        }
-        let name = found.name_any();
+        let name = self.identity.name_of(kind);
         let parameters = DeleteParams {
             // Not another of the same name, made since.
             preconditions: Some(Preconditions {
-                uid: found.uid(),
+                uid: found.uid,
                 resource_version: None,
             }),
             ..DeleteParams::background()
@@ -255,6 +275,26 @@ impl Writer<'_> {
             Ok(_) => self.applied.writes += 1,
             Err(kube::Error::Api(status)) if status.code == 404 || status.is_conflict() => {}
             Err(error) => self.failed("delete", kind, error),
+        }
+    }
+
+    /// The service's object of this kind that was written once and is not seen: not yet, or no longer.
+    async fn unseen(&mut self, kind: Kind) -> Option<ObjectMeta> {
+        let uid = &self.identity.uid;
+        if !self.memory.has_written(uid, kind) {
+            return None;
+        }
+        let name = self.identity.name_of(kind);
+        match self.api(kind).get_metadata_opt(&name).await {
+            Ok(Some(found)) if self.identity.owns(&found.metadata) => Some(found.metadata),
+            Ok(_) => {
+                self.memory.forget_object(uid, kind);
+                None
+            }
+            Err(error) => {
+                self.failed("look for", kind, error);
+                None
+            }
         }
     }
 
@@ -267,3 +307,6 @@ impl Writer<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

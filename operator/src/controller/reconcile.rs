@@ -23,6 +23,7 @@ use super::{
     apply::{self, Applied, ApplyError},
     build::{Blueprint, Built, Defaults, Pin, build},
     identity::{FIELD_MANAGER, Identity},
+    kind::Kind,
     memory::{self, Memory},
     observe::{Served, Stores},
     status::{Assessment, Finding, Type, assess},
@@ -39,6 +40,9 @@ const RESYNC: Duration = Duration::from_mins(10);
 const SYNC: Duration = Duration::from_secs(10);
 /// The shortest and the longest time before another try.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(2));
+
+/// Who owns what is said of a service that cannot be read.
+const UNREADABLE_MANAGER: &str = "segmenter-operator-unreadable";
 
 /// What all reconciliations share.
 pub struct Context {
@@ -165,6 +169,7 @@ async fn reconcile_readable(
     else {
         return Ok(Action::await_change());
     };
+    context.memory.readable(&identity.uid);
     let earlier = context.memory.status(service);
     let served = context.served.borrow().clone();
     let observed = context.stores.observe(&identity, served);
@@ -199,6 +204,10 @@ async fn reconcile_readable(
         observed: &observed,
         built: built.as_ref().map(|built| &built.pin),
         applied: &applied,
+        behind: observed.child(Kind::Deployment).is_some_and(|found| {
+            let memory = &context.memory;
+            memory.is_ahead_of(&identity.uid, Kind::Deployment, found)
+        }),
         earlier: &earlier,
         now: Timestamp::now(),
     });
@@ -225,17 +234,22 @@ async fn unreadable(
     error: &str,
 ) -> Result<Action, ReconcileError> {
     let generation = service.meta().generation;
+    let uid = service.uid().unwrap_or_default();
     let finding = Finding::no(
         "Unreadable",
         format!("{error}; is the CRD of the same version as the operator?"),
     );
-    let now = Timestamp::UNIX_EPOCH;
+    // The same each time, or what is written would be a change that is looked at again.
+    let now = context.memory.unreadable_since(&uid, Timestamp::now());
     let conditions: Vec<_> = [Type::Ready, Type::Accepted]
         .into_iter()
         .map(|kind| finding.clone().condition(kind, generation, &[], now))
         .collect();
     let status = json!({"conditions": conditions, "observedGeneration": generation});
-    context.apply_status(service, &status).await?;
+    // Under another name than usual: what is not said would be taken back, the image that was chosen among it.
+    context
+        .apply_status(service, &status, UNREADABLE_MANAGER)
+        .await?;
     Ok(Action::await_change())
 }
 
@@ -245,7 +259,8 @@ impl Context {
         service: &SegmenterService,
         status: &SegmenterServiceStatus,
     ) -> Result<(), ReconcileError> {
-        if let Some(written) = self.apply_status(service, status).await? {
+        let written = self.apply_status(service, status, FIELD_MANAGER).await?;
+        if let Some(written) = written {
             self.metrics.writes.inc();
             self.memory.note_status(&written, status);
         }
@@ -257,6 +272,7 @@ impl Context {
         &self,
         service: &impl Resource<DynamicType = ()>,
         status: &impl Serialize,
+        manager: &str,
     ) -> Result<Option<DeserializeGuard<SegmenterService>>, ReconcileError> {
         let name = service.name_any();
         let patch = json!({
@@ -267,7 +283,7 @@ impl Context {
         });
         let namespace = service.namespace().unwrap_or_default();
         let api = Api::namespaced(self.client.clone(), &namespace);
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let parameters = PatchParams::apply(manager).force();
         let patch = Patch::Apply(patch);
         match api.patch_status(&name, &parameters, &patch).await {
             Ok(written) => Ok(Some(written)),

@@ -322,6 +322,15 @@ pub(crate) async fn a_service_that_cannot_be_read_says_so(_: Arc<ControlPlane>) 
     };
     let plane = Arc::new(ControlPlane::start(&Tools::find()?, options).await?);
     let stage = Stage::new(plane, "unreadable").await?;
+    // What was said of it before is not lost: pods would restart when it can be read again.
+    stage.apply("demo", &json!({})).await?;
+    stage
+        .condition("demo", "Ready", "False", "Starting")
+        .await?;
+    stage.quiet().await?;
+    let before = stage.services().get("demo").await?.status;
+    let before = serde_json::to_value(before)?;
+    ensure!(before["image"].is_string(), "{before:#}");
     let services = stage.api::<DeserializeGuard<SegmenterService>>();
     let unreadable = json!({
         "apiVersion": "segmenter.dev/v1alpha1",
@@ -355,6 +364,12 @@ pub(crate) async fn a_service_that_cannot_be_read_says_so(_: Arc<ControlPlane>) 
                     && message.contains("Tides"),
                 "{found}"
             );
+            let since = found["lastTransitionTime"].as_str().unwrap_or_default();
+            ensure!(!since.starts_with("1970"), "{found}");
+            for field in ["image", "podTemplate"] {
+                ensure!(service["status"][field] == before[field], "{service:#}");
+            }
+            ensure!(conditions.map(Vec::len) == before["conditions"].as_array().map(Vec::len));
             Ok(Some(()))
         })
         .await?;

@@ -4,10 +4,7 @@ mod conditions;
 mod pods;
 
 use k8s_openapi::{
-    api::{
-        apps::v1::DeploymentStatus, autoscaling::v2::HorizontalPodAutoscalerStatus,
-        networking::v1::IngressStatus,
-    },
+    api::{apps::v1::DeploymentStatus, networking::v1::IngressStatus},
     jiff::Timestamp,
 };
 use serde::Deserialize;
@@ -46,6 +43,8 @@ pub struct Assessment<'a> {
     pub built: Result<&'a Pin, &'a InvalidSpec>,
     /// What was done about it.
     pub applied: &'a Applied,
+    /// Whether what is observed of the Deployment is older than what was last written of it.
+    pub behind: bool,
     /// The status so far.
     pub earlier: &'a SegmenterServiceStatus,
     /// When this is.
@@ -60,6 +59,7 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
         generation,
         observed,
         built,
+        applied,
         earlier,
         now,
         ..
@@ -96,7 +96,10 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
     let conditions = findings
         .into_iter()
         .map(|(kind, finding)| finding.condition(kind, generation, &earlier.conditions, now));
-    let pin = built.ok();
+    // What the Deployment does not have yet is chosen anew when it gets it.
+    let pin = built
+        .ok()
+        .filter(|_| !spec.paused && !applied.failed(Kind::Deployment));
     SegmenterServiceStatus {
         observed_generation: generation,
         conditions: conditions.collect(),
@@ -120,6 +123,8 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
     }
 }
 
+const NOT_CARRIED_OUT: &str = "the Deployment's last change is not carried out yet";
+
 /// How the pods are.
 struct Workload {
     exists: bool,
@@ -142,16 +147,11 @@ impl Workload {
         let deployment = observed.child(Kind::Deployment);
         let generation = deployment.and_then(|deployment| deployment.metadata.generation);
         let total = status.replicas.unwrap_or(0);
-        // What an autoscaler wants shows only in what there is; it may be more in a moment.
         let wanted = match spec.scaling.mode {
             _ if spec.suspend => 0,
             ScalingMode::Fixed => spec.scaling.replicas,
-            ScalingMode::Hpa => observed
-                .status::<HorizontalPodAutoscalerStatus>(Kind::HorizontalPodAutoscaler)
-                .map(|status| status.desired_replicas)
-                .filter(|&desired| desired > 0)
-                .unwrap_or(total),
-            ScalingMode::Keda => total,
+            // Not as many as there are: a new Deployment's first status counts no pods, whatever is wanted.
+            ScalingMode::Hpa | ScalingMode::Keda => observed.replicas().unwrap_or(total),
         };
         let ready = status.ready_replicas.unwrap_or(0);
         let updated = status.updated_replicas.unwrap_or(0);
@@ -171,7 +171,9 @@ impl Workload {
             .next();
         let mut workload = Self {
             exists: deployment.is_some(),
-            current: deployment.is_some() && status.observed_generation >= generation,
+            current: deployment.is_some()
+                && !assessment.behind
+                && status.observed_generation >= generation,
             wanted,
             ready,
             updated,
@@ -218,10 +220,7 @@ impl Workload {
             return Finding::no("Creating", "there is no Deployment yet");
         }
         if !self.current {
-            return Finding::unknown(
-                "Updating",
-                "the Deployment's last change is not carried out yet",
-            );
+            return Finding::unknown("Updating", NOT_CARRIED_OUT);
         }
         if self.complete() {
             return match self.wanted {
@@ -272,6 +271,9 @@ impl Workload {
         }
         if self.exists && self.complete() {
             return Finding::no("Settled", "nothing is being replaced");
+        }
+        if self.exists && !self.current {
+            return Finding::yes("RollingOut", NOT_CARRIED_OUT);
         }
         Finding::yes(
             "RollingOut",
@@ -599,3 +601,6 @@ fn grpc_address(assessment: &Assessment<'_>) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

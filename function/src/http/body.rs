@@ -11,8 +11,20 @@ use futures_util::StreamExt;
 
 use crate::error::Error;
 
-/// How long a client may send nothing in the middle of a body.
-const PAUSE: Duration = Duration::from_secs(10);
+/// How slowly a body may come.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// How long a client may send nothing in the middle of it.
+    pause: Duration,
+    /// How many bytes must have come each second, but for the length of a pause: who sends next to nothing would hold a place
+    /// in the queue for the whole deadline.
+    slowest: u64,
+}
+
+const PACE: Pace = Pace {
+    pause: Duration::from_secs(10),
+    slowest: 16 << 10,
+};
 
 /// The most bytes that room is made for before they come: a body that grows lies in memory twice now and then, and
 /// what is not sent takes none.
@@ -27,6 +39,17 @@ pub(super) async fn read(
     deadline: Instant,
     too_large: impl Fn() -> Error,
 ) -> Result<Bytes, Error> {
+    read_at(PACE, headers, body, limit, deadline, too_large).await
+}
+
+async fn read_at(
+    Pace { pause, slowest }: Pace,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    deadline: Instant,
+    too_large: impl Fn() -> Error,
+) -> Result<Bytes, Error> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -35,8 +58,10 @@ pub(super) async fn read(
     }
     let mut chunks = body.into_data_stream();
     let mut read = BytesMut::with_capacity(announced.unwrap_or_default().min(RESERVED));
+    let begin = Instant::now();
     loop {
-        let until = deadline.min(Instant::now() + PAUSE);
+        let due = begin + pause + Duration::from_millis(read.len() as u64 * 1000 / slowest);
+        let until = deadline.min(due).min(Instant::now() + pause);
         let chunk = match tokio::time::timeout_at(until.into(), chunks.next()).await {
             Ok(None) => return Ok(read.freeze()),
             Ok(Some(Ok(chunk))) => chunk,
@@ -48,7 +73,7 @@ pub(super) async fn read(
             Err(_) => {
                 return Err(Error::RequestTimeout(
                     "the body came too slowly: it must be whole within the deadline, without pauses \
-                     of more than 10 seconds"
+                     of more than 10 seconds, and after these come with 16 KiB a second"
                         .to_owned(),
                 ));
             }
@@ -57,5 +82,39 @@ pub(super) async fn read(
             return Err(too_large());
         }
         read.extend_from_slice(&chunk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, iter};
+
+    use futures_util::stream;
+
+    use super::*;
+
+    const BRISK: Pace = Pace {
+        pause: Duration::from_millis(400),
+        slowest: 1000,
+    };
+
+    /// Reads a body of so many pieces of so many bytes, ten a second.
+    async fn read_pieces(pieces: usize, bytes: usize) -> Result<Bytes, Error> {
+        let pieces = stream::iter(iter::repeat_n(Bytes::from(vec![0; bytes]), pieces));
+        let pieces = pieces.then(async |piece| {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok::<_, Infallible>(piece)
+        });
+        let (headers, body) = (HeaderMap::new(), Body::from_stream(pieces));
+        let deadline = Instant::now() + Duration::from_mins(1);
+        read_at(BRISK, &headers, body, 1 << 20, deadline, Error::internal).await
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_in_is_given_up_and_a_slow_one_is_not() {
+        let trickle = read_pieces(20, 1).await;
+        assert!(matches!(trickle, Err(Error::RequestTimeout(_))));
+        assert_eq!(read_pieces(2, 1).await.unwrap().len(), 2);
+        assert_eq!(read_pieces(20, 200).await.unwrap().len(), 4000);
     }
 }

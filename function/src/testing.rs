@@ -33,6 +33,8 @@ use crate::{
 pub(crate) struct StandIn {
     closed: Mutex<bool>,
     changed: Condvar,
+    /// Batches that wait for it to open.
+    held: AtomicUsize,
     /// Whether what it runs on is gone.
     lost: AtomicBool,
     /// How often it was loaded, or that was tried.
@@ -110,6 +112,13 @@ impl StandIn {
         self.changed.notify_all();
     }
 
+    /// Waits until a batch waits for it to open.
+    pub(crate) async fn until_held(&self) {
+        while self.held.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     /// As a driver does that is reset: what runs fails until the model is loaded anew, which fails at first.
     pub(crate) fn lose_device(&self) {
         self.lost.store(true, Ordering::SeqCst);
@@ -143,11 +152,13 @@ impl Model for Gated {
 
     fn forward(&self, batch: Vec<(Input, &Selection)>) -> Vec<Output> {
         let gate = &self.0;
+        gate.held.fetch_add(1, Ordering::SeqCst);
         drop(
             gate.changed
                 .wait_while(gate.closed.lock().unwrap(), |closed| *closed)
                 .unwrap(),
         );
+        gate.held.fetch_sub(1, Ordering::SeqCst);
         assert!(!gate.lost.load(Ordering::SeqCst), "the device is lost");
         let [first, second] = classes();
         batch

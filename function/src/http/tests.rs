@@ -437,7 +437,8 @@ async fn work_for_callers_who_left_is_dropped() {
     let servers = Servers::start(&["--queue=8"]).await;
     servers.model.close();
     let stays = tokio::spawn(servers.post("/predict", png(8, 4)).send());
-    servers.until_in_flight(1).await;
+    // It is in the queue no longer.
+    servers.model.until_held().await;
     let leaves = tokio::spawn(servers.post("/predict", png(8, 4)).send());
     while servers.metric("segmenter_queue_depth ").await < 1.0 {}
     leaves.abort();

@@ -1,5 +1,6 @@
 //! What the network should answer for an example.
 
+use segmenter_imaging::rle::Rle;
 use segmenter_models::networks::centermask::{MASK_SIDE, SIDES, STRIDES, point};
 
 use crate::example::{AS_IT_IS, Example, Object};
@@ -27,29 +28,34 @@ pub struct Positive {
     pub distances: [f32; 4],
 }
 
-/// How far from the middle of an object points find it, in strides.
+/// How far from the middle of what is seen of an object points find it, in strides.
 const RADIUS: f32 = 1.5;
 
 /// No distance is less, in strides: where an object is smaller than a cell, its point may be beside it.
 const SHORTEST: f32 = 0.05;
 
-/// The points of an example of `[width, height]`, each of which finds the smallest object that it is in the middle of
-/// (Tian et al., "FCOS: A Simple and Strong Anchor-Free Object Detector", 2020). Every object that counts has one at
-/// least, the one nearest to its middle, unless that is a smaller object's.
+/// The points of an example of `[width, height]`, each of which finds the object that it is in the middle of and on,
+/// else the smallest that it is in the middle of (Tian et al., "FCOS: A Simple and Strong Anchor-Free Object Detector",
+/// 2020, whose middle is the box's). Every object that counts has one at least, the one nearest to its middle, unless
+/// that is another's.
 pub fn positives(index: usize, example: &Example, [width, height]: [usize; 2]) -> Vec<Positive> {
     let mut positives = Vec::new();
     for (level, stride) in STRIDES.into_iter().enumerate() {
         let [columns, rows] = [width / stride, height / stride];
-        let mut objects: Vec<&Object> = example
-            .objects
-            .iter()
-            .filter(|object| object.counts(AS_IT_IS) && self::level(object.bbox) == level)
+        let objects = example.objects.iter();
+        let objects =
+            objects.filter(|object| object.counts(AS_IT_IS) && self::level(object.bbox) == level);
+        let mut middles: Vec<(&Object, Middle)> = objects
+            .map(|object| (object, Middle::new(object, stride, [columns, rows])))
             .collect();
-        // The largest first, so that the smallest comes last and stays.
-        objects.sort_by(|a, b| area(b.bbox).total_cmp(&area(a.bbox)));
+        // Who is on its points and the smallest come last and stay.
+        middles.sort_by(|(a, a_middle), (b, b_middle)| {
+            let on = a_middle.on.cmp(&b_middle.on);
+            on.then(area(b.bbox).total_cmp(&area(a.bbox)))
+        });
         let mut owners: Vec<Option<&Object>> = vec![None; rows * columns];
-        for object in &objects {
-            for place in places(object.bbox, stride, [columns, rows]) {
+        for (object, middle) in middles {
+            for place in middle.places {
                 owners[place] = Some(object);
             }
         }
@@ -82,7 +88,7 @@ pub fn optional(index: usize, example: &Example, [width, height]: [usize; 2]) ->
         let bitmap = Bitmap::new(object);
         for (level, stride) in STRIDES.into_iter().enumerate() {
             let [columns, rows] = [width / stride, height / stride];
-            let middle = places(object.bbox, stride, [columns, rows]);
+            let middle = Middle::new(object, stride, [columns, rows]).places;
             let is_on =
                 |place: &usize| bitmap.contains(point([place % columns, place / columns], stride));
             let on = (0..columns * rows).filter(is_on);
@@ -107,26 +113,62 @@ fn area([x0, y0, x1, y1]: [f32; 4]) -> f32 {
     (x1 - x0) * (y1 - y0)
 }
 
-/// The points in the middle of a box, at the least the nearest one.
-fn places([x0, y0, x1, y1]: [f32; 4], stride: usize, [columns, rows]: [usize; 2]) -> Vec<usize> {
-    let step = stride as f32;
-    let axis = |from: f32, to: f32, count: usize| {
-        let middle = (from + to) / 2.0;
-        let near = middle - RADIUS * step..middle + RADIUS * step;
-        let mut hit: Vec<usize> = (0..count)
-            .filter(|&at| {
-                let [position, _] = point([at, 0], stride);
-                near.contains(&position) && (from..to).contains(&position)
-            })
-            .collect();
-        if hit.is_empty() {
-            hit.push(((middle / step) as usize).min(count.saturating_sub(1)));
+/// The points that find an object.
+struct Middle {
+    /// Whether they are on what is seen of it. Where none in its middle is, such as on the coarse map of a board with notes
+    /// in its middle, they are beside it.
+    on: bool,
+    /// At the least the one nearest to its middle.
+    places: Vec<usize>,
+}
+
+impl Middle {
+    fn new(object: &Object, stride: usize, [columns, rows]: [usize; 2]) -> Self {
+        let [x0, y0, x1, y1] = object.bbox;
+        let [middle_x, middle_y] = centroid(&object.mask);
+        let step = stride as f32;
+        let axis = |from: f32, to: f32, middle: f32, count: usize| {
+            let near = middle - RADIUS * step..middle + RADIUS * step;
+            let mut hit: Vec<usize> = (0..count)
+                .filter(|&at| {
+                    let [position, _] = point([at, 0], stride);
+                    near.contains(&position) && (from..to).contains(&position)
+                })
+                .collect();
+            if hit.is_empty() {
+                hit.push(((middle / step) as usize).min(count.saturating_sub(1)));
+            }
+            hit
+        };
+        let columns_hit = axis(x0, x1, middle_x, columns);
+        let rows_hit = axis(y0, y1, middle_y, rows);
+        let row = |row: usize| columns_hit.iter().map(move |column| row * columns + column);
+        let places: Vec<usize> = rows_hit.into_iter().flat_map(row).collect();
+        let is_on = |place: &usize| {
+            let [x, y] = point([place % columns, place / columns], stride).map(|at| at as u32);
+            let mut spans = object.mask.spans();
+            spans.any(|(column, rows)| column == x && rows.contains(&y))
+        };
+        let on: Vec<usize> = places.iter().copied().filter(is_on).collect();
+        if on.is_empty() {
+            Self { on: false, places }
+        } else {
+            let places = on;
+            Self { on: true, places }
         }
-        hit
-    };
-    let (columns_hit, rows_hit) = (axis(x0, x1, columns), axis(y0, y1, rows));
-    let row = |row: usize| columns_hit.iter().map(move |column| row * columns + column);
-    rows_hit.into_iter().flat_map(row).collect()
+    }
+}
+
+/// The mean of a mask's pixels, `[x, y]`.
+fn centroid(mask: &Rle) -> [f32; 2] {
+    let (mut x_sum, mut y_sum) = (0.0, 0.0);
+    for (x, rows) in mask.spans() {
+        let length = f64::from(rows.end - rows.start);
+        x_sum += length * (f64::from(x) + 0.5);
+        y_sum += length * f64::from(rows.start + rows.end) / 2.0;
+    }
+    let area = mask.area() as f64;
+    [x_sum, y_sum].map(|sum| (sum / area) as f32)
 }
 
 /// A region to outline an object in.
@@ -262,6 +304,31 @@ mod tests {
         // The larger has the same middle, and all points around it are the smaller's.
         let of_both = found.iter().filter(|one| one.at.level == 0).count();
         assert_eq!(of_both, found.len());
+    }
+
+    #[test]
+    fn what_is_half_behind_something_is_found_where_it_is_seen() {
+        // A square, and a smaller one before its middle and right lower corner: an L is seen of it.
+        let [width, height] = SIZE.map(|side| side as u32);
+        let inside = |i: u32| {
+            let (x, y) = (i % width, i / width);
+            let before = (40..64).contains(&x) && (40..64).contains(&y);
+            (24..64).contains(&x) && (24..64).contains(&y) && !before
+        };
+        let mask: Vec<_> = (0..width * height).map(inside).collect();
+        let mask = Rle::from_bitmap(height, width, &mask).unwrap();
+        let behind = Object::new(0, mask, 0.64).unwrap();
+        let before = object(1, [40, 40, 64, 64]);
+        let shown = [Bitmap::new(&behind), Bitmap::new(&before)];
+        let found = positives(0, &example(vec![behind, before]), SIZE);
+        for class in [0, 1] {
+            let of_class: Vec<_> = found.iter().filter(|one| one.at.class == class).collect();
+            assert!(of_class.len() > 2, "{of_class:?}");
+            for one in of_class {
+                let at = [one.at.place % 16, one.at.place / 16];
+                assert!(shown[class].contains(point(at, STRIDES[0])), "{one:?}");
+            }
+        }
     }
 
     #[test]

@@ -135,20 +135,20 @@ pub struct Prediction {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Listening")]
 pub struct Listen {
-    /// Address of the HTTP server
+    /// Address of the HTTP server; [::] is all addresses, IPv6 and IPv4
     #[arg(
         long,
         env = "SEGMENTER_HTTP",
         value_name = "ADDR",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub http: SocketAddr,
-    /// Address of the gRPC server
+    /// Address of the gRPC server; [::] is all addresses, IPv6 and IPv4
     #[arg(
         long,
         env = "SEGMENTER_GRPC",
         value_name = "ADDR",
-        default_value = "0.0.0.0:9090"
+        default_value = "[::]:9090"
     )]
     pub grpc: SocketAddr,
     /// Connections open at a time, on each port; further ones wait to be accepted

@@ -114,7 +114,7 @@ fn the_effective_settings_are_told_with_their_origin() {
     };
     assert_eq!(line("queue"), "--queue 5 # command line");
     assert_eq!(line("grace"), "--grace 7s # environment");
-    assert_eq!(line("http"), "--http 0.0.0.0:8080 # default");
+    assert_eq!(line("http"), "--http [::]:8080 # default");
     assert_eq!(
         line("object-store"),
         "--object-store s3://key:***@bucket/a # environment"

@@ -9,7 +9,7 @@ use segmenter_imaging::{Image, encode};
 
 use super::{BadConfiguration, local};
 use crate::{
-    config,
+    config, listen,
     service::{Handling, Source, Wish},
 };
 
@@ -42,8 +42,7 @@ pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
     }
 
     for (name, address) in [("http", serve.listen.http), ("grpc", serve.listen.grpc)] {
-        std::net::TcpListener::bind(address)
-            .with_context(|| format!("cannot listen on --{name} {address}"))?;
+        listen::bind(address).with_context(|| format!("--{name} cannot be had"))?;
         line(name, &format!("{address} is free"))?;
     }
 

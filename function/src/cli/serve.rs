@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Instant};
 use anyhow::Context;
 use clap::ArgMatches;
 use futures_util::future;
-use tokio::signal::unix;
+use tokio::{net::TcpListener, signal::unix};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -48,8 +48,8 @@ async fn until_stopped(serve: Serve, started: Instant) -> anyhow::Result<()> {
     // What takes longest begins first; all else is made meanwhile.
     let starting = Starting::begin(&segmenter, &serve);
     let listeners = (
-        listen::bind(serve.listen.http).await?,
-        listen::bind(serve.listen.grpc).await?,
+        TcpListener::from_std(listen::bind(serve.listen.http)?)?,
+        TcpListener::from_std(listen::bind(serve.listen.grpc)?)?,
     );
     // What the system chose where the port asked for is 0.
     let addresses = (listeners.0.local_addr()?, listeners.1.local_addr()?);

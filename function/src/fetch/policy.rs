@@ -82,7 +82,7 @@ impl FromStr for Allow {
             return Ok(Self::Network(network.trunc()));
         }
         if let Ok(address) = bare.parse::<IpAddr>() {
-            return Ok(Self::Network(address.into()));
+            return Ok(Self::Network(address.to_canonical().into()));
         }
         match url::Host::parse(rule.trim()) {
             Ok(url::Host::Domain(name)) => Ok(Self::Host(normal(&name))),
@@ -308,6 +308,7 @@ mod tests {
     fn rules_are_networks_addresses_or_hosts() {
         let parse = |rule: &str| rule.parse::<Allow>().map(|rule| rule.to_string()).ok();
         assert_eq!(parse("10.1.2.3/8").as_deref(), Some("10.0.0.0/8"));
+        assert_eq!(parse("::ffff:10.1.2.3").as_deref(), Some("10.1.2.3/32"));
         assert_eq!(parse("127.0.0.1").as_deref(), Some("127.0.0.1/32"));
         assert_eq!(parse("[::1]").as_deref(), Some("::1/128"));
         assert_eq!(parse(" MinIO ").as_deref(), Some("minio"));

@@ -57,7 +57,7 @@ pub enum Error {
 
 /// A message without its middle where it is long, which only a caller's own text makes it: replies and log lines have an
 /// end, and what was wrong and what would be right is still told.
-struct Short<'a>(&'a str);
+pub(crate) struct Short<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,7 +27,7 @@ use utoipa_axum::{
 use super::{of_pixels, only};
 use crate::{
     encode,
-    error::Error,
+    error::{Error, Short},
     http::{App, compress::AsItIs, form, picture},
     observe::in_other_words,
     service::{Answer, Handling, Source, Ticket, Wish},
@@ -357,7 +357,7 @@ impl Reply {
         while let Some((name, content)) = self.results.get(self.next[0]) {
             if self.next[1] == 0 {
                 let comma = if self.next[0] == 0 { "" } else { "," };
-                let name = Value::from(name.as_str());
+                let name = Value::from(Short(name).to_string());
                 piece.put(format!("{comma}{name}:").as_bytes());
             }
             match content.write_row(self.next[1], &mut piece) {
@@ -516,6 +516,7 @@ impl IntoResponse for Refusal {
             }
             Self::ModelType(name) => {
                 let detail = format!("Fail! Value error: Model type '{name}' is not registered.");
+                let detail = Short(&detail).to_string();
                 let error =
                     Error::BadInput("infer_model_type is neither torch nor onnx".to_owned());
                 in_other_words(error, (StatusCode::UNAUTHORIZED, Json(Detail { detail })))

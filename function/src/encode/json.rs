@@ -121,8 +121,40 @@ impl Mask {
     }
 }
 
-/// More of masks as PNG than this, in bytes of base64, is not answered: some small pictures have a hundred of them.
+/// More of masks as PNG than this, in bytes of the reply, is not answered: some small pictures have a hundred of them.
 const MOST_PNG: usize = 64 << 20;
+
+/// How much masks as PNG have taken of a reply.
+pub struct PngBudget {
+    most: usize,
+    taken: usize,
+}
+
+impl Default for PngBudget {
+    fn default() -> Self {
+        Self::new(MOST_PNG)
+    }
+}
+
+impl PngBudget {
+    /// Of so many bytes.
+    pub fn new(most: usize) -> Self {
+        Self { most, taken: 0 }
+    }
+
+    /// Takes a mask's bytes of it.
+    pub fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        self.taken += bytes;
+        if self.taken > self.most {
+            let most = ByteSize::b(self.most as u64).display().iec();
+            return Err(Error::TooLarge(format!(
+                "the masks as PNG take more than {most}: ask for masks=rle, which are run lengths, or for fewer \
+                 max_detections"
+            )));
+        }
+        Ok(())
+    }
+}
 
 /// Writes the full reply. After `deadline` nobody waits for it, and no mask is begun.
 pub fn json(answer: &Answer, masks: MaskFormat, deadline: Instant) -> Result<Vec<u8>, Error> {
@@ -137,21 +169,14 @@ pub fn json_within(
     most_png: usize,
 ) -> Result<Vec<u8>, Error> {
     let prediction = &answer.prediction;
-    let mut of_png = 0;
+    let mut budget = PngBudget::new(most_png);
     let mut encoded = |mask: &Rle| {
         in_time(deadline)?;
         let mask = Mask::new(mask, masks)?;
         if let Some(Mask::Png(png)) = &mask {
-            of_png += png.len();
+            budget.take(png.len())?;
         }
-        if of_png > most_png {
-            let most = ByteSize::b(most_png as u64).display().iec();
-            return Err(Error::TooLarge(format!(
-                "the masks as PNG take more than {most}: ask for masks=rle, which are run lengths, or for fewer \
-                 max_detections"
-            )));
-        }
-        Ok(mask)
+        Ok::<_, Error>(mask)
     };
     let reply = Reply {
         model: answer.entry.name,

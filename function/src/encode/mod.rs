@@ -17,7 +17,7 @@ use segmenter_models::{
 pub use self::{
     crops::{covered, crop},
     drawing::{Drawing, draw, draw_on},
-    json::{MaskFormat, Reply, json, json_within},
+    json::{MaskFormat, PngBudget, Reply, json, json_within},
     raster::{cutout, raster, voc_raster},
 };
 use crate::{error::Error, service::Answer};

@@ -22,6 +22,8 @@ struct Bound {
     number: u32,
     name: &'static str,
     most: usize,
+    /// Whether several may be in one field.
+    packed: bool,
     /// In the message that the field is.
     within: &'static [Bound],
 }
@@ -36,7 +38,16 @@ const fn bound(number: u32, name: &'static str, within: &'static [Bound]) -> Bou
         number,
         name,
         most: MOST,
+        packed: false,
         within,
+    }
+}
+
+/// Of numbers, which may be packed into one field.
+const fn numbers(number: u32, name: &'static str) -> Bound {
+    Bound {
+        packed: true,
+        ..bound(number, name, &[])
     }
 }
 
@@ -47,26 +58,34 @@ const MODEL_INFER: &[Bound] = &[
         5,
         "inputs",
         &[
-            bound(3, SHAPE, &[]),
+            numbers(3, "sides in shapes of inputs"),
             bound(4, "parameters of inputs", &[]),
             bound(
                 5,
                 "contents of inputs",
-                &[bound(8, "bytes_contents of inputs", &[])],
+                // But for uint_contents, in which a picture's samples are: of no others is a picture made, and a byte of
+                // them would take up to eight.
+                &[
+                    numbers(1, "bool_contents of inputs"),
+                    numbers(2, "int_contents of inputs"),
+                    numbers(3, "int64_contents of inputs"),
+                    numbers(5, "uint64_contents of inputs"),
+                    numbers(6, "fp32_contents of inputs"),
+                    numbers(7, "fp64_contents of inputs"),
+                    bound(8, "bytes_contents of inputs", &[]),
+                ],
             ),
         ],
     ),
     bound(6, "outputs", &[bound(2, "parameters of outputs", &[])]),
     bound(7, "raw_input_contents", &[]),
 ];
-/// Numbers, which may be packed into one field.
-const SHAPE: &str = "sides in shapes of inputs";
-
 /// Of `PredictRequest`.
 const PREDICT: &[Bound] = &[Bound {
     number: 5,
     name: "classes",
     most: MOST_CLASSES,
+    packed: false,
     within: &[],
 }];
 
@@ -150,9 +169,10 @@ fn look_over(
             continue;
         };
         let count = counts.entry(bound.name).or_default();
-        *count += match bound.name {
-            SHAPE if wire_type == WireType::LengthDelimited => content.len().div_ceil(NUMBER),
-            _ => 1,
+        *count += if bound.packed && wire_type == WireType::LengthDelimited {
+            content.len().div_ceil(NUMBER)
+        } else {
+            1
         };
         if *count > bound.most {
             return Err(Error::BadInput(format!(

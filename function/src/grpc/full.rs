@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{
-    encode::{self, class_names, label, task_name},
+    encode::{self, PngBudget, class_names, label, task_name},
     error::Error,
     service::{Answer, Handling, Segmenter, Source, Wish},
 };
@@ -58,7 +58,7 @@ impl Service for Full {
             let (reply, _) = self
                 .segmenter
                 .encode(&ticket, answer, move |answer| {
-                    reply(answer, masks, deadline)
+                    reply(answer, masks, deadline, PngBudget::default())
                 })
                 .await?;
             Ok(reply)
@@ -118,6 +118,7 @@ fn reply(
     answer: &Answer,
     masks: encode::MaskFormat,
     deadline: Instant,
+    mut budget: PngBudget,
 ) -> Result<PredictReply, Error> {
     let prediction = &answer.prediction;
     let detections = encode::detections(answer)
@@ -131,7 +132,7 @@ fn reply(
                 class_id: detection.class,
                 score: detection.score,
                 r#box: Some(v1::Box { x0, y0, x1, y1 }),
-                mask: mask.map_or(Ok(None), |mask| encoded(mask, masks))?,
+                mask: mask.map_or(Ok(None), |mask| encoded(mask, masks, &mut budget))?,
             })
         })
         .collect::<Result<_, Error>>()?;
@@ -143,7 +144,11 @@ fn reply(
     })
 }
 
-fn encoded(mask: &Rle, format: encode::MaskFormat) -> Result<Option<detection::Mask>, Error> {
+fn encoded(
+    mask: &Rle,
+    format: encode::MaskFormat,
+    budget: &mut PngBudget,
+) -> Result<Option<detection::Mask>, Error> {
     Ok(match format {
         encode::MaskFormat::None => None,
         encode::MaskFormat::Rle => Some(detection::Mask::Rle(v1::Rle {
@@ -166,7 +171,11 @@ fn encoded(mask: &Rle, format: encode::MaskFormat) -> Result<Option<detection::M
                 polygons: polygons.collect(),
             }))
         }
-        encode::MaskFormat::Png => Some(detection::Mask::Png(encode::mask_png(mask)?)),
+        encode::MaskFormat::Png => {
+            let png = encode::mask_png(mask)?;
+            budget.take(png.len())?;
+            Some(detection::Mask::Png(png))
+        }
     })
 }
 
@@ -176,4 +185,24 @@ fn points(ring: &[[u32; 2]]) -> Vec<f32> {
         .iter()
         .map(|side| *side as f32)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::two_objects;
+
+    #[test]
+    fn masks_as_png_have_the_end_that_they_have_over_http() {
+        let answer = two_objects();
+        let later = Instant::now() + Duration::from_mins(1);
+        let png = encode::MaskFormat::Png;
+        assert!(reply(&answer, png, later, PngBudget::default()).is_ok());
+        let large = reply(&answer, png, later, PngBudget::new(10)).unwrap_err();
+        assert!(matches!(large, Error::TooLarge(_)), "{large}");
+        let rle = encode::MaskFormat::Rle;
+        assert!(reply(&answer, rle, later, PngBudget::new(10)).is_ok());
+    }
 }

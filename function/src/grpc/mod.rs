@@ -58,7 +58,8 @@ pub const METHODS: &[&str] = &[
 /// What a message adds to the picture in it, in bytes: tags, lengths, other fields.
 const ENVELOPE: usize = 64 << 10;
 
-/// In bytes: enough for a hundred masks of a 64 megapixel picture as PNG.
+/// In bytes: enough for a hundred masks of a 64 megapixel picture as run lengths or outlines, and more than masks as PNG may
+/// take.
 pub(crate) const LARGEST_REPLY: usize = 256 << 20;
 
 /// All services of port 9090. Health follows `health`, which [`report`] keeps up to date.

@@ -145,6 +145,59 @@ async fn a_message_of_many_small_fields_is_refused_before_it_is_decoded() {
         (
             "more than 32 inputs",
             ModelInferRequest {
+    let numbers = [
+        (
+            "bool_contents",
+            InferTensorContents {
+                bool_contents: vec![true; 1000],
+                ..InferTensorContents::default()
+            },
+        ),
+        (
+            "int_contents",
+            InferTensorContents {
+                int_contents: vec![1; 1000],
+                ..InferTensorContents::default()
+            },
+        ),
+        (
+            "int64_contents",
+            InferTensorContents {
+                int64_contents: vec![1; 1000],
+                ..InferTensorContents::default()
+            },
+        ),
+        (
+            "uint64_contents",
+            InferTensorContents {
+                uint64_contents: vec![1; 1000],
+                ..InferTensorContents::default()
+            },
+        ),
+        (
+            "fp32_contents",
+            InferTensorContents {
+                fp32_contents: vec![1.0; 1000],
+                ..InferTensorContents::default()
+            },
+        ),
+        (
+            "fp64_contents",
+            InferTensorContents {
+                fp64_contents: vec![1.0; 1000],
+                ..InferTensorContents::default()
+            },
+        ),
+    ];
+    for (part, contents) in numbers {
+        let message = of_one(InferInputTensor {
+            contents: Some(contents),
+            ..input.clone()
+        });
+        let refusal = infer.model_infer(message).await.unwrap_err();
+        let expected = format!("more than 32 {part} of inputs");
+        assert!(refusal.message().contains(&expected), "{part}: {refusal}");
+    }
                 inputs: vec![input.clone(); 33],
                 ..ModelInferRequest::default()
             },

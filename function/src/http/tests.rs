@@ -108,6 +108,17 @@ async fn what_a_caller_writes_is_not_repeated_at_length() {
         assert!(message.len() <= 600, "{part}: {} bytes", message.len());
         assert!(message.contains(part), "{part}: {message}");
     }
+    for (model_type, part) in [(&*long, "is not registered"), ("torch", "supported")] {
+        let form = reqwest::multipart::Form::new()
+            .text("infer_model_type", model_type.to_owned())
+            .text("requested_results_types", long.clone())
+            .part("file", reqwest::multipart::Part::bytes(png(8, 4)));
+        let request = servers.client.post(servers.url("/infer/file"));
+        let reply = request.multipart(form).send().await.unwrap();
+        let reply = reply.text().await.unwrap();
+        assert!(reply.len() <= 1000, "{part}: {} bytes", reply.len());
+        assert!(reply.contains(part), "{part}: {reply}");
+    }
     // A class of this length alone took as many seconds.
     let took = started.elapsed();
     assert!(took < Duration::from_secs(4), "{took:?}");

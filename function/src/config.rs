@@ -163,7 +163,7 @@ pub struct Listen {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Requests that may wait; one more is answered 429 at once
+    /// Requests that may wait, those not counted that still send their picture; one more is answered 429 at once
     #[arg(long, env = "SEGMENTER_QUEUE", value_name = "N", default_value = "64", value_parser = parse_queue)]
     pub queue: usize,
     /// Batches that run at a time and share --threads [default: as many as threads, on a GPU 2]
@@ -207,6 +207,17 @@ pub struct PictureLimits {
     /// The most pixels a side of a picture may have
     #[arg(long, env = "SEGMENTER_MAX_SIDE", value_name = "N", default_value = "32768", value_parser = positive::<u32>)]
     pub max_side: u32,
+}
+
+impl PictureLimits {
+    /// What a multipart form or JSON adds to a picture, in bytes: boundaries, headers, other fields.
+    const ENVELOPE: usize = 64 << 10;
+
+    /// The most bytes of a body with a picture, in whichever form.
+    pub fn largest_body(&self) -> usize {
+        // Base64 takes four bytes for three.
+        self.max_body.div_ceil(3) * 4 + Self::ENVELOPE
+    }
 }
 
 /// Which URLs pictures may be fetched from.

@@ -20,6 +20,7 @@ pub mod logging;
 pub mod metrics;
 pub mod observe;
 pub mod readiness;
+mod room;
 pub mod samples;
 pub mod service;
 pub mod store;

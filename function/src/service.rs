@@ -1,8 +1,8 @@
 //! A picture's bytes or URL in, what is on it out.
 //!
-//! Every interface comes through here: it takes a [`Ticket`] when it sees a request's head, and then
-//! calls [`Segmenter::predict`]. What the steps may cost together is bounded by the tickets: a request
-//! that gets none is refused before its picture is read.
+//! Every interface comes through here: a request [arrives](Arrival) with its head, gets a [`Ticket`] when its body is
+//! there, and then calls [`Segmenter::predict`]. What the steps may cost together is bounded by the tickets, and what
+//! bodies may that are still being read by the [memory](crate::room) that there is for them.
 
 use std::{
     cell::Cell,
@@ -33,6 +33,7 @@ use crate::{
     forward::{Built, Forward, Load},
     metrics::{Metrics, Stage},
     readiness::Readiness,
+    room::{Memory, Room},
 };
 
 /// Models, and all that stands between them and their callers.
@@ -42,6 +43,8 @@ pub struct Segmenter {
     limits: config::Limits,
     fetcher: Fetcher,
     places: Arc<Semaphore>,
+    /// Of bodies.
+    memory: Memory,
     cpu: CpuPool,
     starter: Starter,
     metrics: Arc<Metrics>,
@@ -83,11 +86,21 @@ struct Loaded {
     waiting: AtomicUsize,
 }
 
-/// A place among the requests that are being answered, from a request's head to its reply.
+/// A request whose head is there, and whose body may be read.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// For what has been read of the body.
+    pub(crate) room: Arc<Room>,
+}
+
+/// A place among the requests that are being answered, from the end of a request's body to its reply.
 #[derive(Debug)]
 pub struct Ticket {
     /// When the caller stops waiting.
     pub deadline: Instant,
+    _room: Arc<Room>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -236,12 +249,15 @@ impl Segmenter {
         // Those that wait, and those that the device threads are busy with.
         let workers = limits.workers(threads, DeviceKind::Cpu);
         let places = limits.queue.saturating_add(workers);
+        // As if all of them had the largest body, which is what they may come to.
+        let memory = places.saturating_mul(limits.picture.largest_body());
         let metrics = Arc::new(metrics);
         let readiness = Readiness::default();
         let mut segmenter = Self {
             models: Vec::with_capacity(entries.len()),
             fetcher,
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            memory: Memory::new(memory),
             cpu: CpuPool::new(threads),
             starter: Starter {
                 threads,
@@ -327,18 +343,31 @@ impl Segmenter {
         })
     }
 
-    /// Takes a place for a request that just came, whose caller waits for `patience` at the most.
-    pub fn admit(&self, patience: Option<Duration>) -> Result<Ticket, Error> {
+    /// Lets a request in that just came, whose caller waits for `patience` at the most. It takes no place yet, but is
+    /// refused where there is none.
+    pub fn admit(&self, patience: Option<Duration>) -> Result<Arrival, Error> {
         let arrived = Instant::now();
         if !self.is_loaded() {
             return Err(self.refused(self.not_ready()));
         }
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| self.refused(self.overloaded()))?;
+        if self.places.available_permits() == 0 {
+            return Err(self.refused(self.overloaded()));
+        }
+        let room = self.memory.room().map_err(|error| self.refused(error))?;
         let patience = patience.map_or(self.limits.deadline, |time| time.min(self.limits.deadline));
-        Ok(Ticket {
+        Ok(Arrival {
             deadline: arrived + patience,
+            room: Arc::new(room),
+        })
+    }
+
+    /// Takes a place for a request whose body is there.
+    pub fn enter(&self, Arrival { deadline, room }: Arrival) -> Result<Ticket, Error> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| self.refused(self.overloaded()))?;
+        Ok(Ticket {
+            deadline,
+            _room: room,
             _place: place,
         })
     }
@@ -590,7 +619,8 @@ impl Segmenter {
         }
     }
 
-    fn refused(&self, error: Error) -> Error {
+    /// The error, counted where it is one of those that say to come again.
+    pub(crate) fn refused(&self, error: Error) -> Error {
         if matches!(
             error,
             Error::Overloaded { .. } | Error::Deadline(_) | Error::NotReady(_)
@@ -828,7 +858,8 @@ mod tests {
     async fn the_deadline_holds_while_the_reply_is_made() {
         let servers = Servers::start(&[]).await;
         let segmenter = &servers.segmenter;
-        let ticket = segmenter.admit(Some(Duration::from_millis(50))).unwrap();
+        let arrival = segmenter.admit(Some(Duration::from_millis(50))).unwrap();
+        let ticket = segmenter.enter(arrival).unwrap();
         let answer = answer(entry(), [8, 4], Outcome::Detections(Vec::new()));
         let slow = |_: &Answer| {
             std::thread::sleep(Duration::from_secs(2));

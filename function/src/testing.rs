@@ -338,7 +338,7 @@ impl Servers {
         })
     }
 
-    /// Waits until so many requests have a ticket and are at the gate or before it.
+    /// Waits until there are so many requests, wherever they are.
     pub(crate) async fn until_in_flight(&self, count: i64) {
         while self.segmenter.metrics().in_flight.get() != count {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -117,7 +117,7 @@ async fn call(segmenter: &Segmenter, picture: Bytes, masks: bool) -> anyhow::Res
         masks,
         ..Wish::default()
     };
-    let ticket = segmenter.admit(None)?;
+    let ticket = segmenter.enter(segmenter.admit(None)?)?;
     let query = segmenter.query(&wish)?;
     segmenter
         .predict(&ticket, Source::Bytes(picture), query, Handling::default())

@@ -61,7 +61,7 @@ pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
             ..Wish::default()
         };
         let started = Instant::now();
-        let ticket = segmenter.admit(None)?;
+        let ticket = segmenter.enter(segmenter.admit(None)?)?;
         let query = segmenter.query(&wish)?;
         segmenter
             .predict(&ticket, Source::Bytes(picture), query, Handling::default())

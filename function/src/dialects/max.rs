@@ -25,7 +25,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Handling, Ticket, Wish},
+    service::{Arrival, Handling, Wish},
 };
 
 /// Its routes. The longer side of its class maps is `image_size` pixels.
@@ -78,12 +78,12 @@ struct Form {
 async fn predict(
     State(app): State<App>,
     Extension(ImageSize(longer_side)): Extension<ImageSize>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Json<Segmented>, Refusal> {
-    let ticket = ticket.map_err(Refusal::Other)?;
-    let sent = picture::read(&app, &ticket, request, &["image"]);
-    let sent = sent.await.map_err(Refusal::of_the_form)?;
+    let arrival = arrival.map_err(Refusal::Other)?;
+    let sent = picture::read(&app, arrival, request, &["image"]);
+    let (ticket, sent) = sent.await.map_err(Refusal::of_the_form)?;
     let wish = Wish {
         model: Some(of_pixels(&app).entry.name.to_owned()),
         masks: true,

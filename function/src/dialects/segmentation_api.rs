@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Short},
     http::{App, compress::AsItIs, form, picture},
     observe::in_other_words,
-    service::{Answer, Handling, Source, Ticket, Wish},
+    service::{Answer, Arrival, Handling, Source, Wish},
 };
 
 /// Its routes.
@@ -128,10 +128,10 @@ struct Inferred {
 )]
 async fn infer_file(
     State(app): State<App>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    infer(&app, ticket?, request, Kind::File).await
+    infer(&app, arrival?, request, Kind::File).await
 }
 
 /// Class scores of every pixel of a picture that is fetched
@@ -155,10 +155,10 @@ async fn infer_file(
 )]
 async fn infer_url(
     State(app): State<App>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    infer(&app, ticket?, request, Kind::Url).await
+    infer(&app, arrival?, request, Kind::Url).await
 }
 
 /// How the picture is sent.
@@ -188,11 +188,11 @@ impl Kind {
 
 async fn infer(
     app: &App,
-    ticket: Ticket,
+    arrival: Arrival,
     request: Request,
     kind: Kind,
 ) -> Result<Response, Refusal> {
-    let (parts, body) = picture::read_body(app, &ticket, request).await?;
+    let (ticket, parts, body) = picture::read_body(app, arrival, request).await?;
     let Form {
         model_type,
         results,

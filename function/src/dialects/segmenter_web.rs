@@ -29,7 +29,7 @@ use crate::{
     },
     observe::in_other_words,
     samples::Samples,
-    service::{Handling, Source, Ticket, Wish},
+    service::{Arrival, Handling, Source, Ticket, Wish},
 };
 
 /// Its routes.
@@ -79,11 +79,10 @@ struct RunModel {
 )]
 async fn run_model(
     State(app): State<App>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Html<String>, Refusal> {
-    let ticket = ticket?;
-    let source = read(&app, &ticket, request).await?;
+    let (ticket, source) = read(&app, arrival?, request).await?;
     let query = app.query(&Wish {
         model: Some(of_pixels(&app).entry.name.to_owned()),
         masks: true,
@@ -103,9 +102,9 @@ async fn run_model(
     Ok(Html(uri))
 }
 
-async fn read(app: &App, ticket: &Ticket, request: Request) -> Result<Source, Refusal> {
+async fn read(app: &App, arrival: Arrival, request: Request) -> Result<(Ticket, Source), Refusal> {
     let is_json = is_json(request.headers());
-    let (_, body) = picture::read_body(app, ticket, request).await?;
+    let (ticket, _, body) = picture::read_body(app, arrival, request).await?;
     if !is_json {
         let expected = "the content type is not application/json".to_owned();
         return Err(Refusal::NotJson(Error::BadInput(expected)));
@@ -123,7 +122,7 @@ async fn read(app: &App, ticket: &Ticket, request: Request) -> Result<Source, Re
             "the JSON cannot be read: {error}"
         )))),
     });
-    Ok(picture::within_limit(app, source.await??)?)
+    Ok((ticket, picture::within_limit(app, source.await??)?))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

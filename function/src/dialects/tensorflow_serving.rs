@@ -36,7 +36,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Answer, Handling, Segmenter, Served, Source, Ticket, Wish},
+    service::{Answer, Arrival, Handling, Segmenter, Served, Source, Wish},
 };
 
 /// Its routes.
@@ -249,32 +249,31 @@ struct Predict {
 async fn predict(
     State(app): State<App>,
     path: Result<Path<String>, PathRejection>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    answer(&app, &text(path)?, ticket, request).await
+    answer(&app, &text(path)?, arrival, request).await
 }
 
 async fn predict_version(
     State(app): State<App>,
     path: Result<Path<(String, String)>, PathRejection>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    answer(&app, &joined(path)?, ticket, request).await
+    answer(&app, &joined(path)?, arrival, request).await
 }
 
 async fn answer(
     app: &App,
     path: &str,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
     let call = Call::of(path).filter(|call| call.method == Some("predict"));
     let call = call.ok_or_else(|| malformed_path(&Method::POST, path))?;
     let model = call.served(app)?.entry.name;
-    let ticket = ticket?;
-    let (_, body) = picture::read_body(app, &ticket, request).await?;
+    let (ticket, _, body) = picture::read_body(app, arrival?, request).await?;
     let (sources, by_row) = app.cpu(move || read(&body)).await??;
 
     let wish = Wish {

@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Handling, Source, Ticket, Wish},
+    service::{Arrival, Handling, Source, Wish},
 };
 
 /// Its routes.
@@ -59,7 +59,7 @@ type Points = Vec<Vec<[f32; 2]>>;
 async fn predictions(
     State(app): State<App>,
     model: Result<Path<String>, PathRejection>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Json<Points>, Refusal> {
     // What is no text is no model's name.
@@ -70,8 +70,7 @@ async fn predictions(
             .model(name)
             .map_err(|_| Error::NotFound(format!("Model not found: {model}")))?,
     };
-    let ticket = ticket?;
-    let sent = picture::read(&app, &ticket, request, &["data", "body"]).await?;
+    let (ticket, sent) = picture::read(&app, arrival?, request, &["data", "body"]).await?;
     let source = match sent.source {
         Source::Bytes(bytes) => Source::Bytes(app.cpu(move || from_text(bytes)).await?),
         other => other,

@@ -31,7 +31,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Answer, Handling, Ticket, Wish},
+    service::{Answer, Arrival, Handling, Ticket, Wish},
 };
 
 /// Its routes. What is uploaded is stored in the bucket, where there is one.
@@ -106,12 +106,12 @@ struct CertainObjects {
 async fn upload(
     State(app): State<App>,
     Extension(bucket): Extension<Option<Bucket>>,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Json<Uploaded>, Refusal> {
-    let ticket = ticket.map_err(Refusal::Request)?;
-    let sent = picture::read(&app, &ticket, request, &["file"]).await;
-    let sent = sent.map_err(Refusal::Request)?;
+    let arrival = arrival.map_err(Refusal::Request)?;
+    let sent = picture::read(&app, arrival, request, &["file"]).await;
+    let (ticket, sent) = sent.map_err(Refusal::Request)?;
     let wish = Wish {
         model: Some(of_boards(&app).entry.name.to_owned()),
         threshold: Some(CERTAIN as f32),

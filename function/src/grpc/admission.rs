@@ -1,4 +1,4 @@
-//! A ticket for every prediction, taken before its message is read.
+//! Predictions are let in before their messages are read, and get their places after.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,13 @@ use axum::{
     response::Response,
 };
 use bytesize::ByteSize;
+use futures_util::TryStreamExt;
 use tonic::{Code, Extensions, Status};
 
 use super::status;
 use crate::{
     error::Error,
-    service::{Segmenter, Ticket},
+    service::{Arrival, Segmenter, Ticket},
 };
 
 /// Refuses a prediction that there is no place for, and ends one whose time is up.
@@ -27,13 +28,14 @@ pub(super) async fn admit(
     if !is_prediction(request.uri().path()) {
         return next.run(request).await;
     }
-    let ticket = match segmenter.admit(patience(request.headers())) {
-        Ok(ticket) => Arc::new(ticket),
+    let arrival = match segmenter.admit(patience(request.headers())) {
+        Ok(arrival) => arrival,
         Err(error) => return status(&error).into_http::<Body>(),
     };
-    request.extensions_mut().insert(Arc::clone(&ticket));
-    let response = next.run(request);
-    let Ok(response) = tokio::time::timeout_at(ticket.deadline.into(), response).await else {
+    let deadline = arrival.deadline;
+    request.extensions_mut().insert(arrival.clone());
+    let response = next.run(request.map(|body| counted(body, arrival, Arc::clone(&segmenter))));
+    let Ok(response) = tokio::time::timeout_at(deadline.into(), response).await else {
         return status(&segmenter.too_late()).into_http::<Body>();
     };
     match response.extensions().get::<Status>() {
@@ -46,12 +48,25 @@ fn is_prediction(path: &str) -> bool {
     path.ends_with("/Predict") || path.ends_with("/ModelInfer")
 }
 
-/// The ticket that [`admit`] took.
-pub(crate) fn ticket(extensions: &Extensions) -> Result<Arc<Ticket>, Status> {
-    extensions
-        .get::<Arc<Ticket>>()
-        .cloned()
-        .ok_or_else(|| status(&Error::internal()))
+/// The body, which ends where there is no room for more of it.
+fn counted(body: Body, arrival: Arrival, segmenter: Arc<Segmenter>) -> Body {
+    let mut read = 0;
+    let chunks = body
+        .into_data_stream()
+        .map_err(|error| Status::from_error(error.into()));
+    Body::from_stream(chunks.and_then(move |chunk| {
+        read += chunk.len();
+        let held = arrival.room.hold(read);
+        let held = held.map_err(|error| status(&segmenter.refused(error)));
+        std::future::ready(held.map(|()| chunk))
+    }))
+}
+
+/// A place for the request that [`admit`] let in, now that its message is there.
+pub(crate) fn ticket(segmenter: &Segmenter, extensions: &Extensions) -> Result<Ticket, Status> {
+    let arrival = extensions.get::<Arrival>().cloned();
+    let arrival = arrival.ok_or_else(|| status(&Error::internal()))?;
+    segmenter.enter(arrival).map_err(|error| status(&error))
 }
 
 /// How long the caller waits, from `grpc-timeout`: digits and a unit. One that is neither is ignored,

@@ -32,7 +32,7 @@ impl InstanceDetector for Detector {
         &self,
         request: Request<InstanceDetectorInput>,
     ) -> Result<Response<InstanceDetectorOutput>, Status> {
-        let ticket = ticket(request.extensions())?;
+        let ticket = ticket(&self.segmenter, request.extensions())?;
         let source = Source::Url(request.into_inner().url);
         let answer = async {
             let query = self.segmenter.query(&Wish::default())?;

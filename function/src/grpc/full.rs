@@ -37,7 +37,7 @@ impl Service for Full {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictReply>, Status> {
-        let ticket = ticket(request.extensions())?;
+        let ticket = ticket(&self.segmenter, request.extensions())?;
         let request = request.into_inner();
         let answer = async {
             let masks = mask_format(request.masks)?;

@@ -1,7 +1,8 @@
 //! Port 9090 over real sockets, before a stand-in for a network.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
+use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_health::pb::{
@@ -25,7 +26,10 @@ use super::{
         segmenter_client::SegmenterClient,
     },
 };
-use crate::testing::{POISONOUS_WIDTH, Servers, class_names, entry, picture_host, png};
+use crate::{
+    fetch,
+    testing::{POISONOUS_WIDTH, Servers, class_names, entry, picture_host, png},
+};
 
 async fn channel(servers: &Servers) -> Channel {
     let endpoint = Channel::from_shared(format!("http://{}", servers.grpc)).unwrap();
@@ -141,10 +145,6 @@ async fn a_message_of_many_small_fields_is_refused_before_it_is_decoded() {
         bytes_contents: vec![Vec::new(); 33],
         ..InferTensorContents::default()
     };
-    let messages = [
-        (
-            "more than 32 inputs",
-            ModelInferRequest {
     let numbers = [
         (
             "bool_contents",
@@ -198,6 +198,10 @@ async fn a_message_of_many_small_fields_is_refused_before_it_is_decoded() {
         let expected = format!("more than 32 {part} of inputs");
         assert!(refusal.message().contains(&expected), "{part}: {refusal}");
     }
+    let messages = [
+        (
+            "more than 32 inputs",
+            ModelInferRequest {
                 inputs: vec![input.clone(); 33],
                 ..ModelInferRequest::default()
             },
@@ -307,7 +311,8 @@ async fn inference_takes_a_place_and_questions_about_the_server_take_none() {
     });
     let mut client = GrpcInferenceServiceClient::new(channel);
     // All places there are.
-    servers.until_in_flight(2).await;
+    servers.model.until_held().await;
+    while servers.metric("segmenter_queue_depth ").await < 1.0 {}
     let infer = client.model_infer(ModelInferRequest::default()).await;
     assert_eq!(infer.unwrap_err().code(), Code::ResourceExhausted);
     let ready = client.server_ready(ServerReadyRequest {}).await;
@@ -322,6 +327,46 @@ async fn inference_takes_a_place_and_questions_about_the_server_take_none() {
     for held in held {
         held.await.unwrap().unwrap();
     }
+}
+
+/// Begins to call the full service with a message of a picture, and sends so many bytes of that.
+fn begin_to_send(
+    servers: &Servers,
+    bytes: usize,
+) -> JoinHandle<reqwest::Result<reqwest::Response>> {
+    let client = fetch::client_builder().http2_prior_knowledge();
+    let length = u32::try_from(bytes + 1).unwrap().to_be_bytes();
+    let sent = [&[0][..], &length, &vec![0xff; bytes]].concat();
+    let body = tokio_stream::once(Ok::<_, Infallible>(sent)).chain(tokio_stream::pending());
+    let url = format!("http://{}/segmenter.v1.Segmenter/Predict", servers.grpc);
+    let request = client.build().unwrap().post(url);
+    let request = request.header("content-type", "application/grpc");
+    tokio::spawn(request.body(reqwest::Body::wrap_stream(body)).send())
+}
+
+#[tokio::test]
+async fn who_still_sends_a_message_takes_no_place_of_those_who_have() {
+    // There are three places.
+    let servers = Servers::start(&["--queue=2"]).await;
+    let slow: Vec<_> = (0..10).map(|_| begin_to_send(&servers, 100)).collect();
+    servers.until_in_flight(10).await;
+    let mut client = SegmenterClient::new(channel(&servers).await);
+    client.predict(bytes(png(8, 4))).await.unwrap();
+    slow.iter().for_each(JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn messages_that_are_being_read_have_only_so_much_memory() {
+    // Of two bodies of 84 kB and an envelope of 64 KiB.
+    let servers = Servers::start(&["--queue=1", "--max-body=64kB"]).await;
+    let slow = (0..3).map(|_| begin_to_send(&servers, 120_000));
+    let (refusal, _, others) = futures_util::future::select_all(slow).await;
+    let refusal = refusal.unwrap().unwrap();
+    let header = |name: &str| refusal.headers()[name].to_str().unwrap();
+    assert_eq!(header("grpc-status"), "8", "{refusal:?}");
+    assert_eq!(header("grpc-retry-pushback-ms"), "1000", "{refusal:?}");
+    assert!(header("grpc-message").contains("--max-body"), "{refusal:?}");
+    others.iter().for_each(JoinHandle::abort);
 }
 
 #[tokio::test]

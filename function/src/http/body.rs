@@ -9,15 +9,15 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use crate::error::Error;
+use crate::{error::Error, service::Arrival};
 
 /// How slowly a body may come.
 #[derive(Clone, Copy)]
 struct Pace {
     /// How long a client may send nothing in the middle of it.
     pause: Duration,
-    /// How many bytes must have come each second, but for the length of a pause: who sends next to nothing would hold a place
-    /// in the queue for the whole deadline.
+    /// How many bytes must have come each second, but for the length of a pause: who sends next to nothing would hold a
+    /// connection and memory for the whole deadline.
     slowest: u64,
 }
 
@@ -30,16 +30,16 @@ const PACE: Pace = Pace {
 /// what is not sent takes none.
 const RESERVED: usize = 16 << 20;
 
-/// Reads a body of at most `limit` bytes that is whole before `deadline`; `too_large` says
+/// Reads a body of at most `limit` bytes that is whole before its request's deadline; `too_large` says
 /// which limit a longer one is over.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    deadline: Instant,
+    arrival: &Arrival,
     too_large: impl Fn() -> Error,
 ) -> Result<Bytes, Error> {
-    read_at(PACE, headers, body, limit, deadline, too_large).await
+    read_at(PACE, headers, body, limit, arrival, too_large).await
 }
 
 async fn read_at(
@@ -47,7 +47,7 @@ async fn read_at(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    deadline: Instant,
+    arrival: &Arrival,
     too_large: impl Fn() -> Error,
 ) -> Result<Bytes, Error> {
     let announced = headers
@@ -61,7 +61,7 @@ async fn read_at(
     let begin = Instant::now();
     loop {
         let due = begin + pause + Duration::from_millis(read.len() as u64 * 1000 / slowest);
-        let until = deadline.min(due).min(Instant::now() + pause);
+        let until = arrival.deadline.min(due).min(Instant::now() + pause);
         let chunk = match tokio::time::timeout_at(until.into(), chunks.next()).await {
             Ok(None) => return Ok(read.freeze()),
             Ok(Some(Ok(chunk))) => chunk,
@@ -81,17 +81,19 @@ async fn read_at(
         if read.len() + chunk.len() > limit {
             return Err(too_large());
         }
+        arrival.room.hold(read.len() + chunk.len())?;
         read.extend_from_slice(&chunk);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, iter};
+    use std::{convert::Infallible, iter, sync::Arc};
 
     use futures_util::stream;
 
     use super::*;
+    use crate::room::Memory;
 
     const BRISK: Pace = Pace {
         pause: Duration::from_millis(400),
@@ -106,8 +108,11 @@ mod tests {
             Ok::<_, Infallible>(piece)
         });
         let (headers, body) = (HeaderMap::new(), Body::from_stream(pieces));
-        let deadline = Instant::now() + Duration::from_mins(1);
-        read_at(BRISK, &headers, body, 1 << 20, deadline, Error::internal).await
+        let arrival = Arrival {
+            deadline: Instant::now() + Duration::from_mins(1),
+            room: Arc::new(Memory::new(1 << 20).room()?),
+        };
+        read_at(BRISK, &headers, body, 1 << 20, &arrival, Error::internal).await
     }
 
     #[tokio::test]

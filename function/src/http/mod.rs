@@ -43,7 +43,7 @@ use crate::{
     },
     error::Error,
     observe::{Observer, Protocol, observe},
-    service::{Segmenter, Ticket},
+    service::{Arrival, Segmenter},
 };
 
 /// What handlers work with.
@@ -125,7 +125,7 @@ fn caught() -> Response {
 }
 
 /// The first thing a handler takes: without one, a request's body is not even read.
-impl FromRequestParts<App> for Ticket {
+impl FromRequestParts<App> for Arrival {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {

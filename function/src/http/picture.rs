@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    service::{MOST_CLASSES, Segmenter, Source, Ticket},
+    service::{Arrival, MOST_CLASSES, Segmenter, Source, Ticket},
 };
 
 /// What a request sent.
@@ -73,19 +73,17 @@ pub(super) struct PictureForm {
 
 /// The fields of a form that hold an encoded picture, as [`PictureForm`] says.
 pub(super) const PICTURE_FIELDS: &[&str] = &["image", "file"];
-/// What a multipart form or JSON adds to a picture, in bytes: boundaries, headers, other fields.
-const ENVELOPE: usize = 64 << 10;
 /// Bodies up to this size are taken apart where they are; it takes less than the way to another thread.
 const SMALL: usize = 16 << 10;
 
-/// Reads the picture of a request; in a form, one of `picture_fields` has it, or `url`.
+/// Reads the picture of a request, which has a place from then on; in a form, one of `picture_fields` has it, or `url`.
 pub(crate) async fn read(
     app: &Segmenter,
-    ticket: &Ticket,
+    arrival: Arrival,
     request: Request,
     picture_fields: &[&str],
-) -> Result<Sent, Error> {
-    let (parts, body) = read_body(app, ticket, request).await?;
+) -> Result<(Ticket, Sent), Error> {
+    let (ticket, parts, body) = read_body(app, arrival, request).await?;
     let mut sent = if form::is_multipart(&parts) {
         from_form(form::read(parts, body).await?, picture_fields)?
     } else if !looks_like_json(&body) {
@@ -108,22 +106,27 @@ pub(crate) async fn read(
             picture_fields.join(" or ")
         )));
     }
-    Ok(sent)
+    Ok((ticket, sent))
 }
 
-/// Reads a body that is no larger than one with a picture can be, in whichever form.
+/// Reads a body that is no larger than one with a picture can be, in whichever form. Its request has a place from then on.
 pub(crate) async fn read_body(
     app: &Segmenter,
-    ticket: &Ticket,
+    arrival: Arrival,
     request: Request,
-) -> Result<(Parts, Bytes), Error> {
-    let limit = app.limits().picture.max_body;
+) -> Result<(Ticket, Parts, Bytes), Error> {
+    let limits = app.limits().picture;
     let (parts, body) = request.into_parts();
-    // Base64 takes four bytes for three.
-    let most = limit.div_ceil(3) * 4 + ENVELOPE;
-    let too_large = move || too_large(limit);
-    let body = body::read(&parts.headers, body, most, ticket.deadline, too_large).await?;
-    Ok((parts, body))
+    let too_large = || too_large(limits.max_body);
+    let body = body::read(
+        &parts.headers,
+        body,
+        limits.largest_body(),
+        &arrival,
+        too_large,
+    );
+    let body = body.await.map_err(|error| app.refused(error))?;
+    Ok((app.enter(arrival)?, parts, body))
 }
 
 /// The same picture, unless it has more bytes than it may.

@@ -22,7 +22,7 @@ use crate::{
     error::Error,
     metrics::Stage,
     observe::ErrorReply,
-    service::{Handling, Ticket, Wish},
+    service::{Arrival, Handling, Wish},
 };
 
 /// What is on the picture.
@@ -62,10 +62,10 @@ impl FromRequestParts<App> for Invocation {
 pub(super) async fn names(
     State(app): State<App>,
     _: Invocation,
-    ticket: Ticket,
+    arrival: Arrival,
     request: Request,
 ) -> Result<Json<Objects>, Error> {
-    let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
+    let (ticket, sent) = picture::read(&app, arrival, request, PICTURE_FIELDS).await?;
     let query = app.query(&Wish::default())?;
     let answer = app
         .predict(&ticket, sent.source, query, Handling::default())
@@ -105,12 +105,12 @@ pub(super) async fn names(
 )]
 pub(super) async fn detections(
     State(app): State<App>,
-    ticket: Ticket,
+    arrival: Arrival,
     request: Request,
 ) -> Result<Response, Error> {
     let drawing = wants_drawing(request.headers());
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let sent = picture::read(&app, &ticket, request, PICTURE_FIELDS).await?;
+    let (ticket, sent) = picture::read(&app, arrival, request, PICTURE_FIELDS).await?;
     let parameters = Parameters::read(&query, sent.fields)?;
     let query = app.query(&parameters.wish)?;
     let handling = Handling {

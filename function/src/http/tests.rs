@@ -395,6 +395,69 @@ async fn one_request_too_many_is_refused_at_once() {
     assert_eq!(servers.metric("segmenter_in_flight ").await, 1.0); // The scrape itself.
 }
 
+/// A client that has sent the head and so much of a body that is longer.
+async fn begin_to_send(servers: &Servers, bytes: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(servers.http).await.unwrap();
+    let head = format!(
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        bytes + 1
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![0xff; bytes]).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn who_still_sends_a_picture_takes_no_place_of_those_who_have() {
+    // There are three places.
+    let servers = Servers::start(&["--queue=2"]).await;
+    let mut slow = Vec::new();
+    for _ in 0..65 {
+        slow.push(begin_to_send(&servers, 100).await);
+    }
+    servers.until_in_flight(65).await;
+    let answered = servers.post("/predict", png(8, 4)).send().await.unwrap();
+    assert_eq!(answered.status(), StatusCode::OK);
+
+    // Who has waits, and who has not is told so before the picture is sent.
+    servers.model.close();
+    let waiting = [(); 3].map(|()| tokio::spawn(servers.post("/predict", png(8, 4)).send()));
+    servers.model.until_held().await;
+    while servers.metric("segmenter_queue_depth ").await < 2.0 {}
+    let mut refused = begin_to_send(&servers, 100).await;
+    let mut reply = [0; 12];
+    refused.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 429");
+    servers.model.open();
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_being_read_have_only_so_much_memory() {
+    // Of two bodies of 84 kB and an envelope of 64 KiB.
+    let servers = Servers::start(&["--queue=1", "--max-body=64kB"]).await;
+    let slow = (0..3).map(|_| {
+        let begun = begin_to_send(&servers, 120_000);
+        Box::pin(async {
+            let mut reply = vec![0; 4096];
+            let length = begun.await.read(&mut reply).await.unwrap();
+            String::from_utf8_lossy(&reply[..length]).into_owned()
+        })
+    });
+    let (refusal, _, others) = futures_util::future::select_all(slow).await;
+    assert!(refusal.starts_with("HTTP/1.1 429 "), "{refusal}");
+    assert!(refusal.contains("retry-after: 1"), "{refusal}");
+    assert!(refusal.contains("--max-body"), "{refusal}");
+    drop(others);
+    let answered = async || {
+        let response = servers.post("/predict", png(8, 4)).send().await;
+        response.unwrap().status().is_success()
+    };
+    while !answered().await {}
+}
+
 #[tokio::test]
 async fn a_dialect_refuses_in_its_own_words() {
     let servers = Servers::start(&["--queue=1"]).await;

@@ -165,7 +165,7 @@ async fn one(
 ) -> anyhow::Result<Found> {
     let started = Instant::now();
     let source = open(picture, segmenter.limits().picture).await?;
-    let ticket = segmenter.admit(None)?;
+    let ticket = segmenter.enter(segmenter.admit(None)?)?;
     let query = segmenter.query(wish)?;
     let handling = Handling {
         keep: files.drawing.is_some() || files.cut_out.is_some(),

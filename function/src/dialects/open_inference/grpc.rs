@@ -107,7 +107,7 @@ impl GrpcInferenceService for OpenInference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let ticket = ticket(request.extensions())?;
+        let ticket = ticket(&self.segmenter, request.extensions())?;
         let response = self.infer(&ticket, request.into_inner()).await;
         response.map(Response::new).map_err(|error| status(&error))
     }

@@ -31,7 +31,7 @@ use crate::{
     error::Error,
     http::{App, picture},
     observe::in_other_words,
-    service::{Served, Ticket},
+    service::{Arrival, Served},
 };
 
 /// Its routes.
@@ -292,14 +292,14 @@ struct BinaryData {
 async fn infer(
     State(app): State<App>,
     path: NamedPath,
-    ticket: Result<Ticket, Error>,
+    arrival: Result<Arrival, Error>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let entry = served(&app, path)?.entry;
-    let ticket = ticket?;
+    let arrival = arrival?;
     refuse_compressed(request.headers())?;
     let json_length = json_length(request.headers())?;
-    let (_, body) = picture::read_body(&app, &ticket, request).await?;
+    let (ticket, _, body) = picture::read_body(&app, arrival, request).await?;
     let read = app.cpu(move || read(entry, json_length, body));
     let (asked, form) = read.await??;
     let reply = super::infer(&app, &ticket, asked, move |tensors| {

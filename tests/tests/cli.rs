@@ -411,4 +411,32 @@ fn models_and_check_tell_what_is_there() {
     let ports = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
     let check = run(&[&["check", "--offline"][..], &ports].concat());
     assert!(check.contains("would work"), "{check}");
+    // Another model that is not there, or is none.
+    let other = tempfile::NamedTempFile::new().unwrap();
+    let onnx = other.path().to_str().unwrap();
+    for more in [["--more-models", "maskrcnn_resnet50_fpn"], ["--onnx", onnx]] {
+        let output = command(&[])
+            .args([&["check", "--offline"][..], &ports, &more].concat())
+            .arg("--model-dir")
+            .arg(&weights)
+            .output()
+            .unwrap();
+        let (text, error) = texts(&output);
+        assert!(!output.status.success(), "{more:?}: {text}");
+        assert!(error.starts_with("error: "), "{more:?}: {error}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_reason_to_panic() {
+    use std::process::Stdio;
+    let mut child = command(&[])
+        .args(["predict", "--json", "nonesuch.jpg", "nonesuch.png"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let (_, error) = texts(&child.wait_with_output().unwrap());
+    assert!(!error.contains("panicked"), "{error}");
 }

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use clap::Args;
 use segmenter_imaging::{Image, encode};
 
-use super::{BadConfiguration, local};
+use super::{
+    BadConfiguration,
+    start::{self, Starting},
+};
 use crate::{
     config, listen,
     service::{Handling, Source, Wish},
@@ -28,12 +31,13 @@ pub(super) struct Check {
 /// Goes through everything that a server needs, a line each, and ends at the first that is missing.
 pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
     serve.model.fall_back();
-    let model = &serve.model;
-    let entry = model.entry();
     // That it was parsed is all that there is to check about it.
     line("configuration", "every setting can work")?;
-    line("model", &format!("{}: {}", entry.name, entry.summary))?;
-    line("device", &device(model)?)?;
+    for model in serve.models().iter().chain(&serve.on_demand()) {
+        let entry = model.entry();
+        line("model", &format!("{}: {}", entry.name, entry.summary))?;
+        line("device", &device(model)?)?;
+    }
 
     let bucket = serve.bucket();
     let bucket = bucket.map_err(|error| BadConfiguration(error.to_string()))?;
@@ -46,31 +50,40 @@ pub(super) fn run(Check { mut serve }: Check) -> anyhow::Result<()> {
         line(name, &format!("{address} is free"))?;
     }
 
-    local::block_on(model.threads(), async {
-        let (prediction, limits) = (serve.prediction.clone(), serve.limits.picture);
+    let runtime = start::runtime(&serve.model)?;
+    runtime.block_on(async {
         let started = Instant::now();
-        let segmenter = local::segmenter(model, prediction, limits, 1).await?;
+        let segmenter = start::service(&serve)?;
+        Starting::begin(&segmenter, &serve)
+            .finish(&segmenter)
+            .await?;
         line(
             "weights",
             &format!("verified, loaded and warm in {}", ms(started.elapsed())),
         )?;
 
         let picture = Bytes::from(picture()?);
-        let wish = Wish {
-            masks: true,
-            ..Wish::default()
-        };
-        let started = Instant::now();
-        let ticket = segmenter.enter(segmenter.admit(None)?)?;
-        let query = segmenter.query(&wish)?;
-        segmenter
-            .predict(&ticket, Source::Bytes(picture), query, Handling::default())
-            .await?;
-        line(
-            "prediction",
-            &format!("{} for a picture of 640 x 480", ms(started.elapsed())),
-        )?;
-        Ok(())
+        for model in segmenter.models() {
+            let name = model.entry.name;
+            let wish = Wish {
+                model: Some(name.to_owned()),
+                masks: true,
+                ..Wish::default()
+            };
+            let started = Instant::now();
+            let ticket = segmenter.enter(segmenter.admit(None)?)?;
+            let query = segmenter.query(&wish)?;
+            let source = Source::Bytes(picture.clone());
+            segmenter
+                .predict(&ticket, source, query, Handling::default())
+                .await?;
+            let took = ms(started.elapsed());
+            line(
+                "prediction",
+                &format!("{took} for a picture of 640 x 480, by {name}"),
+            )?;
+        }
+        anyhow::Ok(())
     })?;
 
     super::print("\nsegmenter serve would work with these settings.\n")

@@ -43,7 +43,11 @@ impl ModelDir {
     /// Whether the entry's weights are there, by their size only.
     pub fn has(&self, weights: &WeightsFile) -> bool {
         fs::metadata(self.weights_path(weights)).is_ok_and(|found| {
-            found.is_file() && weights.size.is_none_or(|expected| found.len() == expected)
+            found.is_file()
+                && weights
+                    .size
+                    .exactly()
+                    .is_none_or(|expected| found.len() == expected)
         })
     }
 
@@ -191,6 +195,8 @@ impl StoreError {
 
 #[cfg(test)]
 mod tests {
+    use segmenter_models::catalogue::FileSize;
+
     use super::*;
 
     /// Of "abc", from FIPS 180-4's examples.
@@ -200,7 +206,7 @@ mod tests {
         file_name: "abc.pth",
         url: "https://example.org/abc.pth",
         sha256: SHA256,
-        size: Some(3),
+        size: FileSize::Exactly(3),
     };
 
     #[test]

@@ -66,7 +66,7 @@ pub static CATALOGUE: &[Entry] = &[
             url: "https://raw.githubusercontent.com/tsubauaaa/flutter_d2go/\
                   b311340662fc0af9e79e11fa02ddf38c8889683b/example/assets/models/d2go.pt",
             sha256: "f12c38691a2f419f1ebd7666be9ce97c4d7c275b2a345da905fe1221a3bdbc5b",
-            size: Some(3_638_018),
+            size: FileSize::Exactly(3_638_018),
         }),
         format: WeightsFormat::TorchScript,
         licence: "Apache-2.0",
@@ -95,7 +95,7 @@ pub static CATALOGUE: &[Entry] = &[
             file_name: "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
             url: "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
             sha256: "bf2d0c1e",
-            size: Some(178_090_079),
+            size: FileSize::Exactly(178_090_079),
         }),
         format: WeightsFormat::StateDict,
         licence: "BSD-3-Clause",
@@ -112,7 +112,7 @@ pub static CATALOGUE: &[Entry] = &[
             file_name: "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
             url: "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
             sha256: "258fb6c6",
-            size: Some(167_502_836),
+            size: FileSize::Exactly(167_502_836),
         }),
         format: WeightsFormat::StateDict,
         licence: "BSD-3-Clause",
@@ -130,7 +130,7 @@ pub static CATALOGUE: &[Entry] = &[
             url: "https://raw.githubusercontent.com/google-coral/test_data/\
                   104342d2d3480b3e66203073dac24f4e2dbb4c41/deeplabv3_mnv2_pascal_quant.tflite",
             sha256: "350af47fd346ea6d74b58833a351f583ba860e9806ec5bd292ff8d8f1f249398",
-            size: Some(2_193_224),
+            size: FileSize::Exactly(2_193_224),
         }),
         format: WeightsFormat::TfLite,
         licence: "Apache-2.0",
@@ -147,7 +147,7 @@ pub static CATALOGUE: &[Entry] = &[
             file_name: "deeplabv3_resnet50_coco-cd0a2569.pth",
             url: "https://download.pytorch.org/models/deeplabv3_resnet50_coco-cd0a2569.pth",
             sha256: "cd0a2569",
-            size: None,
+            size: FileSize::About(168_300_000),
         }),
         format: WeightsFormat::StateDict,
         licence: "BSD-3-Clause",
@@ -164,7 +164,7 @@ pub static CATALOGUE: &[Entry] = &[
             file_name: "deeplabv3_resnet101_coco-586e9e4e.pth",
             url: "https://download.pytorch.org/models/deeplabv3_resnet101_coco-586e9e4e.pth",
             sha256: "586e9e4e",
-            size: None,
+            size: FileSize::About(244_500_000),
         }),
         format: WeightsFormat::StateDict,
         licence: "BSD-3-Clause",
@@ -181,7 +181,7 @@ pub static CATALOGUE: &[Entry] = &[
             file_name: "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
             url: "https://download.pytorch.org/models/deeplabv3_mobilenet_v3_large-fc3c493d.pth",
             sha256: "fc3c493d",
-            size: None,
+            size: FileSize::About(44_400_000),
         }),
         format: WeightsFormat::StateDict,
         licence: "BSD-3-Clause",
@@ -198,7 +198,7 @@ pub static CATALOGUE: &[Entry] = &[
             file_name: "lraspp_mobilenet_v3_large-d234d4ea.pth",
             url: "https://download.pytorch.org/models/lraspp_mobilenet_v3_large-d234d4ea.pth",
             sha256: "d234d4ea",
-            size: None,
+            size: FileSize::About(13_100_000),
         }),
         format: WeightsFormat::StateDict,
         licence: "BSD-3-Clause",
@@ -264,8 +264,34 @@ pub struct WeightsFile {
     pub url: &'static str,
     /// The first hex digits of its SHA-256: all 64 where known, the 8 of torchvision's file names else.
     pub sha256: &'static str,
-    /// Its size in bytes, where known.
-    pub size: Option<u64>,
+    /// Its size.
+    pub size: FileSize,
+}
+
+/// In bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSize {
+    /// Of the very file.
+    Exactly(u64),
+    /// As torchvision documents it, in round figures.
+    About(u64),
+}
+
+impl FileSize {
+    /// As well as it is known.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Exactly(bytes) | Self::About(bytes) => bytes,
+        }
+    }
+
+    /// The size that the file must have, where that is known.
+    pub fn exactly(self) -> Option<u64> {
+        match self {
+            Self::Exactly(bytes) => Some(bytes),
+            Self::About(_) => None,
+        }
+    }
 }
 
 /// The layout of a weights file.

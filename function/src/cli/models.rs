@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, builder::FalseyValueParser};
-use segmenter_models::catalogue::{CATALOGUE, DEFAULT, Entry, WeightsSource};
+use segmenter_models::catalogue::{CATALOGUE, DEFAULT, Entry, FileSize, WeightsSource};
 use serde::Serialize;
 
 use super::pull::size;
@@ -49,6 +49,8 @@ struct Row {
     licence: &'static str,
     /// Bytes: of the file, or as the catalogue has it.
     size: Option<u64>,
+    /// Whether that is in round figures, as of a file that is not there.
+    size_is_rounded: bool,
     installed: bool,
     built_in: bool,
     /// Of what is not built in, as the next two.
@@ -63,14 +65,13 @@ impl Row {
         let path = file.map(|file| dir.weights_path(file));
         let built_in = matches!(entry.weights, WeightsSource::BuiltIn(_));
         let installed = built_in || file.is_some_and(|file| dir.has(file));
-        let found = || {
-            let path = path.as_ref().filter(|_| installed)?;
-            Some(std::fs::metadata(path).ok()?.len())
-        };
-        let size = match &entry.weights {
-            WeightsSource::BuiltIn(bytes) => Some(bytes.len() as u64),
-            WeightsSource::Download(file) => file.size.or_else(found),
-            WeightsSource::Given => None,
+        let found = path.as_ref().filter(|_| installed);
+        let found = found.and_then(|path| std::fs::metadata(path).ok());
+        let size = match (&entry.weights, found) {
+            (WeightsSource::BuiltIn(bytes), _) => Some(FileSize::Exactly(bytes.len() as u64)),
+            (WeightsSource::Download(_), Some(found)) => Some(FileSize::Exactly(found.len())),
+            (WeightsSource::Download(file), None) => Some(file.size),
+            (WeightsSource::Given, _) => None,
         };
         Self {
             name: entry.name,
@@ -78,13 +79,22 @@ impl Row {
             task: task_name(entry.task),
             summary: entry.summary,
             licence: entry.licence,
-            size,
+            size: size.map(FileSize::bytes),
+            size_is_rounded: matches!(size, Some(FileSize::About(_))),
             installed,
             built_in,
             path,
             url: file.map(|file| file.url),
             sha256: file.map(|file| file.sha256),
         }
+    }
+}
+
+impl Row {
+    fn size_in_words(&self) -> String {
+        let about = if self.size_is_rounded { "about " } else { "" };
+        let bytes = self.size.map(size).unwrap_or_default();
+        format!("{about}{bytes}")
     }
 }
 
@@ -96,7 +106,7 @@ fn table(rows: &[Row]) -> String {
             row.name.to_owned(),
             row.task.to_owned(),
             row.licence.to_owned(),
-            row.size.map_or_else(|| "-".to_owned(), size),
+            row.size_in_words(),
             (if row.installed { "yes" } else { "no" }).to_owned(),
             format!(
                 "{}{}",
@@ -119,7 +129,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let weights = DEFAULT.download().unwrap();
         let file = std::fs::File::create(dir.path().join(weights.file_name)).unwrap();
-        file.set_len(weights.size.unwrap_or(1)).unwrap();
+        file.set_len(weights.size.bytes()).unwrap();
         let dir = ModelDir::new(Some(dir.path())).unwrap();
         let rows: Vec<Row> = CATALOGUE
             .iter()
@@ -141,6 +151,7 @@ mod tests {
         for (line, row) in lines[1..].iter().zip(&rows) {
             assert!(line.starts_with(row.name), "{line}");
             assert!(line[column..].starts_with(row.licence), "{line}");
+            assert!(line.contains(" MB "), "{line}");
         }
         assert!(lines[1].ends_with("(default)"), "{text}");
     }

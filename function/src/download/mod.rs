@@ -133,6 +133,7 @@ impl Download {
     fn expected_size(&self) -> Option<u64> {
         self.weights
             .size
+            .exactly()
             .filter(|_| self.sha256 == self.weights.sha256)
     }
 
@@ -185,6 +186,7 @@ fn host(url: &Url) -> String {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use segmenter_models::catalogue::FileSize;
     use sha2::{Digest, Sha256};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -197,7 +199,7 @@ mod tests {
         file_name: "net.pth",
         url: "https://example.org/net.pth",
         sha256: "",
-        size: None,
+        size: FileSize::About(3),
     };
 
     fn content() -> Vec<u8> {
@@ -380,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_another_size_is_not_downloaded() {
         static SIZED: WeightsFile = WeightsFile {
-            size: Some(99_999),
+            size: FileSize::Exactly(99_999),
             sha256: "00",
             ..WEIGHTS
         };

@@ -5,6 +5,8 @@
 
 pub mod apply;
 pub mod build;
+#[cfg(test)]
+mod fixtures;
 pub mod handover;
 pub mod identity;
 pub mod kind;

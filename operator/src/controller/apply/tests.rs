@@ -8,20 +8,10 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    api::SegmenterService,
-    controller::build::{Blueprint, Defaults, build},
+use crate::controller::{
+    build::{Blueprint, Defaults, build},
+    fixtures::{UID, service},
 };
-
-fn service(spec: &Value) -> SegmenterService {
-    serde_json::from_value(json!({
-        "apiVersion": "segmenter.dev/v1alpha1",
-        "kind": "SegmenterService",
-        "metadata": {"name": "demo", "namespace": "team", "uid": "7f1c"},
-        "spec": spec,
-    }))
-    .unwrap()
-}
 
 /// What the API server is asked to write while it has these objects and the watches have seen none of them.
 async fn written(spec: &Value, memory: &Memory, there: Vec<(&'static str, Value)>) -> Vec<String> {
@@ -58,7 +48,7 @@ async fn written(spec: &Value, memory: &Memory, there: Vec<(&'static str, Value)
         async { Ok::<_, Infallible>(response) }
     };
     let client = Client::new(tower::service_fn(answer), "team");
-    let service = service(spec);
+    let service = service("demo", spec);
     let identity = Identity::of(&service).unwrap();
     let built = build(&Blueprint {
         identity: &identity,
@@ -86,7 +76,7 @@ fn metadata() -> Value {
         "name": "demo", "namespace": "team", "uid": "1",
         "ownerReferences": [{
             "apiVersion": "segmenter.dev/v1alpha1", "kind": "SegmenterService",
-            "name": "demo", "uid": "7f1c", "controller": true,
+            "name": "demo", "uid": UID, "controller": true,
         }],
     })
 }
@@ -99,7 +89,7 @@ fn keda() -> Value {
 async fn an_autoscaler_that_was_just_made_goes_before_another_comes() {
     let memory = Memory::default();
     let object = serde_json::from_value(json!({"metadata": metadata()})).unwrap();
-    memory.note("7f1c", Kind::HorizontalPodAutoscaler, 0, &object);
+    memory.note(UID, Kind::HorizontalPodAutoscaler, 0, &object);
     let there = ("horizontalpodautoscalers", json!({"metadata": metadata()}));
     let requests = written(&keda(), &memory, vec![there]).await;
     assert!(

@@ -1,17 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::SegmenterService;
-
-fn service(spec: &Value) -> SegmenterService {
-    serde_json::from_value(json!({
-        "apiVersion": "segmenter.dev/v1alpha1",
-        "kind": "SegmenterService",
-        "metadata": {"name": "demo", "namespace": "team", "uid": "7f1c", "generation": 2},
-        "spec": spec,
-    }))
-    .unwrap()
-}
+use crate::controller::fixtures::service;
 
 fn pin(image: &str) -> Pin {
     Pin {
@@ -51,7 +41,7 @@ fn status(
     applied: &Applied,
     behind: bool,
 ) -> SegmenterServiceStatus {
-    let service = service(spec);
+    let service = service("demo", spec);
     let served = Kind::ALL.into_iter().collect();
     let earlier = SegmenterServiceStatus {
         image: Some("registry.example.com/segmenter:1".to_owned()),

@@ -11,19 +11,12 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, Built, Children, Defaults, build};
 use crate::{
-    api::{SegmenterService, SegmenterServiceSpec},
-    controller::identity::Identity,
+    api::SegmenterServiceSpec,
+    controller::{fixtures::service, identity::Identity},
 };
 
 fn identity(name: &str) -> Identity {
-    let service: SegmenterService = serde_json::from_value(json!({
-        "apiVersion": "segmenter.dev/v1alpha1",
-        "kind": "SegmenterService",
-        "metadata": {"name": name, "namespace": "team", "uid": "7f1c2b7e-9e1f-4a43-9d0c-0d7f6f6f0a11"},
-        "spec": {},
-    }))
-    .unwrap();
-    Identity::of(&service).unwrap()
+    Identity::of(&service(name, &json!({}))).unwrap()
 }
 
 fn spec(spec: &Value) -> SegmenterServiceSpec {

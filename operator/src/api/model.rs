@@ -59,7 +59,8 @@ pub struct ModelSource {
     /// They lie on a volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pvc: Option<PvcSource>,
-    /// They lie in an OCI image or artifact, which the node mounts; needs Kubernetes 1.33 or newer.
+    /// They lie in an OCI image or artifact, which the node mounts; needs Kubernetes 1.35 or newer, or 1.33 with
+    /// the feature gate ImageVolume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageVolumeSource>,
 }

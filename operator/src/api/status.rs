@@ -24,10 +24,12 @@ pub struct SegmenterServiceStatus {
     /// Selects the pods, for `kubectl scale` and autoscalers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// Where HTTP is answered.
+    /// Where HTTP is answered: through the Ingress if there is one, else inside the cluster. The scheme and
+    /// the port of a Gateway are its listeners'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Where gRPC is answered.
+    /// Where gRPC is answered: the Gateway's host name, whose port is its listener's, or the address inside
+    /// the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc_address: Option<String>,
     /// The operator's default image at the time when the pod template last changed: a new default does not

@@ -197,6 +197,13 @@ async fn reconcile_readable(
     };
     context.metrics.writes.inc_by(applied.writes as u64);
 
+    let memory = &context.memory;
+    let mut behind = Kind::ALL.to_vec();
+    behind.retain(|kind| {
+        observed
+            .child(*kind)
+            .is_some_and(|found| memory.is_ahead_of(&identity.uid, *kind, found))
+    });
     let status = assess(&Assessment {
         identity: &identity,
         spec: &service.spec,
@@ -204,10 +211,7 @@ async fn reconcile_readable(
         observed: &observed,
         built: built.as_ref().map(|built| &built.pin),
         applied: &applied,
-        behind: observed.child(Kind::Deployment).is_some_and(|found| {
-            let memory = &context.memory;
-            memory.is_ahead_of(&identity.uid, Kind::Deployment, found)
-        }),
+        behind: &behind,
         earlier: &earlier,
         now: Timestamp::now(),
     });

@@ -128,7 +128,7 @@ async fn foreign_kinds_are_used_when_they_come(plane: Arc<ControlPlane>) -> Resu
         .await?;
     let parent = |accepted: &Value| {
         json!({"parents": [{
-            "parentRef": {"name": "public", "namespace": "gateways"},
+            "parentRef": {"name": "public", "namespace": "gateways", "sectionName": "web"},
             "controllerName": "example.com/gateway",
             "conditions": [accepted, condition("ResolvedRefs", "True", "ResolvedRefs", "")],
         }]})

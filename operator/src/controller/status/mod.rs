@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     api::{
-        Failure, ModelSource, ModelStatus, ScalingMode, SegmenterServiceSpec,
+        Failure, Gateway, ModelSource, ModelStatus, ParentRef, ScalingMode, SegmenterServiceSpec,
         SegmenterServiceStatus,
     },
     chain::chain,
@@ -43,8 +43,8 @@ pub struct Assessment<'a> {
     pub built: Result<&'a Pin, &'a InvalidSpec>,
     /// What was done about it.
     pub applied: &'a Applied,
-    /// Whether what is observed of the Deployment is older than what was last written of it.
-    pub behind: bool,
+    /// Kinds of which what is observed is older than what was last written.
+    pub behind: &'a [Kind],
     /// The status so far.
     pub earlier: &'a SegmenterServiceStatus,
     /// When this is.
@@ -172,7 +172,7 @@ impl Workload {
         let mut workload = Self {
             exists: deployment.is_some(),
             current: deployment.is_some()
-                && !assessment.behind
+                && !assessment.behind.contains(&Kind::Deployment)
                 && status.observed_generation >= generation,
             wanted,
             ready,
@@ -351,13 +351,14 @@ struct Conditions {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Said {
     #[serde(rename = "type")]
     kind: String,
     status: String,
     reason: String,
     message: String,
+    observed_generation: Option<i64>,
 }
 
 impl Conditions {
@@ -397,7 +398,81 @@ fn scaling(assessment: &Assessment<'_>) -> Finding {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RouteStatus {
-    parents: Vec<Conditions>,
+    parents: Vec<Parent>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parent {
+    parent_ref: ParentRef,
+    #[serde(flatten)]
+    said: Conditions,
+}
+
+impl Parent {
+    /// Whether this is about that Gateway. Some controllers write out what was left to its default: the
+    /// namespace, or the listeners.
+    fn is(&self, wanted: &ParentRef, namespace: &str) -> bool {
+        let of = |parent: &ParentRef| parent.namespace.clone().unwrap_or(namespace.to_owned());
+        let listener =
+            wanted.section_name.is_none() || wanted.section_name == self.parent_ref.section_name;
+        self.parent_ref.name == wanted.name && of(&self.parent_ref) == of(wanted) && listener
+    }
+
+    /// Why the Gateway has not taken this generation of the route; `None` if it has.
+    fn objection(&self, kind: Kind, generation: Option<i64>) -> Option<Finding> {
+        for telling in ["Accepted", "ResolvedRefs"] {
+            // Of a controller that does not say which generation it means the newest is assumed.
+            let said = self.said.find(telling).filter(|said| {
+                let of = said.observed_generation;
+                of.is_none() || of >= generation
+            });
+            match said {
+                Some(said) if said.status == "True" => {}
+                Some(said) if said.status == "False" => {
+                    let message = format!("the {}: {}", kind.name(), said.message);
+                    return Some(Finding::no(&said.reason, message));
+                }
+                _ => return Some(not_taken_yet(kind, &self.parent_ref)),
+            }
+        }
+        None
+    }
+}
+
+fn not_taken_yet(kind: Kind, gateway: &ParentRef) -> Finding {
+    let (route, name) = (kind.name(), &gateway.name);
+    Finding::unknown(
+        "Waiting",
+        format!("the Gateway {name} has not taken the {route} as it is now"),
+    )
+}
+
+/// Why some Gateway has not taken the route as it is now; `None` if all have.
+fn not_taken(assessment: &Assessment<'_>, kind: Kind, gateway: &Gateway) -> Option<Finding> {
+    let (observed, identity) = (assessment.observed, assessment.identity);
+    let route = observed.child(kind);
+    let generation = route.and_then(|route| route.metadata.generation);
+    // What is observed of a route that was written since is about the one before.
+    let status: Option<RouteStatus> = observed
+        .status(kind)
+        .filter(|_| !assessment.behind.contains(&kind));
+    let parents = status.unwrap_or_default().parents;
+    gateway.parent_refs.iter().find_map(|wanted| {
+        let answers = parents
+            .iter()
+            .filter(|parent| parent.is(wanted, &identity.namespace));
+        let objections: Option<Vec<_>> = answers
+            .map(|answer| answer.objection(kind, generation))
+            .collect();
+        // One of several listeners, or of the controllers that the Gateway had, is enough.
+        let mut objections = objections?;
+        let refusal = objections.iter().position(Finding::fails);
+        Some(refusal.map_or_else(
+            || not_taken_yet(kind, wanted),
+            |refusal| objections.swap_remove(refusal),
+        ))
+    })
 }
 
 fn routed(assessment: &Assessment<'_>) -> Finding {
@@ -408,31 +483,17 @@ fn routed(assessment: &Assessment<'_>) -> Finding {
     let mut ways = Vec::new();
     let gateway = spec.exposure.gateway.as_ref();
     for (kind, wanted) in [
-        (Kind::HttpRoute, gateway.is_some_and(|gateway| gateway.http)),
-        (Kind::GrpcRoute, gateway.is_some_and(|gateway| gateway.grpc)),
+        (Kind::HttpRoute, gateway.filter(|gateway| gateway.http)),
+        (Kind::GrpcRoute, gateway.filter(|gateway| gateway.grpc)),
     ] {
-        if !wanted {
+        let Some(gateway) = wanted else {
             continue;
-        }
+        };
         if !observed.serves(kind) {
             return Finding::no("CRDNotInstalled", missing(kind));
         }
-        let status: RouteStatus = observed.status(kind).unwrap_or_default();
-        if status.parents.is_empty() {
-            return Finding::unknown(
-                "Waiting",
-                format!("no Gateway has taken the {} yet", kind.name()),
-            );
-        }
-        for telling in ["Accepted", "ResolvedRefs"] {
-            let said = status
-                .parents
-                .iter()
-                .filter_map(|parent| parent.find(telling));
-            if let Some(said) = said.into_iter().find(|said| said.status != "True") {
-                let message = format!("the {}: {}", kind.name(), said.message);
-                return Finding::no(&said.reason, message);
-            }
+        if let Some(finding) = not_taken(assessment, kind, gateway) {
+            return finding;
         }
         ways.push(kind.name());
     }
@@ -558,7 +619,8 @@ fn source(source: &ModelSource) -> &'static str {
     }
 }
 
-/// Where HTTP is answered: from outside if it can be, else inside the cluster.
+/// Where HTTP is answered: through the Ingress if there is one, else inside the cluster. Not through a
+/// Gateway: its scheme and port are its listeners', which the operator has no right to read.
 fn url(assessment: &Assessment<'_>) -> String {
     let (identity, spec) = (assessment.identity, assessment.spec);
     if let Some(ingress) = &spec.exposure.ingress {
@@ -579,10 +641,6 @@ fn url(assessment: &Assessment<'_>) -> String {
         if let Some(host) = ingress.hosts.first().cloned().or(address) {
             return format!("{scheme}://{host}{}", ingress.path.trim_end_matches('/'));
         }
-    }
-    let gateway = spec.exposure.gateway.as_ref();
-    if let Some(host) = gateway.and_then(|gateway| gateway.hosts.first()) {
-        return format!("http://{host}");
     }
     format!(
         "http://{}.{}.svc:{}",

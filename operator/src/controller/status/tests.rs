@@ -54,7 +54,7 @@ fn status(
         observed: &Observed::of(vec![deployment, child(Kind::Service)], served),
         built: Ok(&pin("registry.example.com/segmenter:2")),
         applied,
-        behind,
+        behind: if behind { &Kind::ALL } else { &[] },
         earlier: &earlier,
         now: Timestamp::UNIX_EPOCH,
     })
@@ -124,5 +124,135 @@ fn an_image_is_chosen_when_the_deployment_gets_it() {
             "registry.example.com/segmenter:1",
             "{spec}"
         );
+    }
+}
+
+#[test]
+fn a_url_is_one_that_answers() {
+    let applied = Applied::default();
+    let url = |exposure: Value| {
+        let spec = json!({"exposure": exposure});
+        let seen = status(&spec, deployment(1, &all_ready(1)), &applied, false);
+        seen.url.unwrap()
+    };
+    let ingress = json!({"hosts": ["in.example.com"], "tls": {"secretName": "in"}});
+    // Whether its listeners speak TLS, and at which port, is not known.
+    let gateway = json!({"parentRefs": [{"name": "public"}], "hosts": ["gateway.example.com"], "grpc": false});
+    let inside = "http://demo.team.svc:8080";
+    for (exposure, answers) in [
+        (json!({}), inside),
+        (json!({"gateway": gateway}), inside),
+        (json!({"ingress": ingress}), "https://in.example.com"),
+        (
+            json!({"ingress": ingress, "gateway": gateway}),
+            "https://in.example.com",
+        ),
+    ] {
+        assert_eq!(url(exposure.clone()), answers, "{exposure}");
+    }
+}
+
+/// What a Gateway says of a route.
+fn parent(reference: &Value, conditions: &Value) -> Value {
+    json!({
+        "parentRef": reference,
+        "controllerName": "example.com/gateway",
+        "conditions": conditions,
+    })
+}
+
+/// That it takes the route as it was in this generation, or does not.
+fn taken(generation: Option<i64>, accepted: &str) -> Value {
+    let said = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "Said", "observedGeneration": generation});
+    json!([said("Accepted", accepted), said("ResolvedRefs", "True")])
+}
+
+#[test]
+fn a_way_is_there_when_every_gateway_has_taken_the_route_as_it_is() {
+    let one = |conditions: Value| parent(&json!({"name": "one"}), &conditions);
+    // As some controllers write it, with the defaults.
+    let two = |conditions: Value| {
+        let reference = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "two", "namespace": "team", "sectionName": "web"});
+        parent(&reference, &conditions)
+    };
+    let three = |section: &str, conditions: Value| {
+        let reference = json!({"name": "three", "namespace": "gateways", "sectionName": section});
+        parent(&reference, &conditions)
+    };
+    let yes = || taken(Some(1), "True");
+    let no = || taken(Some(1), "False");
+    let old = || taken(Some(0), "True");
+    let all = || vec![one(yes()), two(yes()), three("https", yes())];
+    let and = |more: Value| [all(), vec![more]].concat();
+    let (routed_well, waiting, refused) = (
+        is("True", "Routed"),
+        is("Unknown", "Waiting"),
+        is("False", "Said"),
+    );
+    for (parents, expected) in [
+        (all(), &routed_well),
+        (vec![], &waiting),
+        (all()[..2].to_vec(), &waiting),
+        (
+            vec![one(yes()), two(json!([])), three("https", yes())],
+            &waiting,
+        ),
+        (
+            vec![one(yes()), two(old()), three("https", yes())],
+            &waiting,
+        ),
+        (vec![one(yes()), two(no()), three("https", yes())], &refused),
+        // Another listener is asked for.
+        (vec![one(yes()), two(yes()), three("http", yes())], &waiting),
+        // Who does not say what it is about.
+        (
+            vec![one(taken(None, "True")), two(yes()), three("https", yes())],
+            &routed_well,
+        ),
+        // Of another Gateway, of another namespace, of a listener beside one that takes it, and of before.
+        (and(parent(&json!({"name": "four"}), &no())), &routed_well),
+        (
+            and(parent(&json!({"name": "one", "namespace": "other"}), &no())),
+            &routed_well,
+        ),
+        (
+            and(parent(&json!({"name": "two", "sectionName": "tcp"}), &no())),
+            &routed_well,
+        ),
+        (and(one(old())), &routed_well),
+    ] {
+        let service = service(
+            "demo",
+            &json!({"exposure": {"gateway": {"grpc": false, "parentRefs": [
+                {"name": "one"},
+                {"name": "two"},
+                {"name": "three", "namespace": "gateways", "sectionName": "https"},
+            ]}}}),
+        );
+        let (kind, mut route) = child(Kind::HttpRoute);
+        route.data = json!({"status": {"parents": parents}});
+        let found = vec![child(Kind::Service), (kind, route)];
+        let observed = Observed::of(found, Kind::ALL.into_iter().collect());
+        let mut assessment = Assessment {
+            identity: &Identity::of(&service).unwrap(),
+            spec: &service.spec,
+            generation: Some(2),
+            observed: &observed,
+            built: Ok(&pin("registry.example.com/segmenter:1")),
+            applied: &Applied::default(),
+            behind: &[],
+            earlier: &SegmenterServiceStatus::default(),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let finding = routed(&assessment);
+        assert_eq!(
+            is(finding.status, &finding.reason),
+            *expected,
+            "{parents:?}"
+        );
+        // The watch has yet to see what was written since.
+        assessment.behind = &[Kind::HttpRoute];
+        let finding = routed(&assessment);
+        assert_eq!(is(finding.status, &finding.reason), waiting, "{parents:?}");
     }
 }

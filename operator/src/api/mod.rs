@@ -140,7 +140,8 @@ pub struct SegmenterServiceSpec {
     pub pod: Pod,
     /// Runs no pods, keeps everything else, routes among them.
     pub suspend: bool,
-    /// Leaves everything in the cluster as it is; only the status is kept up. For repairs by hand.
+    /// Leaves everything in the cluster as it is, for repairs by hand. The status is kept up, and claims nothing
+    /// of the spec: conditions that would be True are Unknown, with the reason Paused.
     pub paused: bool,
 }
 

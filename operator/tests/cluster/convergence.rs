@@ -9,7 +9,10 @@ use segmenter_cluster::{ControlPlane, eventually};
 use segmenter_operator::controller::kind::Kind;
 use serde_json::{Value, json};
 
-use crate::support::{Result, SOON, Stage, child_name, defaults};
+use crate::{
+    status::{pods, ready, say},
+    support::{Result, SOON, Stage, child_name, defaults},
+};
 
 /// What a service has that asks for nothing, in a cluster that has nothing but Kubernetes.
 const PLAIN: [Kind; 2] = [Kind::Deployment, Kind::Service];
@@ -303,9 +306,22 @@ pub(crate) async fn paused_services_are_only_watched(plane: Arc<ControlPlane>) -
     let stage = Stage::new(plane, "paused").await?;
     stage.apply("demo", &json!({})).await?;
     stage.has_exactly("demo", &PLAIN).await?;
+    let pod = &pods(&stage, "demo", 1).await?[0];
+    say(&stage, pod, &ready()).await?;
+    stage
+        .condition("demo", "Ready", "True", "Available")
+        .await?;
     stage
         .apply("demo", &json!({"paused": true, "scaling": {"replicas": 3}}))
         .await?;
+    // Who waits for the change waits until it is carried out.
+    stage
+        .condition("demo", "Accepted", "Unknown", "Paused")
+        .await?;
+    let message = stage
+        .condition("demo", "Ready", "Unknown", "Paused")
+        .await?;
+    ensure!(message.contains("1 of 1 pods are ready"), "{message}");
     stage.quiet().await?;
     let deployments = stage.api::<Deployment>();
     deployments
@@ -327,7 +343,9 @@ pub(crate) async fn paused_services_are_only_watched(plane: Arc<ControlPlane>) -
             "demo",
             &[Kind::Deployment, Kind::Service, Kind::PodDisruptionBudget],
         )
-        .await
+        .await?;
+    stage.condition("demo", "Accepted", "True", "Valid").await?;
+    Ok(())
 }
 
 pub(crate) async fn a_bad_overlay_changes_nothing_and_says_so(plane: Arc<ControlPlane>) -> Result {
@@ -354,6 +372,9 @@ pub(crate) async fn a_bad_overlay_changes_nothing_and_says_so(plane: Arc<Control
     // The pods still answer, or not, as before: but not what was asked for.
     stage
         .condition("demo", "Ready", "False", "InvalidSpec")
+        .await?;
+    stage
+        .condition("demo", "ScalingReady", "Unknown", "InvalidSpec")
         .await?;
 
     let overlay = json!({"spec": {

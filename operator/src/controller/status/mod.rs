@@ -51,6 +51,13 @@ pub struct Assessment<'a> {
     pub now: Timestamp,
 }
 
+impl Assessment<'_> {
+    /// Whether the operator brings the cluster closer to the spec.
+    fn carried_out(&self) -> bool {
+        self.built.is_ok() && !self.spec.paused
+    }
+}
+
 /// The status.
 pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
     let Assessment {
@@ -73,7 +80,7 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
     let accepted = accepted(assessment);
     let workload_ready = workload.finding();
     let progressing = workload.progressing(spec);
-    let ready = ready(spec, &accepted, &model, &workload, &workload_ready, &routed);
+    let ready = ready(&accepted, &model, &workload, &workload_ready, &routed);
     let degraded = degraded(&[
         (Type::Accepted, &accepted),
         (Type::ModelReady, &model),
@@ -82,7 +89,9 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
         (Type::Routed, &routed),
     ]);
     let failure = workload.failure.clone();
-    let findings = [
+    let carried_out = assessment.carried_out();
+    let why_not = (!carried_out).then(|| accepted.clone());
+    let mut findings = [
         (Type::Ready, ready),
         (Type::Accepted, accepted),
         (Type::ModelReady, model),
@@ -93,13 +102,34 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
         (Type::Progressing, progressing),
         (Type::Degraded, degraded),
     ];
+    if let Some(why_not) = why_not {
+        claim_nothing(&mut findings, &why_not);
+    }
     let conditions = findings
         .into_iter()
         .map(|(kind, finding)| finding.condition(kind, generation, &earlier.conditions, now));
     // What the Deployment does not have yet is chosen anew when it gets it.
     let pin = built
         .ok()
-        .filter(|_| !spec.paused && !applied.failed(Kind::Deployment));
+        .filter(|_| carried_out && !applied.failed(Kind::Deployment));
+    let (url, grpc_address, model) = if carried_out {
+        let model = ModelStatus {
+            name: spec.model.name.clone(),
+            source: source(&spec.model.source).to_owned(),
+            digest: spec.model.digest.clone(),
+        };
+        (
+            Some(url(assessment)),
+            Some(grpc_address(assessment)),
+            Some(model),
+        )
+    } else {
+        (
+            earlier.url.clone(),
+            earlier.grpc_address.clone(),
+            earlier.model.clone(),
+        )
+    };
     SegmenterServiceStatus {
         observed_generation: generation,
         conditions: conditions.collect(),
@@ -107,19 +137,35 @@ pub fn assess(assessment: &Assessment<'_>) -> SegmenterServiceStatus {
         ready_replicas: deployment.ready_replicas.unwrap_or(0),
         readiness: Some(format!("{}/{}", workload.ready, workload.wanted)),
         selector: Some(identity.selector_text()),
-        url: Some(url(assessment)),
-        grpc_address: Some(grpc_address(assessment)),
+        url,
+        grpc_address,
         image: pin.map_or_else(|| earlier.image.clone(), |pin| Some(pin.image.clone())),
         pod_template: pin.map_or_else(
             || earlier.pod_template.clone(),
             |pin| Some(pin.template.clone()),
         ),
-        model: Some(ModelStatus {
-            name: spec.model.name.clone(),
-            source: source(&spec.model.source).to_owned(),
-            digest: spec.model.digest.clone(),
-        }),
+        model,
         failure,
+    }
+}
+
+/// Of a spec that is not carried out nothing is claimed: what holds, holds of what was asked for before.
+fn claim_nothing(findings: &mut [(Type, Finding)], why_not: &Finding) {
+    for (kind, finding) in findings.iter_mut().filter(|(_, finding)| finding.holds()) {
+        let message = match kind {
+            // How many pods answer is worth knowing all the same.
+            Type::Ready | Type::WorkloadReady => {
+                format!("{}; {}", why_not.message, finding.message)
+            }
+            Type::Accepted
+            | Type::ModelReady
+            | Type::ScalingReady
+            | Type::Routed
+            | Type::Monitored => why_not.message.clone(),
+            // They are about what there is.
+            Type::Progressing | Type::Degraded => continue,
+        };
+        *finding = Finding::unknown(&why_not.reason, message);
     }
 }
 
@@ -128,6 +174,8 @@ const NOT_CARRIED_OUT: &str = "the Deployment's last change is not carried out y
 /// How the pods are.
 struct Workload {
     exists: bool,
+    /// Whether it is to become what is asked for.
+    carried_out: bool,
     /// Whether the figures are about the Deployment as it is now.
     current: bool,
     wanted: i32,
@@ -147,11 +195,15 @@ impl Workload {
         let deployment = observed.child(Kind::Deployment);
         let generation = deployment.and_then(|deployment| deployment.metadata.generation);
         let total = status.replicas.unwrap_or(0);
+        let carried_out = assessment.carried_out();
+        let suspended = carried_out && spec.suspend;
         let wanted = match spec.scaling.mode {
-            _ if spec.suspend => 0,
-            ScalingMode::Fixed => spec.scaling.replicas,
+            _ if suspended => 0,
+            ScalingMode::Fixed if carried_out => spec.scaling.replicas,
             // Not as many as there are: a new Deployment's first status counts no pods, whatever is wanted.
-            ScalingMode::Hpa | ScalingMode::Keda => observed.replicas().unwrap_or(total),
+            ScalingMode::Fixed | ScalingMode::Hpa | ScalingMode::Keda => {
+                observed.replicas().unwrap_or(total)
+            }
         };
         let ready = status.ready_replicas.unwrap_or(0);
         let updated = status.updated_replicas.unwrap_or(0);
@@ -171,6 +223,7 @@ impl Workload {
             .next();
         let mut workload = Self {
             exists: deployment.is_some(),
+            carried_out,
             current: deployment.is_some()
                 && !assessment.behind.contains(&Kind::Deployment)
                 && status.observed_generation >= generation,
@@ -181,7 +234,7 @@ impl Workload {
             total,
             failure: None,
             complaint,
-            suspended: spec.suspend,
+            suspended,
         };
         if !workload.settled() {
             workload.failure = pods::failure(observed.pods.iter().map(AsRef::as_ref));
@@ -224,7 +277,7 @@ impl Workload {
         }
         if self.complete() {
             return match self.wanted {
-                0 => Finding::yes(
+                0 if self.carried_out => Finding::yes(
                     "Idle",
                     "there are no pods, as the autoscaler or spec.scaling.replicas wants it",
                 ),
@@ -269,7 +322,7 @@ impl Workload {
         {
             return Finding::no(reason, message);
         }
-        if self.exists && self.complete() {
+        if self.complete() || !self.exists && !self.carried_out {
             return Finding::no("Settled", "nothing is being replaced");
         }
         if self.exists && !self.current {
@@ -301,6 +354,10 @@ fn described(failure: &Failure) -> String {
 fn accepted(assessment: &Assessment<'_>) -> Finding {
     if let Err(error) = assessment.built {
         return Finding::no("InvalidSpec", format!("{error}; nothing was changed"));
+    }
+    if assessment.spec.paused {
+        let message = "spec.paused is true, so the spec is not carried out";
+        return Finding::unknown("Paused", message);
     }
     match assessment.applied.failures.first() {
         Some(error) => Finding::no(error.reason(), chain(error)),
@@ -558,7 +615,6 @@ fn monitored(assessment: &Assessment<'_>) -> Finding {
 /// Whether what was asked for runs and is found. While a newer version is rolled out it is not, though the
 /// older one answers: who waits for Ready after a change waits for that change.
 fn ready(
-    spec: &SegmenterServiceSpec,
     accepted: &Finding,
     model: &Finding,
     workload: &Workload,
@@ -570,7 +626,7 @@ fn ready(
             return Finding::no(&finding.reason, &finding.message);
         }
     }
-    if spec.suspend {
+    if workload.suspended {
         return Finding::no("Suspended", "spec.suspend is true");
     }
     if !workload_ready.holds() {

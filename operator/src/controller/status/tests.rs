@@ -45,6 +45,7 @@ fn status(
     let served = Kind::ALL.into_iter().collect();
     let earlier = SegmenterServiceStatus {
         image: Some("registry.example.com/segmenter:1".to_owned()),
+        url: Some("http://demo.team.svc:8080".to_owned()),
         ..SegmenterServiceStatus::default()
     };
     assess(&Assessment {
@@ -125,6 +126,43 @@ fn an_image_is_chosen_when_the_deployment_gets_it() {
             "{spec}"
         );
     }
+}
+
+#[test]
+fn nothing_is_claimed_of_a_spec_that_is_not_carried_out() {
+    let applied = Applied::default();
+    let asked = json!({
+        "paused": true,
+        "model": {"name": "maskrcnn_resnet50_fpn"},
+        "scaling": {"replicas": 3},
+        "exposure": {"ingress": {"hosts": ["new.example.com"]}},
+    });
+    let seen = status(&asked, deployment(1, &all_ready(1)), &applied, false);
+    for condition in &seen.conditions {
+        assert_ne!(condition.status, "True", "{condition:?}");
+    }
+    for kind in ["Accepted", "ModelReady", "WorkloadReady", "ScalingReady"] {
+        assert_eq!(said(&seen, kind), is("Unknown", "Paused"), "{kind}");
+    }
+    assert_eq!(said(&seen, "Progressing"), is("False", "Settled"));
+    assert_eq!(said(&seen, "Degraded"), is("False", "AsExpected"));
+    // What there is, is told: one pod, where it was before.
+    assert_eq!(seen.readiness.as_deref(), Some("1/1"));
+    assert_eq!(seen.url.as_deref(), Some("http://demo.team.svc:8080"));
+    assert_eq!(seen.model, None);
+
+    let paused = |spec: &Value, deployment| {
+        let mut spec = spec.clone();
+        spec["paused"] = json!(true);
+        said(&status(&spec, deployment, &applied, false), "Ready")
+    };
+    for spec in [json!({}), json!({"suspend": true})] {
+        let found = paused(&spec, deployment(1, &all_ready(1)));
+        assert_eq!(found, is("Unknown", "Paused"), "{spec}");
+    }
+    // What fails, fails whatever is asked for.
+    let found = paused(&json!({}), deployment(2, &all_ready(1)));
+    assert_eq!(found, is("False", "RollingOut"));
 }
 
 #[test]

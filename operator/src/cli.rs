@@ -158,12 +158,15 @@ fn print_crd() -> anyhow::Result<()> {
 fn start(run: Run) -> anyhow::Result<()> {
     // kube leaves the choice to the process. A second call would only say that it was made.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("cannot start the async threads")?
-        .block_on(traced(run))
+        .context("cannot start the async threads")?;
+    let result = runtime.block_on(traced(run));
+    // One that is dropped waits for look-ups of names, which take as long as they take.
+    runtime.shutdown_background();
+    result
 }
 
 async fn traced(run: Run) -> anyhow::Result<()> {
@@ -177,9 +180,11 @@ async fn traced(run: Run) -> anyhow::Result<()> {
     result
 }
 
-/// How long to finish what was begun when it is time to stop. A pod has 30 s, in which the lease is to be given
-/// back, too.
-const FINISHING: Duration = Duration::from_secs(15);
+/// How long to finish what was begun when it is time to stop. With [`LEAVING`] and what the last traces may take,
+/// a stop takes 15 s at the most, half of what a pod has.
+const FINISHING: Duration = Duration::from_secs(8);
+/// How long to give the lease back, and to answer those who have asked.
+const LEAVING: Duration = Duration::from_secs(4);
 
 /// A token that is cancelled when the process is told to stop, from now on.
 fn told_to_stop() -> anyhow::Result<CancellationToken> {
@@ -284,9 +289,18 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
             }
         }
     }
-    candidate.resign().await;
     stop_serving.cancel();
-    serving.await??;
+    let (resigned, served) = tokio::join!(
+        tokio::time::timeout(LEAVING, candidate.resign()),
+        tokio::time::timeout(LEAVING, serving),
+    );
+    if resigned.is_err() {
+        tracing::warn!("the lease is not given back after {LEAVING:?}, it will run out");
+    }
+    match served {
+        Ok(ended) => ended??,
+        Err(_) => tracing::warn!("somebody who asked is not answered after {LEAVING:?}"),
+    }
     result
 }
 

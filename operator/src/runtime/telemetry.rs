@@ -1,6 +1,6 @@
 //! Log lines, how many of them, and traces.
 
-use std::{io::IsTerminal, sync::Arc};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
@@ -99,11 +99,14 @@ fn tracer_provider(endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> 
         .build())
 }
 
+/// How long the last traces may take to be sent.
+const LAST: Duration = Duration::from_secs(3);
+
 impl Traces {
     /// Sends what is not sent yet. Blocks.
     pub fn finish(self) {
         if let Some(provider) = self.0
-            && let Err(error) = provider.shutdown()
+            && let Err(error) = provider.shutdown_with_timeout(LAST)
         {
             tracing::warn!(%error, "the last traces are lost");
         }

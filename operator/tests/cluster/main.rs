@@ -90,6 +90,7 @@ fn main() -> ExitCode {
             one_replica_leads_and_another_takes_over,
             a_leader_that_loses_the_lease_ends,
             told_to_stop_it_waits_for_no_api_server,
+            told_to_stop_it_waits_for_neither_the_lease_nor_a_caller,
             it_tells_how_it_is,
             traces_reach_a_collector,
         ],

@@ -1,8 +1,8 @@
 //! The operator as a process: the lease, probes, metrics, logs, and many services.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Service};
 use kube::{
     Api,
@@ -15,6 +15,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use segmenter_cluster::{ControlPlane, eventually};
 use segmenter_operator::controller::kind::Kind;
 use serde_json::json;
+use tokio::{
+    io::{AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 use crate::{
     process::{Process, request},
@@ -114,7 +119,7 @@ pub(crate) async fn a_leader_that_loses_the_lease_ends(plane: Arc<ControlPlane>)
 
 pub(crate) async fn told_to_stop_it_waits_for_no_api_server(_: Arc<ControlPlane>) -> Result {
     // It takes connections and says nothing.
-    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let server = TcpListener::bind("127.0.0.1:0").await?;
     let folder = tempfile::tempdir()?;
     let kubeconfig = folder.path().join("kubeconfig");
     let text = json!({
@@ -128,6 +133,71 @@ pub(crate) async fn told_to_stop_it_waits_for_no_api_server(_: Arc<ControlPlane>
     let _asked = server.accept().await?;
     let code = process.stop().await?;
     ensure!(code == Some(0), "it ended with {code:?}");
+    Ok(())
+}
+
+/// Passes connections on to a server until it is shut: then nothing comes through any more, and nothing ends.
+struct Gate {
+    address: SocketAddr,
+    shut: watch::Sender<bool>,
+}
+
+impl Gate {
+    async fn before(server: String) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (shut, is_shut) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut caller, _)) = listener.accept().await {
+                let (server, mut is_shut) = (server.clone(), is_shut.clone());
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(server).await?;
+                    let shut = async {
+                        let _ = is_shut.wait_for(|is_shut| *is_shut).await;
+                    };
+                    tokio::select! {
+                        passed = copy_bidirectional(&mut caller, &mut server) => passed.map(|_| ()),
+                        () = shut => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Ok(Self { address, shut })
+    }
+}
+
+pub(crate) async fn told_to_stop_it_waits_for_neither_the_lease_nor_a_caller(
+    plane: Arc<ControlPlane>,
+) -> Result {
+    let stage = Stage::without_operator(Arc::clone(&plane), "hanging").await?;
+    let server = plane.config().cluster_url;
+    let server = server.authority().context("it has an address")?.to_string();
+    let gate = Gate::before(server.clone()).await?;
+    let kubeconfig = std::fs::read_to_string(stage.operators_kubeconfig().await?)?;
+    let folder = tempfile::tempdir()?;
+    let behind_the_gate = folder.path().join("kubeconfig");
+    let address = gate.address.to_string();
+    std::fs::write(&behind_the_gate, kubeconfig.replace(&server, &address))?;
+    let arguments = ["--namespaces=hanging", "--lease-namespace=hanging"];
+    let mut process = Process::start(&behind_the_gate, &arguments)?;
+
+    // Somebody who never says all that he has to say.
+    let address = process.url.trim_start_matches("http://");
+    let mut caller = TcpStream::connect(address).await?;
+    let half = "PUT /log-level HTTP/1.1\r\nHost: operator\r\nContent-Length: 5\r\n\r\nin";
+    caller.write_all(half.as_bytes()).await?;
+    eventually("a leader", SOON, async || {
+        let metrics = process.answers("/metrics", 200).await?;
+        Ok(metrics
+            .contains("segmenter_operator_leader 1")
+            .then_some(()))
+    })
+    .await?;
+    gate.shut.send_replace(true);
+    let began = Instant::now();
+    let code = process.stop().await?;
+    ensure!(code == Some(0), "it ended with {code:?}");
+    ensure!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
     Ok(())
 }
 
@@ -191,7 +261,7 @@ pub(crate) async fn traces_reach_a_collector(plane: Arc<ControlPlane>) -> Result
     let stage = Stage::without_operator(Arc::clone(&plane), "traces").await?;
     let kubeconfig = stage.operators_kubeconfig().await?;
     let collector = Collector::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("--otlp-endpoint=http://{}", listener.local_addr()?);
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
     let served = TraceServiceServer::new(collector.clone());

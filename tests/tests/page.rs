@@ -16,7 +16,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use segmenter_tests::{
     Browser, PictureHost, Server,
     browser::axe,
-    http::{json, post_slowly},
+    http::json,
     shared::{shared, skipped},
 };
 use serde_json::{Value, json};
@@ -38,7 +38,12 @@ async fn the_page_works_in_a_browser() {
         return;
     };
     let pictures = shared.join("images/coco-val").canonicalize().unwrap();
-    let limits = ["--max-body=1MiB", "--queue=2", "--workers=1"];
+    let limits = [
+        "--max-body=1MiB",
+        "--queue=2",
+        "--workers=1",
+        "--fetch-timeout=1m",
+    ];
     let (Some(server), Some(browser)) = (
         Server::start(NAME, &limits).await,
         Browser::start(NAME).await,
@@ -327,16 +332,19 @@ impl Session {
         self.until_told("larger than 1.0 mib (--max-body)").await;
 
         // All places are taken by requests whose pictures do not come.
+        let host = PictureHost::start([]).await;
         let held = [(); 3].map(|()| {
-            let address = self.server.http_address();
-            let begin = std::iter::once(vec![0xff]);
-            tokio::spawn(async move {
-                let length = "Content-Length: 9999\r\n";
-                post_slowly(address, "/predict", length, begin, Duration::from_mins(1)).await
-            })
+            let request = self.server.client().post(self.server.url("/predict"));
+            let request = request.body(json!({"url": host.url("never")}).to_string());
+            // Again where one of those below had the place.
+            let hold = async move {
+                while let Ok(reply) = request.try_clone().unwrap().send().await {
+                    assert_eq!(reply.status(), 429);
+                }
+            };
+            tokio::spawn(hold)
         });
-        // With the one that asks.
-        while self.server.metric("segmenter_in_flight").await != Some(4.0) {}
+        while self.server.post("/predict", "text").await.status() != 429 {}
         self.browser.click("#compute").await;
         self.until_told("(--queue). try again in 1 s.").await;
         for request in held {

@@ -13,10 +13,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use kube::Client;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -67,12 +64,12 @@ struct Run {
     /// A label of every ServiceMonitor and PrometheusRule, such as release=prometheus; may be given again
     #[arg(long = "monitor-label", env = "SEGMENTER_OPERATOR_MONITOR_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse_label)]
     monitor_labels: Vec<(String, String)>,
-    /// Where probes and metrics are answered
+    /// Where probes and metrics are answered; [::] is all addresses, IPv6 and IPv4
     #[arg(
         long,
         env = "SEGMENTER_OPERATOR_HTTP",
         value_name = "ADDR",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     http: SocketAddr,
     /// The namespace of the lease that one of several replicas holds [default: the pod's own; without one
@@ -212,7 +209,7 @@ async fn until_stopped(run: Run, log_level: telemetry::LogLevel) -> anyhow::Resu
         return Ok(());
     };
     let version = version.context("the API server does not answer")?;
-    let listener = TcpListener::bind(run.http)
+    let listener = server::bind(run.http)
         .await
         .with_context(|| format!("cannot listen on {}", run.http))?;
     let address = listener.local_addr()?;

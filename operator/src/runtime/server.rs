@@ -1,8 +1,12 @@
 //! Probes, metrics and the log level, over HTTP.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -39,12 +43,25 @@ pub struct Shared {
     pub log_level: LogLevel,
 }
 
+/// Listens on an address. `[::]` is all addresses, those of IPv4, too, and alone where the machine knows no IPv6.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error)
+            if address.ip() == Ipv6Addr::UNSPECIFIED
+                && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
 /// Serves until it is told to stop.
 pub async fn serve(
     listener: TcpListener,
     state: Shared,
     stop: CancellationToken,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))

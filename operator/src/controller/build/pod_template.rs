@@ -237,8 +237,8 @@ fn environment(spec: &SegmenterServiceSpec) -> Vec<EnvVar> {
         variable("SEGMENTER_MODEL", &model.name),
         // What it needs is there when it starts.
         variable("SEGMENTER_OFFLINE", "true"),
-        variable("SEGMENTER_HTTP", &format!("0.0.0.0:{}", serving.http_port)),
-        variable("SEGMENTER_GRPC", &format!("0.0.0.0:{}", serving.grpc_port)),
+        variable("SEGMENTER_HTTP", &format!("[::]:{}", serving.http_port)),
+        variable("SEGMENTER_GRPC", &format!("[::]:{}", serving.grpc_port)),
         variable("SEGMENTER_QUEUE", &serving.queue.to_string()),
         variable(
             "SEGMENTER_DEADLINE",

@@ -12,7 +12,7 @@ use crate::detection::{Found, clip};
 const SMALL: f32 = 24.0;
 
 /// If they are found with this score at least, whatever a caller wants to see.
-pub(super) const LIKELY: f32 = 0.2;
+pub(super) const LIKELY: f32 = 0.3;
 
 /// Objects whose longer side has fewer pixels of the input are taken from the closer look, where there is one.
 const TAKEN: f32 = 48.0;
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(around(&[large, unlikely]), None);
 
         let small = [
-            found(0.3, [100.0, 100.0, 110.0, 120.0]),
+            found(0.4, [100.0, 100.0, 110.0, 120.0]),
             found(0.9, [90.0, 280.0, 100.0, 290.0]),
         ];
         let window = around(&[small[0], large, small[1]]).unwrap();
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_small_is_taken_from_the_closer_look_and_nothing_else() {
         let closer = Image::new(800, 600, vec![0; 800 * 600 * 3]).unwrap();
-        let small = found(0.3, [100.0, 100.0, 110.0, 120.0]);
+        let small = found(0.4, [100.0, 100.0, 110.0, 120.0]);
         let window = Window::around(&[small], [400.0, 300.0], &closer).unwrap();
         let [large, elsewhere] = [
             found(0.8, [80.0, 80.0, 130.0, 130.0]),

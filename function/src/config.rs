@@ -135,7 +135,7 @@ pub struct Prediction {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Listening")]
 pub struct Listen {
-    /// Address of the HTTP server; [::] is all addresses, IPv6 and IPv4
+    /// Address of the HTTP server; all of the machine's if not said, IPv6 and IPv4
     #[arg(
         long,
         env = "SEGMENTER_HTTP",
@@ -143,7 +143,7 @@ pub struct Listen {
         default_value = "[::]:8080"
     )]
     pub http: SocketAddr,
-    /// Address of the gRPC server; [::] is all addresses, IPv6 and IPv4
+    /// Address of the gRPC server; all of the machine's if not said, IPv6 and IPv4
     #[arg(
         long,
         env = "SEGMENTER_GRPC",

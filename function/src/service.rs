@@ -2,7 +2,7 @@
 //!
 //! Every interface comes through here: a request [arrives](Arrival) with its head, gets a [`Ticket`] when its body is
 //! there, and then calls [`Segmenter::predict`]. What the steps may cost together is bounded by the tickets, and what
-//! bodies may that are still being read by the [memory](crate::room) that there is for them.
+//! bodies may that are still being read by the memory that there is for them (`room`).
 
 use std::{
     cell::Cell,

@@ -64,7 +64,7 @@ struct Run {
     /// A label of every ServiceMonitor and PrometheusRule, such as release=prometheus; may be given again
     #[arg(long = "monitor-label", env = "SEGMENTER_OPERATOR_MONITOR_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse_label)]
     monitor_labels: Vec<(String, String)>,
-    /// Where probes and metrics are answered; [::] is all addresses, IPv6 and IPv4
+    /// Where probes and metrics are answered; all of the machine's if not said, IPv6 and IPv4
     #[arg(
         long,
         env = "SEGMENTER_OPERATOR_HTTP",

@@ -46,7 +46,13 @@ pub fn positives(index: usize, example: &Example, [width, height]: [usize; 2]) -
         let objects =
             objects.filter(|object| object.counts(AS_IT_IS) && self::level(object.bbox) == level);
         let mut middles: Vec<(&Object, Middle)> = objects
-            .map(|object| (object, Middle::new(object, stride, [columns, rows])))
+            .map(|object| {
+                let bitmap = Bitmap::new(object);
+                (
+                    object,
+                    Middle::new(object, &bitmap, stride, [columns, rows]),
+                )
+            })
             .collect();
         // Who is on its points and the smallest come last and stay.
         middles.sort_by(|(a, a_middle), (b, b_middle)| {
@@ -88,7 +94,7 @@ pub fn optional(index: usize, example: &Example, [width, height]: [usize; 2]) ->
         let bitmap = Bitmap::new(object);
         for (level, stride) in STRIDES.into_iter().enumerate() {
             let [columns, rows] = [width / stride, height / stride];
-            let middle = Middle::new(object, stride, [columns, rows]).places;
+            let middle = Middle::new(object, &bitmap, stride, [columns, rows]).places;
             let is_on =
                 |place: &usize| bitmap.contains(point([place % columns, place / columns], stride));
             let on = (0..columns * rows).filter(is_on);
@@ -123,7 +129,7 @@ struct Middle {
 }
 
 impl Middle {
-    fn new(object: &Object, stride: usize, [columns, rows]: [usize; 2]) -> Self {
+    fn new(object: &Object, bitmap: &Bitmap, stride: usize, [columns, rows]: [usize; 2]) -> Self {
         let [x0, y0, x1, y1] = object.bbox;
         let [middle_x, middle_y] = centroid(&object.mask);
         let step = stride as f32;
@@ -144,11 +150,8 @@ impl Middle {
         let rows_hit = axis(y0, y1, middle_y, rows);
         let row = |row: usize| columns_hit.iter().map(move |column| row * columns + column);
         let places: Vec<usize> = rows_hit.into_iter().flat_map(row).collect();
-        let is_on = |place: &usize| {
-            let [x, y] = point([place % columns, place / columns], stride).map(|at| at as u32);
-            let mut spans = object.mask.spans();
-            spans.any(|(column, rows)| column == x && rows.contains(&y))
-        };
+        let is_on =
+            |place: &usize| bitmap.contains(point([place % columns, place / columns], stride));
         let on: Vec<usize> = places.iter().copied().filter(is_on).collect();
         if on.is_empty() {
             Self { on: false, places }

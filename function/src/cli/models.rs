@@ -88,9 +88,7 @@ impl Row {
             sha256: file.map(|file| file.sha256),
         }
     }
-}
 
-impl Row {
     fn size_in_words(&self) -> String {
         let about = if self.size_is_rounded { "about " } else { "" };
         let bytes = self.size.map(size).unwrap_or_default();

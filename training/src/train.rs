@@ -18,7 +18,9 @@ use burn::{
 use segmenter_models::{
     Device,
     blocks::Map,
-    networks::centermask::{CenterMask, Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES},
+    networks::centermask::{
+        CenterMask, Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES, mask_region,
+    },
     weights::{Storage, Trained},
 };
 use serde::{Deserialize, Serialize};
@@ -619,7 +621,7 @@ fn outline(example: &Example, [width, height]: [usize; 2], random: &mut Random) 
         let [x0, x1] = [moved(x0, wide, width), moved(x1, wide, width)];
         let [y0, y1] = [moved(y0, high, height), moved(y1, high, height)];
         let bbox = [x0, y0, x1.max(x0 + 1.0), y1.max(y0 + 1.0)];
-        Region::new(bbox, &Bitmap::new(object))
+        Region::new(mask_region(bbox), &Bitmap::new(object))
     });
     regions.collect()
 }

@@ -20,17 +20,45 @@ pub fn paste(
     [width, height]: [u32; 2],
     threshold: f32,
 ) -> Rle {
-    assert_eq!(mask.len(), side * side, "a mask has side * side values");
     let padded = side + 2;
     let [x0, y0, x1, y1] = enlarge(bbox, padded as f32 / side as f32);
-    let columns = Axis::new(x0, x1, padded, width);
-    let rows = Axis::new(y0, y1, padded, height);
+    let columns = Axis::of_whole_pixels(x0, x1, padded, width);
+    let rows = Axis::of_whole_pixels(y0, y1, padded, height);
+    paste_along(mask, side, &columns, &rows, [width, height], threshold)
+}
 
+/// As [`paste`], but into the very `bbox`, as Detectron2's `paste_masks_in_image` does it: cell `[0, 0]` of a mask begins
+/// at `x0, y0`, wherever in a pixel that is. What is small is up to a pixel off where boxes are cut to whole ones.
+///
+/// # Panics
+/// Where `mask` has not `side * side` values.
+pub fn paste_exactly(
+    mask: &[f32],
+    side: usize,
+    [x0, y0, x1, y1]: [f32; 4],
+    [width, height]: [u32; 2],
+    threshold: f32,
+) -> Rle {
+    let columns = Axis::of_exactly(x0, x1, side, width);
+    let rows = Axis::of_exactly(y0, y1, side, height);
+    paste_along(mask, side, &columns, &rows, [width, height], threshold)
+}
+
+/// Pastes a mask that these axes are made for, padded by one zero on each side.
+fn paste_along(
+    mask: &[f32],
+    side: usize,
+    columns: &Axis,
+    rows: &Axis,
+    [width, height]: [u32; 2],
+    threshold: f32,
+) -> Rle {
+    assert_eq!(mask.len(), side * side, "a mask has side * side values");
     let spans = rows.spans();
 
     let mut runs = Runs::default();
     runs.push(false, columns.start * height);
-    let mut column = vec![0.0; padded];
+    let mut column = vec![0.0; side + 2];
     for x in columns.start..columns.end {
         let tap = columns.tap(x);
         for (row, value) in column[1..=side].iter_mut().enumerate() {
@@ -84,10 +112,12 @@ fn enlarge([x0, y0, x1, y1]: [f32; 4], scale: f32) -> [i64; 4] {
 /// One direction of the resized mask: output pixels `start..end` of the picture, whose values come from
 /// `inputs` mask values, as torch's `interpolate(mode="bilinear", align_corners=False)` takes them.
 struct Axis {
-    origin: i64,
+    /// Where in the picture the first value's cell begins.
+    origin: f32,
     start: u32,
     end: u32,
     inputs: usize,
+    /// Values to a pixel.
     scale: f32,
 }
 
@@ -115,13 +145,14 @@ impl Span {
 }
 
 impl Axis {
-    fn new(from: i64, to: i64, inputs: usize, limit: u32) -> Self {
+    /// Of `inputs` values on the pixels `from..=to`.
+    fn of_whole_pixels(from: i64, to: i64, inputs: usize, limit: u32) -> Self {
         let outputs = to.saturating_sub(from).saturating_add(1).max(1);
         let limit = i64::from(limit);
         let start = from.clamp(0, limit);
         let end = to.saturating_add(1).clamp(start, limit);
         Self {
-            origin: from,
+            origin: from as f32,
             start: start as u32,
             end: end as u32,
             inputs,
@@ -129,9 +160,26 @@ impl Axis {
         }
     }
 
+    /// Of a value more on each side than the `side` that lie between these coordinates.
+    fn of_exactly(from: f32, to: f32, side: usize, limit: u32) -> Self {
+        let cell = (to - from) / side as f32;
+        let origin = from - cell;
+        // `as` saturates, and a NaN becomes 0.
+        let start = (origin.floor() as u32).min(limit);
+        let end = ((to + cell).ceil() as u32).min(limit);
+        Self {
+            origin,
+            start,
+            // Where there are no cells, no pixel is in one.
+            end: if cell > 0.0 { end.max(start) } else { start },
+            inputs: side + 2,
+            scale: 1.0 / cell,
+        }
+    }
+
     fn tap(&self, pixel: u32) -> Tap {
-        let output = i64::from(pixel) - self.origin;
-        let source = ((output as f32 + 0.5) * self.scale - 0.5).max(0.0);
+        let output = pixel as f32 - self.origin;
+        let source = ((output + 0.5) * self.scale - 0.5).max(0.0);
         let low = (source as usize).min(self.inputs - 1);
         Tap {
             low,
@@ -164,7 +212,7 @@ fn blend(low: f32, high: f32, weight: f32) -> f32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Axis, blend, enlarge, paste};
+    use super::{Axis, blend, enlarge, paste, paste_exactly};
     use crate::rle::Rle;
 
     /// The same with every pixel of the picture at hand.
@@ -172,8 +220,8 @@ mod tests {
         let [width, height] = size;
         let [x0, y0, x1, y1] = enlarge(bbox, (side + 2) as f32 / side as f32);
         let (columns, rows) = (
-            Axis::new(x0, x1, side + 2, width),
-            Axis::new(y0, y1, side + 2, height),
+            Axis::of_whole_pixels(x0, x1, side + 2, width),
+            Axis::of_whole_pixels(y0, y1, side + 2, height),
         );
         let at = |row: usize, column: usize| {
             let inside = (1..=side).contains(&row) && (1..=side).contains(&column);
@@ -216,7 +264,44 @@ mod tests {
         fn any_box_is_pasted(bbox in proptest::array::uniform4(any::<f32>())) {
             let pasted = paste(&[1.0; 4], 2, bbox, [7, 5], 0.5);
             prop_assert!(pasted.area() <= 35);
+            let pasted = paste_exactly(&[1.0; 4], 2, bbox, [7, 5], 0.5);
+            prop_assert!(pasted.area() <= 35);
         }
+
+        /// Of Detectron2's formula, `grid_sample` with zeros around the mask.
+        #[test]
+        fn a_mask_lies_exactly_in_its_box(
+            mask in proptest::collection::vec(0.0..1.0f32, 16),
+            start in proptest::array::uniform2(-30.0..60.0f32),
+            sides in proptest::array::uniform2(0.5..60.0f32),
+            width in 1..40u32,
+            height in 1..40u32,
+        ) {
+            let bbox = [start[0], start[1], start[0] + sides[0], start[1] + sides[1]];
+            let pasted = paste_exactly(&mask, 4, bbox, [width, height], 0.5).to_bitmap();
+            let value = |column: f32, row: f32| {
+                let inside = (0.0..4.0).contains(&column) && (0.0..4.0).contains(&row);
+                if inside { mask[row as usize * 4 + column as usize] } else { 0.0 }
+            };
+            for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                let [u, v] = [(x, 0), (y, 1)]
+                    .map(|(at, axis)| (at as f32 + 0.5 - start[axis]) / sides[axis] * 4.0 - 0.5);
+                let row = |row: f32| {
+                    blend(value(u.floor(), row), value(u.floor() + 1.0, row), u - u.floor())
+                };
+                let probability = blend(row(v.floor()), row(v.floor() + 1.0), v - v.floor());
+                let is_in = pasted[(y * width + x) as usize];
+                let near = (probability - 0.5).abs() < 1e-3;
+                prop_assert!(near || is_in == (probability > 0.5), "{x} {y}: {probability}");
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_pasted_are_the_pixels_whose_middles_are_in_the_box() {
+        let pasted = paste_exactly(&[1.0; 16], 4, [1.25, 0.75, 3.5, 2.0], [5, 3], 0.5);
+        let expected = [0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(pasted.to_bitmap(), expected.map(|bit| bit == 1));
     }
 
     /// Boxes, and what torchvision pastes into them on a picture of 97 x 61; printed by

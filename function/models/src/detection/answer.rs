@@ -1,6 +1,6 @@
 //! From what was found to the answer.
 
-use segmenter_imaging::paste::paste;
+use segmenter_imaging::rle::Rle;
 
 use super::{Found, clip};
 use crate::{
@@ -31,13 +31,17 @@ pub fn class_masks(logits: &Map, found: &[(usize, Found)]) -> Vec<f32> {
     masks
 }
 
+/// Puts an object's probabilities `[side, side]`, given with `side` and the object's box in pixels, on a picture of
+/// `[width, height]`, above a threshold.
+pub(super) type Paste = fn(&[f32], usize, [f32; 4], [u32; 2], f32) -> Rle;
+
 /// The findings on the picture of `[width, height]` that was resized by `scale` (`[x, y]`, pixels of the
-/// input a pixel of the picture) for the network.
+/// input a pixel of the picture) for the network; `paste` knows where a mask lies by its box.
 ///
 /// # Panics
 ///
 /// If the output is not of an instance detector.
-pub fn prediction(output: Output, picture: [u32; 2], scale: [f32; 2]) -> Prediction {
+pub fn prediction(output: Output, picture: [u32; 2], scale: [f32; 2], paste: Paste) -> Prediction {
     let Output::Instances {
         boxes,
         classes,

@@ -11,6 +11,7 @@ use segmenter_imaging::{
     decode::DecodeError,
     interpolate::Corners,
     normalise::{Normalisation, Order},
+    paste::paste,
 };
 
 use super::fbnet::{Block, InvertedResidual, load_blocks, run};
@@ -248,7 +249,12 @@ impl Model for MaskRcnnFbnet {
     }
 
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
-        prediction(output, picture_size, [SIZE.scale(picture_size) as f32; 2])
+        prediction(
+            output,
+            picture_size,
+            [SIZE.scale(picture_size) as f32; 2],
+            paste,
+        )
     }
 
     fn preferred_batch(&self) -> usize {

@@ -5,7 +5,7 @@
 
 use burn::module::Module;
 use segmenter_imaging::{
-    Picture, decode::DecodeError, interpolate::Corners, normalise::Normalisation,
+    Picture, decode::DecodeError, interpolate::Corners, normalise::Normalisation, paste::paste,
 };
 
 use super::{
@@ -215,7 +215,7 @@ impl Model for RcnnResnet50Fpn {
     fn postprocess(&self, output: Output, picture_size: [u32; 2], _: &Selection) -> Prediction {
         let size = SIZE.resized(picture_size);
         let scale = std::array::from_fn(|axis| size[axis] as f32 / picture_size[axis] as f32);
-        prediction(output, picture_size, scale)
+        prediction(output, picture_size, scale, paste)
     }
 
     fn preferred_batch(&self) -> usize {

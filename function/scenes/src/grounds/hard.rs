@@ -93,6 +93,52 @@ pub(super) fn brick(random: &mut Random, [base, near, _]: [Colour; 3]) -> Paint 
     })
 }
 
+/// Stone slabs of many sizes in rows, two rows together as high as any other two.
+pub(super) fn slabs(random: &mut Random, [base, near, other]: [Colour; 3]) -> Paint {
+    let high = random.log_range(0.12, 0.7);
+    let wide = high * random.range(0.5, 1.4);
+    let turn = direction(random);
+    let joint = high * random.range(0.004, 0.03);
+    let (rough, uneven) = (random.range(0.05, 0.3), random.range(0.05, 0.4));
+    let strange = random.pick(&[0.0, 0.0, 0.15]);
+    let mortar = grey(random.range(0.3, 0.9));
+    let seed = random.seed();
+    let axes = Axes::new(turn, 1.0);
+    Box::new(move |at, footprint| {
+        let [x, y] = axes.at(at);
+        let pair = floor(y / high);
+        let down = y / high - pair as f32;
+        let split = 0.3 + 0.4 * cell(pair, 1, seed);
+        let (row, v) = if down < split {
+            (2 * pair, down.min(split - down))
+        } else {
+            (2 * pair + 1, (down - split).min(1.0 - down))
+        };
+        let wide = wide * (0.6 + 0.8 * cell(row, 2, seed));
+        let x = x / wide + cell(row, 3, seed);
+        let column = floor(x);
+        let u = fract(x).min(1.0 - fract(x));
+        let edge = (u * wide).min(v * high);
+        let own = cell(column, row, seed ^ 4);
+        let stone = if cell(column, row, seed ^ 5) < strange {
+            other
+        } else {
+            mix(base, near, own)
+        };
+        let grain = fractal(
+            [at[0] / high * 5.0 + 40.0 * own, at[1] / high * 5.0],
+            footprint / high * 5.0,
+            3,
+            seed,
+        );
+        mix(
+            scale(stone, 1.0 + uneven * (own - 0.5) + rough * grain),
+            mortar,
+            groove(edge, joint, footprint),
+        )
+    })
+}
+
 pub(super) fn tiles(random: &mut Random, [base, near, other]: [Colour; 3]) -> Paint {
     let size = random.log_range(0.1, 0.45);
     let turn = direction(random);

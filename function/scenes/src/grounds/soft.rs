@@ -3,7 +3,10 @@
 use super::{Axes, direction, loud};
 use crate::{
     layer::Paint,
-    maths::{Colour, TAU, cos, floor, fract, grey, hsv, length, mix, scale, sin, smooth, triangle},
+    maths::{
+        Colour, TAU, cos, floor, fract, grey, hsv, length, mix, scale, sin, smooth, triangle,
+        turned, turns,
+    },
     noise::{cell, fractal, hash, strewn},
     random::Random,
 };
@@ -180,6 +183,49 @@ pub(super) fn patches(random: &mut Random, [base, near, other]: [Colour; 3]) -> 
         let colour = colours[(bits & 3) as usize];
         let dark = mix(colour, base, 0.4);
         scale(mix(dark, colour, edge), 1.0 + 0.3 * bow)
+    })
+}
+
+/// Paper or cloth with rows of one shape with straight sides: bars, triangles, squares, stars.
+pub(super) fn prints(random: &mut Random, [base, near, other]: [Colour; 3]) -> Paint {
+    let size = random.log_range(0.04, 0.3);
+    let turn = direction(random);
+    let shift = random.pick(&[0.0, 0.5, 0.5, 0.33]);
+    let corners = random.pick(&[3.0, 4.0, 4.0, 5.0, 6.0]);
+    let radius = random.range(0.14, 0.48) * cos(TAU / 2.0 / corners);
+    let narrow = random.pick(&[1.0, 1.0, 0.6, 0.35]);
+    let notch = random.pick(&[0.0, 0.0, 0.0, 0.5]);
+    let (lean, unlike) = (random.unit(), random.pick(&[0.0, 0.0, 0.1, 1.0]));
+    let missing = random.pick(&[0.0, 0.0, 0.3]);
+    let print = if random.chance(0.3) {
+        loud(random)
+    } else {
+        other
+    };
+    let seed = random.seed();
+    let axes = Axes::new(turn, size);
+    Box::new(move |at, footprint| {
+        let [x, y] = axes.at(at);
+        let row = floor(y);
+        let x = x + shift * (row & 1) as f32;
+        let own = cell(floor(x), row, seed);
+        let there = cell(floor(x), row, seed ^ 5) >= missing;
+        let [u, v] = turned(
+            [fract(x) - 0.5, fract(y) - 0.5],
+            TAU * (lean + unlike * (own - 0.5)),
+        );
+        let out = [u, v / narrow];
+        // The middle of a side is half a corner from both that it lies between.
+        let side = fract(turns(out) * corners) - 0.5;
+        let middle = 1.0 - 2.0 * side.abs();
+        let off = length(out) * cos(side * TAU / corners) - radius * (1.0 - notch * middle);
+        let paper = fractal([at[0] * 2.0, at[1] * 2.0], footprint * 2.0, 2, seed);
+        let cover = (0.5 - off * narrow * size / footprint).clamp(0.0, 1.0);
+        let cover = if there { cover } else { 0.0 };
+        scale(
+            mix(base, mix(print, near, own * 0.5), cover),
+            1.0 + 0.12 * paper,
+        )
     })
 }
 

@@ -7,7 +7,10 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor, module, ops::ConvOptions};
-use segmenter_kernels::{Activation, Context, Geometry, Isa, training::Convolution};
+use segmenter_kernels::{
+    Activation, Context, Geometry, Isa,
+    training::{Amx, Convolution},
+};
 
 #[global_allocator]
 static ALLOCATOR: segmenter_allocator::Allocator = segmenter_allocator::Allocator;
@@ -48,7 +51,9 @@ fn fastest(mut run: impl FnMut()) -> f64 {
 fn main() {
     let device = Device::flex().autodiff();
     let context = Context::new(Isa::best());
-    println!("GFLOP/s                             of burn           of the project");
+    let amx = Amx::get();
+    let with = if amx.is_some() { ", with AMX" } else { "" };
+    println!("GFLOP/s                             of burn           of the project{with}");
     println!("layer                            there  back   there  input weight  back");
     for (kernel, stride, padding, [inputs, outputs], [batch, height, width]) in LAYERS {
         let geometry = Geometry::new(inputs, outputs, kernel);
@@ -77,7 +82,7 @@ fn main() {
         let back = fastest(|| drop(forward().sum().backward())) - sum;
         let burn = [giga / there, giga * gradients / back];
 
-        let conv = Convolution::new(&context, geometry, shape);
+        let conv = Convolution::new(&context, geometry, shape).with(amx);
         let pixels = if inputs == 3 {
             4
         } else {

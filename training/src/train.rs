@@ -1,39 +1,34 @@
 //! The training loop.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
     time::Instant,
 };
 
 use anyhow::{Context as _, ensure};
 use burn::{
     grad_clipping::GradientClippingConfig,
-    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
-    tensor::{IndexingUpdateOp, Int, Tensor, TensorData},
+    module::Module,
+    optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer},
+    tensor::Tensor,
 };
+use rayon::prelude::*;
 use segmenter_models::{
     Device,
-    blocks::Map,
-    networks::centermask::{
-        CenterMask, Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES, mask_region,
-    },
+    networks::centermask::Network,
+    on_this_thread,
     weights::{Storage, Trained},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    example::{AS_IT_IS, Example},
-    losses::{cross_entropy, overlaps, quality_focal},
+    batch::{Batch, Batches},
     muon::{self, KernelMuon},
+    objective,
     parameters::{self, Tensors},
-    random::Random,
-    regions,
     source::Source,
-    targets::{self, Bitmap, Point, Positive, Region, positives},
 };
 
 /// How long, how fast, and from where.
@@ -84,25 +79,6 @@ pub const SIZES: [[u32; 2]; 6] = [
     [512, 384],
     [288, 384],
 ];
-
-/// Regions of an example that are outlined in a step, so that those of all are one product.
-const REGIONS: usize = 12;
-
-/// Points of an example that its losses are divided by at the least, so that pictures with nothing in them do not count
-/// for more than all others.
-const FEWEST: usize = 4;
-
-/// What is listed by its points is filled up to a multiple of this with what counts for nothing, so that there is
-/// something in any case.
-const POINTS: usize = 64;
-
-/// By how much of its own length a side of a region is moved, as a standard deviation: a detector's boxes do not fit
-/// exactly either.
-const JITTER: f32 = 0.04;
-
-/// What losses count for, beside that of the scores.
-const BOX_WEIGHT: f32 = 2.0;
-const MASK_WEIGHT: f32 = 1.0;
 
 /// How many times the usual loss a batch may have and still count in full: one of pictures that are answered wholly wrong
 /// would else undo many steps.
@@ -300,7 +276,8 @@ impl Training {
         let begin = Instant::now();
         let before = self.record.last().map_or(0.0, |line| line.seconds);
         let first = self.step();
-        let mut batches = Batches::new(source, &self.options, first);
+        let threads = rayon::current_num_threads();
+        let mut batches = Batches::new(source, &self.options, threads, first);
         let mut sum = None;
         let mut stored = before;
         let mut seconds = before;
@@ -364,12 +341,35 @@ impl Training {
 
     /// One step of the optimizer; its losses as [`Losses::read`] takes them.
     fn advance(&mut self, batch: &Batch, step: u64, part: f64) -> anyhow::Result<Tensor<1>> {
-        let (loss, losses) = self.losses(batch)?;
-        let counted = self.counted(loss.clone().into_scalar());
-        let gradients = GradientsParams::from_grads((loss * counted).backward(), &self.network);
+        let threads = rayon::current_num_threads();
+        let parts = batch.parts.par_iter();
+        let answers = parts.map(|part| {
+            // With a graph of its own: burn differentiates one after the other what is of the same.
+            let network = self.network.clone().fork(&self.device);
+            let loss = || objective::loss(&network, part, self.classes.len(), &self.device);
+            let loss = on_its_thread(batch, threads, loss)?;
+            Ok((network, loss))
+        });
+        let answers = answers.collect::<anyhow::Result<Vec<_>>>()?;
+        let parts = answers.iter().map(|(_, loss)| loss.parts.clone());
+        let losses = parts
+            .reduce(|a, b| a + b)
+            .context("a batch without parts")?;
+        let sums = answers.iter().map(|(_, loss)| loss.sum.clone());
+        let loss: f32 = sums.map(Tensor::into_scalar::<f32>).sum();
+        let counted = self.counted(loss);
+        let gradients = answers.into_par_iter().map(|(network, loss)| {
+            let backward =
+                || GradientsParams::from_grads((loss.sum * counted).backward(), &network);
+            on_its_thread(batch, threads, backward)
+        });
+        let mut sum = GradientsAccumulator::new();
+        for gradients in gradients.collect::<Vec<_>>() {
+            sum.accumulate(&self.network, gradients);
+        }
         let rate = self.rate(step, part);
         let network = self.network.clone();
-        self.network = self.optimizer.step(rate, network, gradients);
+        self.network = self.optimizer.step(rate, network, sum.grads());
         if step % AVERAGED == AVERAGED - 1 {
             let now = parameters::read(&self.network, &self.average)?;
             // In the beginning there is little to take the mean of.
@@ -394,95 +394,6 @@ impl Training {
         let fall = 0.01 + 0.99 * (1.0 + (std::f64::consts::PI * part).cos()) / 2.0;
         self.options.rate * rise * fall
     }
-
-    /// What is to become less, and its parts for [`Losses::read`].
-    fn losses(&self, batch: &Batch) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
-        let x = Tensor::from_data(batch.pixels.clone(), &self.device);
-        let Features { levels, masks } = self.network.features(Map::from_tensor(x));
-        let (of_scores, of_boxes) = self.detection_losses(batch, levels)?;
-        let of_masks = self.mask_loss(batch, masks)?;
-        let parts = [&of_scores, &of_boxes, &of_masks].map(|loss| loss.clone().detach());
-        let losses = Tensor::cat(parts.into(), 0);
-        let loss = of_scores + of_boxes * BOX_WEIGHT + of_masks * MASK_WEIGHT;
-        Ok((loss, losses))
-    }
-
-    /// Of the scores of all points, and of the boxes of those that have to find something.
-    fn detection_losses(
-        &self,
-        batch: &Batch,
-        levels: [Map; STRIDES.len()],
-    ) -> anyhow::Result<(Tensor<1>, Tensor<1>)> {
-        let device = &self.device;
-        let classes = self.classes.len();
-        let mut scores = Vec::new();
-        let mut distances = Vec::new();
-        for level in levels {
-            let (logits, logarithms) = self.network.detect(level);
-            let logits = logits.into_tensor().context("scores of burn's")?;
-            scores.push(logits.flatten::<1>(0, 3));
-            let logarithms = logarithms.into_tensor().context("distances of burn's")?;
-            distances.push(logarithms.permute([0, 2, 3, 1]).reshape([-1, 4]));
-        }
-
-        let positives = batch.positives.len();
-        let listed = positives.next_multiple_of(POINTS).max(POINTS);
-        let indices = |of: &dyn Fn(&Positive) -> usize| -> Tensor<1, Int> {
-            let mut indices: Vec<i64> = batch.positives.iter().map(|one| of(one) as i64).collect();
-            indices.resize(listed, 0);
-            Tensor::from_data(TensorData::new(indices, [listed]), device)
-        };
-        let rows = indices(&|one| batch.row(&one.at));
-        let places = indices(&|one| batch.score(&one.at, classes));
-        let mut weights = weights(&batch.positives);
-        let everywhere = batch.score_weights(&weights, classes);
-        weights.resize(listed, 0.0);
-        let weights = Tensor::<1>::from_data(TensorData::new(weights, [listed]), device);
-        let mut truth: Vec<f32> = batch
-            .positives
-            .iter()
-            .flat_map(|one| one.distances)
-            .collect();
-        truth.resize(4 * listed, 1.0);
-        let truth: Tensor<2> = Tensor::from_data(TensorData::new(truth, [listed, 4]), device);
-
-        let found: Tensor<2> = Tensor::cat(distances, 0).select(0, rows);
-        let found = found.clamp_max(MAX_LOG_DISTANCE).exp();
-        let (iou, generalized) = overlaps(&found, &truth);
-        let count = positives.max(FEWEST * batch.examples) as f32;
-        let of_boxes = ((generalized.neg() + 1.0) * weights.clone()).sum() / count;
-
-        // What is filled up is at the first place and counts for nothing.
-        let qualities = Tensor::zeros([everywhere.len()], device).select_assign(
-            0,
-            places,
-            iou.detach() * weights.sign(),
-            IndexingUpdateOp::Add,
-        );
-        let shape = [everywhere.len()];
-        let weights = Tensor::from_data(TensorData::new(everywhere, shape), device);
-        let scores: Tensor<1> = Tensor::cat(scores, 0);
-        let of_scores = (quality_focal(scores, qualities) * weights).sum() / count;
-        Ok((of_scores, of_boxes))
-    }
-
-    /// Of the outlines in all regions.
-    fn mask_loss(&self, batch: &Batch, masks: Map) -> anyhow::Result<Tensor<1>> {
-        let device = &self.device;
-        let maps = masks.into_tensor().context("maps of burn's")?;
-        let boxes: Vec<_> = batch.regions.iter().map(|region| region.bbox).collect();
-        let pooled = regions::pool(&maps, &boxes, device);
-        let logits = self.network.outline(Map::from_tensor(pooled));
-        let logits = logits.into_tensor().context("outlines of burn's")?;
-        let regions = batch.regions.len();
-        let truth: Vec<f32> = batch.regions.iter().flat_map(|r| r.mask.clone()).collect();
-        let truth = TensorData::new(truth, [regions, 1, MASK_SIDE, MASK_SIDE]);
-        let counts: Vec<f32> = batch.regions.iter().map(|region| region.weight).collect();
-        let count = counts.iter().sum::<f32>().max(1.0) * (MASK_SIDE * MASK_SIDE) as f32;
-        let counts = Tensor::from_data(TensorData::new(counts, [regions, 1, 1, 1]), device);
-        let of_pixels = cross_entropy(logits, Tensor::from_data(truth, device));
-        Ok((of_pixels * counts).sum() / count)
-    }
 }
 
 impl Losses {
@@ -500,216 +411,24 @@ impl Losses {
     }
 }
 
+/// Does a part's work, where every thread has a part with all its kernels on its own.
+fn on_its_thread<T>(batch: &Batch, threads: usize, work: impl FnOnce() -> T) -> T {
+    if batch.parts.len() < threads {
+        work()
+    } else {
+        on_this_thread(work)
+    }
+}
+
 const NOW: &str = "now.safetensors";
 const AVERAGE: &str = "average.safetensors";
 const OPTIMIZER: &str = "optimizer.bpk";
 const PROGRESS: &str = "progress.json";
 
-/// Some examples as the network takes them, and what it should answer.
-struct Batch {
-    /// `[examples, 3, height, width]`.
-    pixels: TensorData,
-    /// `[width, height]`.
-    size: [usize; 2],
-    examples: usize,
-    positives: Vec<Positive>,
-    /// Points that may find an object or not, unless they are among the positives.
-    optional: Vec<Point>,
-    /// [`REGIONS`] of each example, in the order of these.
-    regions: Vec<Region>,
-}
-
-impl Batch {
-    fn new(examples: &[Example], random: &mut Random) -> anyhow::Result<Self> {
-        let first = examples.first().context("a batch without examples")?;
-        let size = [first.image.width(), first.image.height()].map(|side| side as usize);
-        let area = size[0] * size[1];
-        let mut planes = Vec::with_capacity(examples.len() * 3 * area);
-        let (mut found, mut optional) = (Vec::new(), Vec::new());
-        let mut outlined = Vec::new();
-        let mut pixels = vec![[0.0; 4]; area];
-        for (index, example) in examples.iter().enumerate() {
-            CenterMask::NORMALISATION.normalise(&example.image, &mut pixels);
-            for channel in 0..3 {
-                planes.extend(pixels.iter().map(|pixel| pixel[channel]));
-            }
-            found.extend(positives(index, example, size));
-            optional.extend(targets::optional(index, example, size));
-            outlined.extend(outline(example, size, random));
-        }
-        Ok(Self {
-            pixels: TensorData::new(planes, [examples.len(), 3, size[1], size[0]]),
-            size,
-            examples: examples.len(),
-            positives: found,
-            optional,
-            regions: outlined,
-        })
-    }
-
-    /// Points of a level, of all examples.
-    fn places_of(&self, level: usize) -> usize {
-        let stride = STRIDES[level];
-        self.examples * (self.size[0] / stride) * (self.size[1] / stride)
-    }
-
-    fn places(&self) -> usize {
-        (0..STRIDES.len()).map(|level| self.places_of(level)).sum()
-    }
-
-    /// Points before those of a level.
-    fn before(&self, level: usize) -> usize {
-        (0..level).map(|level| self.places_of(level)).sum()
-    }
-
-    /// What the scores of all points count for, with what those of the positives do.
-    fn score_weights(&self, of_positives: &[f32], classes: usize) -> Vec<f32> {
-        let mut weights = vec![1.0; self.places() * classes];
-        for at in &self.optional {
-            weights[self.score(at, classes)] = 0.0;
-        }
-        for (one, weight) in self.positives.iter().zip(of_positives) {
-            weights[self.score(&one.at, classes)] = *weight;
-        }
-        weights
-    }
-
-    /// The row of a point among all distances.
-    fn row(&self, at: &Point) -> usize {
-        let each = self.places_of(at.level) / self.examples;
-        self.before(at.level) + at.example * each + at.place
-    }
-
-    /// The place of a point's score for its class among all scores.
-    fn score(&self, at: &Point, classes: usize) -> usize {
-        let each = self.places_of(at.level) / self.examples;
-        self.before(at.level) * classes + (at.example * classes + at.class) * each + at.place
-    }
-}
-
-/// What points count for, 1 on average: those of a class the less, the more points it has, so that what is rare is not
-/// learned last; by the root, so that it does not count for more than all others either.
-fn weights(positives: &[Positive]) -> Vec<f32> {
-    let mut counts = BTreeMap::new();
-    for Positive { at, .. } in positives {
-        *counts.entry(at.class).or_insert(0.0_f32) += 1.0;
-    }
-    let mean = counts.values().map(|count| count.sqrt()).sum::<f32>() / positives.len() as f32;
-    positives
-        .iter()
-        .map(|one| 1.0 / (mean * counts[&one.at.class].sqrt()))
-        .collect()
-}
-
-/// Regions to outline the objects of an example in that count: of too many some, and of few each more than once.
-fn outline(example: &Example, [width, height]: [usize; 2], random: &mut Random) -> Vec<Region> {
-    let objects = example.objects.iter();
-    let mut objects: Vec<_> = objects.filter(|object| object.counts(AS_IT_IS)).collect();
-    while objects.len() > REGIONS {
-        objects.swap_remove(random.below(objects.len()));
-    }
-    if objects.is_empty() {
-        return vec![Region::nothing(); REGIONS];
-    }
-    let objects = objects.into_iter().cycle().take(REGIONS);
-    let regions = objects.map(|object| {
-        let [x0, y0, x1, y1] = object.bbox;
-        let mut moved = |at: f32, length: f32, end: usize| {
-            (at + length * JITTER * random.normal()).clamp(0.0, end as f32)
-        };
-        let (wide, high) = (x1 - x0, y1 - y0);
-        let [x0, x1] = [moved(x0, wide, width), moved(x1, wide, width)];
-        let [y0, y1] = [moved(y0, high, height), moved(y1, high, height)];
-        let bbox = [x0, y0, x1.max(x0 + 1.0), y1.max(y0 + 1.0)];
-        Region::new(mask_region(bbox), &Bitmap::new(object))
-    });
-    regions.collect()
-}
-
-/// Batches from a step on, made ahead by threads that end when nobody wants any more.
-struct Batches {
-    /// Each thread makes the batch of every so many-th step.
-    #[expect(
-        clippy::disallowed_types,
-        reason = "a few batches at most, and who waits for them does nothing else"
-    )]
-    threads: Vec<mpsc::Receiver<anyhow::Result<Batch>>>,
-    /// Which is the next one's.
-    next: usize,
-}
-
-impl Batches {
-    fn new(source: &Arc<dyn Source>, options: &Options, first: u64) -> Self {
-        // About as much of the work as the network's share leaves.
-        let threads = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(3));
-        let begin = |index: usize| {
-            let (sender, receiver) = mpsc::sync_channel(1);
-            let (source, options) = (Arc::clone(source), options.clone());
-            thread::spawn(move || {
-                for step in (first + index as u64..).step_by(threads) {
-                    let batch = options.batch(source.as_ref(), step);
-                    if sender.send(batch).is_err() {
-                        return;
-                    }
-                }
-            });
-            receiver
-        };
-        Self {
-            threads: (0..threads).map(begin).collect(),
-            next: 0,
-        }
-    }
-
-    fn next(&mut self) -> anyhow::Result<Batch> {
-        let batch = self.threads[self.next].recv();
-        self.next = (self.next + 1) % self.threads.len();
-        batch.context("no more examples")?
-    }
-}
-
-impl Options {
-    fn batch(&self, source: &dyn Source, step: u64) -> anyhow::Result<Batch> {
-        let size = self.sizes[(step % self.sizes.len() as u64) as usize];
-        let count = self.batch as u64;
-        let numbers = step * count..(step + 1) * count;
-        let examples = numbers.map(|number| source.example(number, size));
-        let examples: Vec<_> = examples.collect::<Result<_, _>>()?;
-        let mut random = Random::new(self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Batch::new(&examples, &mut random)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use segmenter_imaging::{Image, rle::Rle};
-
     use super::*;
-    use crate::example::Object;
-
-    /// A bright square on a dark picture, somewhere.
-    struct Squares;
-
-    impl Source for Squares {
-        fn classes(&self) -> Vec<String> {
-            vec!["square".to_owned()]
-        }
-
-        fn example(&self, number: u64, [width, height]: [u32; 2]) -> anyhow::Result<Example> {
-            let mut random = Random::new(number % 4);
-            let [x, y] = [width, height].map(|side| random.below(side as usize - 40) as u32);
-            let inside =
-                |i: u32| (x..x + 32).contains(&(i % width)) && (y..y + 32).contains(&(i / width));
-            let mask: Vec<_> = (0..width * height).map(inside).collect();
-            let pixels = mask
-                .iter()
-                .flat_map(|&inside| [if inside { 230 } else { 40 }; 3]);
-            let image = Image::new(width, height, pixels.collect()).context("pixels")?;
-            let mask = Rle::from_bitmap(height, width, &mask).context("mask")?;
-            let objects = Object::new(0, mask, 1.0).into_iter().collect();
-            Ok(Example { image, objects })
-        }
-    }
+    use crate::batch::tests::Squares;
 
     fn options(steps: u64) -> Options {
         Options {
@@ -719,48 +438,6 @@ mod tests {
             seed: 5,
             sizes: vec![[96, 96]],
         }
-    }
-
-    #[test]
-    fn points_of_rare_classes_count_for_more() {
-        let point = |class| Positive {
-            at: Point {
-                example: 0,
-                level: 0,
-                place: 0,
-                class,
-            },
-            distances: [1.0; 4],
-        };
-        let points = [vec![point(2); 16], vec![point(0); 4]].concat();
-        let weights = weights(&points);
-        assert!((weights.iter().sum::<f32>() - 20.0).abs() < 1e-4);
-        assert!((weights[19] / weights[0] - 2.0).abs() < 1e-6);
-        assert!(super::weights(&[]).is_empty());
-    }
-
-    #[test]
-    fn what_does_not_count_has_no_part_in_the_losses() {
-        let mut example = Squares.example(1, [96, 96]).unwrap();
-        let batch = |example: &Example| {
-            Batch::new(std::slice::from_ref(example), &mut Random::new(1)).unwrap()
-        };
-        let counted = batch(&example);
-        assert!(!counted.positives.is_empty() && counted.optional.is_empty());
-        assert!(counted.regions.iter().all(|region| region.weight == 1.0));
-        let weights = vec![2.0; counted.positives.len()];
-        let weights = counted.score_weights(&weights, 1);
-        assert_eq!(weights.len(), 12 * 12 + 6 * 6 + 3 * 3);
-        assert!(weights.iter().all(|weight| [1.0, 2.0].contains(weight)));
-
-        example.objects[0].seen = 0.1;
-        let ignored = batch(&example);
-        assert!(ignored.positives.is_empty());
-        assert!(ignored.regions.iter().all(|region| region.weight == 0.0));
-        let zeros = ignored.score_weights(&[], 1);
-        // Of its 32 pixels every way, and what is about its middle.
-        let zeros = zeros.iter().filter(|weight| **weight == 0.0).count();
-        assert!((16 + 4..=16 + 9 + 9).contains(&zeros), "{zeros}");
     }
 
     #[test]

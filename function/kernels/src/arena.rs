@@ -213,7 +213,7 @@ macro_rules! element {
         impl Element for $number {}
     )* };
 }
-element!(f32 u8 i8 i32 [f32; 4]);
+element!(f32 u8 i8 i32 u32 [f32; 4]);
 
 /// Values in memory that goes back to its [`Arena`].
 pub struct Buffer<T: Element> {

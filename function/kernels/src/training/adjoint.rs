@@ -5,7 +5,7 @@
 //! of all remainders are computed as one, behind one another along the channels (Shi et al., "Is the deconvolution
 //! layer the same as a convolutional layer?", 2016), and put in between one another.
 
-use super::{Convolution, OutputGradient, floats, output::output_gradient};
+use super::{Convolution, OutputGradient, output::output_gradient};
 use crate::{
     Activation, Geometry,
     conv::Source,
@@ -120,11 +120,10 @@ impl Convolution<'_> {
                 }
             }
         }
-        let conv = self.conv(one, &weight_of_one, &bias_of_one, activation);
         let y = Source::of(y, self.output_shape());
         let shape = one.output_shape(y.shape);
-        let mut x = vec![0.0; floats(shape)];
-        conv.run(self.context, y, None, &mut x);
+        let parameters = [weight_of_one.as_slice(), &bias_of_one];
+        let x = self.run(one, parameters, activation, y, None);
         let [_, _, rows, columns] = shape;
         if stride == 1 && [rows, columns] == [height, width] {
             return x;

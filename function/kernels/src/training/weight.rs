@@ -22,6 +22,10 @@ impl Convolution<'_> {
         let (geometry, shape) = (self.geometry, self.output_shape());
         assert_eq!(gradient.len(), floats(shape));
         let x = Source::of(x, self.shape);
+        if let Some(amx) = self.amx_for(x) {
+            let arena = &self.context.arena;
+            return amx.weight_gradient(arena, geometry, x.values, self.shape, gradient);
+        }
         if self.is_saving() && Conv::can_save(&geometry) {
             return conv::weight_gradient(self.context, geometry.outputs, x, gradient);
         }

@@ -19,7 +19,10 @@ use burn::{
     },
     tensor::{DType, Tensor, TensorData},
 };
-use segmenter_kernels::{Context, Isa, Picture, training::Convolution};
+use segmenter_kernels::{
+    Context, Isa, Picture,
+    training::{Amx, Convolution},
+};
 
 use super::{Activation, Geometry, conv::activate, map::Values};
 
@@ -28,6 +31,9 @@ const LANES: usize = 16;
 
 /// What kernels run with.
 static CONTEXT: LazyLock<Arc<Context>> = LazyLock::new(|| Context::new(Isa::best()));
+
+/// And their tiles.
+static AMX: LazyLock<Option<Amx>> = LazyLock::new(Amx::get);
 
 /// A map in the layout of the kernels.
 #[derive(Clone, Debug)]
@@ -231,7 +237,8 @@ impl Layer {
         } else {
             [batch, self.geometry.inputs, height, width]
         };
-        (Convolution::new(&CONTEXT, self.geometry, shape), dims)
+        let conv = Convolution::new(&CONTEXT, self.geometry, shape);
+        (conv.with(*AMX), dims)
     }
 }
 

@@ -1,0 +1,255 @@
+//! Maps as tiles take them, in numbers of 16 bits.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_cvtepu16_epi32,
+    _mm512_cvtneps_pbh, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_slli_epi32,
+    _mm512_storeu_si512,
+};
+
+use super::{Amx, DEEP, Grid, tile::ROWS};
+use crate::{Arena, Buffer, shared::Shared, simd::LANES, threads};
+
+/// Words of a pixel's sixteen channels.
+const HALF: usize = LANES / 2;
+
+/// Calls `found` for each row of pixels of the input that lie side by side in the grid: where, which row of the input, the
+/// first column, and how many; those between are a stride apart.
+fn each_row(grid: &Grid, mut found: impl FnMut(usize, usize, usize, usize)) {
+    let (stride, padding) = (grid.geometry.stride, grid.geometry.padding[0]);
+    let [height, width] = grid.input;
+    for phase in 0..stride * stride {
+        let (down, right) = (phase / stride, phase % stride);
+        let start = padding.saturating_sub(right).div_ceil(stride);
+        let column = start * stride + right - padding;
+        if start >= grid.columns || column >= width {
+            continue;
+        }
+        let count = (width - column).div_ceil(stride).min(grid.columns - start);
+        for row in 0..grid.rows {
+            let input = (row * stride + down).checked_sub(padding);
+            if let Some(input) = input.filter(|&input| input < height) {
+                let at = phase * grid.plane() + row * grid.columns + start;
+                found(at, input, column, count);
+            }
+        }
+    }
+}
+
+/// Calls `found` for each pixel of the input: where it lies in the grid, its row and its column.
+#[cfg(test)]
+pub(super) fn each_pixel(grid: &Grid, mut found: impl FnMut(usize, usize, usize)) {
+    let stride = grid.geometry.stride;
+    each_row(grid, |at, row, column, count| {
+        (0..count).for_each(|i| found(at + i, row, column + i * stride));
+    });
+}
+
+/// Sixteen floats, to the nearest numbers of 8 bits of mantissa.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn rounded(floats: std::arch::x86_64::__m512) -> __m256i {
+    // SAFETY: both are 32 bytes of any values.
+    unsafe { std::mem::transmute(_mm512_cvtneps_pbh(floats)) }
+}
+
+/// One float so.
+pub(super) fn rounded_scalar(float: f32) -> u16 {
+    let bits = float.to_bits();
+    let even = 0x7fff + (bits >> 16 & 1);
+    (bits.wrapping_add(even) >> 16) as u16
+}
+
+/// Which of the sixteen channels of a block there are.
+fn lanes(channels: usize, block: usize) -> __mmask16 {
+    let there = channels.saturating_sub(block * LANES).min(LANES);
+    ((1_u32 << there) - 1) as __mmask16
+}
+
+/// Pixels of a [`Deep`] map that are behind its last one.
+const BEHIND: usize = 2 * ROWS;
+
+/// A map with 32 channels of a pixel side by side, `[ceil(channels / 32), batch, grid, 32]`; what is not there is zero,
+/// but for 32 pixels behind the last one, which are anything.
+pub(super) struct Deep {
+    /// Two numbers each.
+    pub(super) words: Buffer<u32>,
+}
+
+impl Deep {
+    /// From values that lie as in a map.
+    pub(super) fn new(amx: Amx, arena: &Arena, grid: &Grid, x: &[f32], channels: usize) -> Self {
+        let deep = channels.div_ceil(DEEP);
+        let map = grid.map() * LANES;
+        let mut words = arena.take(deep * grid.batch * map + BEHIND * LANES);
+        let to = Shared::new(&mut words);
+        threads::for_each(deep * grid.batch, |task| {
+            // SAFETY: every map is one task's; the processor has the instructions, as there is an `Amx`.
+            unsafe { deepen(amx, grid, x, channels, task, to.part(task * map, map)) };
+        });
+        Self { words }
+    }
+}
+
+/// One map of `[deep, batch]`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn deepen(_: Amx, grid: &Grid, x: &[f32], channels: usize, task: usize, to: &mut [u32]) {
+    let (deep, n) = (task / grid.batch, task % grid.batch);
+    let [height, width] = grid.input;
+    to.fill(0);
+    for half in 0..2 {
+        let block = 2 * deep + half;
+        let there = lanes(channels, block);
+        if there == 0 {
+            continue;
+        }
+        let x = &x[(block * grid.batch + n) * height * width * LANES..][..height * width * LANES];
+        each_row(grid, |at, row, column, count| {
+            let from = (row * width + column) * LANES;
+            let pixels = x[from..].chunks(grid.geometry.stride * LANES).take(count);
+            let to = to[at * LANES..].as_chunks_mut::<LANES>().0;
+            for (pixel, to) in pixels.zip(to) {
+                let (pixel, to) = (&pixel[..LANES], &mut to[half * HALF..][..HALF]);
+                // SAFETY: as long as the vectors.
+                unsafe {
+                    let floats = _mm512_maskz_loadu_ps(there, pixel.as_ptr());
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), rounded(floats));
+                }
+            }
+        });
+    }
+}
+
+/// Sixteen channels of a map, `[grid, 16]` and zeros, brought into `to`, whose length says how many pixels there are.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn flatten(
+    x: &[f32],
+    there: __mmask16,
+    rows: impl FnOnce(&mut dyn FnMut(usize, usize, usize)),
+    stride: usize,
+    to: &mut [u32],
+) {
+    to.fill(0);
+    rows(&mut |at, from, count| {
+        let pixels = x[from * LANES..].chunks(stride * LANES).take(count);
+        for (pixel, to) in pixels.zip(to[at * HALF..].as_chunks_mut::<HALF>().0) {
+            // SAFETY: as long as the vectors.
+            unsafe {
+                let floats = _mm512_maskz_loadu_ps(there, pixel[..LANES].as_ptr());
+                _mm256_storeu_si256(to.as_mut_ptr().cast(), rounded(floats));
+            }
+        }
+    });
+}
+
+/// The sixteen channels of two pixels, by twos.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn pair(pixels: &[u32; 2 * HALF]) -> __m512i {
+    // SAFETY: as long as the vectors.
+    let [first, second] = [0, HALF].map(|at| unsafe {
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(pixels[at..][..HALF].as_ptr().cast()))
+    });
+    _mm512_or_si512(first, _mm512_slli_epi32::<16>(second))
+}
+
+/// A map with two pixels side by side, those at even places with those behind them, and those at odd ones:
+/// `[ceil(channels / 16), batch, 2, pairs, 16, 2]`.
+pub(super) struct Pairs {
+    pub(super) words: Buffer<u32>,
+    /// Of each.
+    pub(super) pairs: usize,
+}
+
+impl Pairs {
+    /// From values that lie as in a map.
+    pub(super) fn new(amx: Amx, arena: &Arena, grid: &Grid, x: &[f32], channels: usize) -> Self {
+        let blocks = channels.div_ceil(LANES);
+        // A tile may go on behind the last pixel.
+        let pairs = grid.map().div_ceil(2) + ROWS + 1;
+        let mut words = arena.take(blocks * grid.batch * 2 * pairs * LANES);
+        let to = Shared::new(&mut words);
+        let [height, width] = grid.input;
+        let size = height * width * LANES;
+        threads::for_each(blocks * grid.batch, |task| {
+            let there = lanes(channels, task / grid.batch);
+            let mut flat = arena.take(2 * (pairs + 1) * HALF);
+            let rows = |found: &mut dyn FnMut(usize, usize, usize)| {
+                each_row(grid, |at, row, column, count| {
+                    found(at, row * width + column, count);
+                });
+            };
+            // SAFETY: every map is one task's; the processor has the instructions, as there is an `Amx`.
+            unsafe {
+                let x = &x[task * size..][..size];
+                flatten(x, there, rows, grid.geometry.stride, &mut flat);
+                let length = 2 * pairs * LANES;
+                interleave(amx, &flat, to.part(task * length, length));
+            }
+        });
+        Self { words, pairs }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn interleave(_: Amx, flat: &[u32], to: &mut [u32]) {
+    let (even, odd) = to.split_at_mut(to.len() / 2);
+    for (to, from) in [(even, 0), (odd, HALF)] {
+        let pixels = flat[from..].as_chunks::<{ 2 * HALF }>().0;
+        for (to, pixels) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(pixels) {
+            // SAFETY: as long as the vector.
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pair(pixels)) };
+        }
+    }
+}
+
+/// A gradient with all outputs of a channel side by side, as they follow one another in the grid:
+/// `[ceil(channels / 16), batch, 16, outputs]` and zeros.
+pub(super) struct Across {
+    pub(super) words: Buffer<u32>,
+    /// From a channel to the next one.
+    pub(super) channel: usize,
+}
+
+impl Across {
+    /// From values that lie as in a map of the outputs.
+    pub(super) fn new(amx: Amx, arena: &Arena, grid: &Grid, g: &[f32], channels: usize) -> Self {
+        let tiles = grid.outputs().div_ceil(DEEP);
+        // Rows of a tile a power of two apart would take the same places of the cache.
+        let channel = (tiles | 1) * LANES;
+        let blocks = channels.div_ceil(LANES);
+        let mut words = arena.take(blocks * grid.batch * LANES * channel);
+        let to = Shared::new(&mut words);
+        let [height, width] = grid.output;
+        let size = height * width * LANES;
+        threads::for_each(blocks * grid.batch, |task| {
+            let there = lanes(channels, task / grid.batch);
+            let mut flat = arena.take(tiles * DEEP * HALF);
+            let rows = |found: &mut dyn FnMut(usize, usize, usize)| {
+                (0..height).for_each(|row| found(row * grid.columns, row * width, width));
+            };
+            // SAFETY: as for pairs.
+            unsafe {
+                flatten(&g[task * size..][..size], there, rows, 1, &mut flat);
+                let length = LANES * channel;
+                transpose(amx, &flat, channel, to.part(task * length, length));
+            }
+        });
+        Self { words, channel }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn transpose(_: Amx, flat: &[u32], channel: usize, to: &mut [u32]) {
+    let tiles = flat.as_chunks::<{ DEEP * HALF }>().0;
+    for (index, tile) in tiles.iter().enumerate() {
+        let mut pairs = [[0_u32; LANES]; DEEP / 2];
+        for (to, pixels) in pairs.iter_mut().zip(tile.as_chunks::<{ 2 * HALF }>().0) {
+            // SAFETY: as long as the vector.
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pair(pixels)) };
+        }
+        for lane in 0..LANES {
+            let to = &mut to[lane * channel + index * LANES..][..LANES];
+            for (to, pair) in to.iter_mut().zip(&pairs) {
+                *to = pair[lane];
+            }
+        }
+    }
+}

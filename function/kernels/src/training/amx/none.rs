@@ -1,0 +1,40 @@
+//! Other processors have no such tiles.
+
+use crate::{Arena, Geometry};
+
+/// That this process may use tiles, which it may not.
+#[derive(Clone, Copy, Debug)]
+pub enum Amx {}
+
+/// What a convolution is of.
+pub(crate) struct Forward<'a> {
+    pub(crate) geometry: Geometry,
+    pub(crate) x: &'a [f32],
+    pub(crate) shape: [usize; 4],
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    pub(crate) residual: Option<&'a [f32]>,
+    pub(crate) rectifies: bool,
+}
+
+impl Amx {
+    /// None.
+    pub fn get() -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn forward(self, _: &Arena, _: &Forward<'_>, _: &mut [f32]) {
+        match self {}
+    }
+
+    pub(crate) fn weight_gradient(
+        self,
+        _: &Arena,
+        _: Geometry,
+        _: &[f32],
+        _: [usize; 4],
+        _: &[f32],
+    ) -> Vec<f32> {
+        match self {}
+    }
+}

@@ -35,15 +35,6 @@ fn each_row(grid: &Grid, mut found: impl FnMut(usize, usize, usize, usize)) {
     }
 }
 
-/// Calls `found` for each pixel of the input: where it lies in the grid, its row and its column.
-#[cfg(test)]
-pub(super) fn each_pixel(grid: &Grid, mut found: impl FnMut(usize, usize, usize)) {
-    let stride = grid.geometry.stride;
-    each_row(grid, |at, row, column, count| {
-        (0..count).for_each(|i| found(at + i, row, column + i * stride));
-    });
-}
-
 /// Sixteen floats, to the nearest numbers of 8 bits of mantissa.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn rounded(floats: std::arch::x86_64::__m512) -> __m256i {

@@ -123,38 +123,3 @@ impl Grid {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_tap_sees_its_pixel() {
-        for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (2, 2), (5, 3)] {
-            let geometry = Geometry {
-                stride,
-                padding: [1, 2],
-                ..Geometry::new(1, 1, kernel)
-            };
-            let input = [1, 1, 7, 9];
-            let output = geometry.output_shape(input);
-            let grid = Grid::new(geometry, input, output);
-            let mut pixels = vec![None; grid.map()];
-            layout::each_pixel(&grid, |at, row, column| pixels[at] = Some([row, column]));
-            for (tap, there) in grid.taps().enumerate() {
-                for (y, x) in (0..output[2]).flat_map(|y| (0..output[3]).map(move |x| (y, x))) {
-                    let seen = |at: usize, tap: usize, side: usize| {
-                        (at * stride + tap).checked_sub(1).filter(|&at| at < side)
-                    };
-                    let row = seen(y, tap / kernel, 7);
-                    let expected = row.zip(seen(x, tap % kernel, 9)).map(<[usize; 2]>::from);
-                    let at = y * grid.columns + x + there;
-                    assert_eq!(
-                        pixels[at], expected,
-                        "tap {tap} of {geometry:?} at {y}, {x}"
-                    );
-                }
-            }
-        }
-    }
-}

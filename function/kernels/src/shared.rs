@@ -44,6 +44,23 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
+/// So many floats, which `fill` makes; they are no zeros before.
+///
+/// # Safety
+/// `fill` writes all of them and reads none before that.
+#[cfg(feature = "training")]
+pub(crate) unsafe fn filled(length: usize, fill: impl FnOnce(Shared<'_, f32>)) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    fill(Shared {
+        pointer: values.as_mut_ptr(),
+        length,
+        slice: PhantomData,
+    });
+    // SAFETY: there is room for as many, and all are written, says the caller.
+    unsafe { values.set_len(length) };
+    values
+}
+
 // SAFETY: a slice may be sent, and what the threads do with it is promised where it is done.
 unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: as above.

@@ -11,7 +11,7 @@ use crate::{
     conv::Source,
     isa::Task,
     rows::Rows,
-    shared::Shared,
+    shared::{Shared, filled},
     simd::{LANES, Simd},
 };
 
@@ -129,19 +129,21 @@ impl Convolution<'_> {
             return x;
         }
         let blocks = padded.div_ceil(LANES);
-        let mut between = vec![0.0; blocks * batch * height * width * LANES];
         let lines = Rows::new(blocks * batch * height, width * LANES);
-        let task = Interleave {
-            phases: &x,
-            stride,
-            plane: blocks * batch * rows * columns * LANES,
-            size: [rows, columns],
-            to_size: [height, width],
-            lines,
-            to: Shared::new(&mut between),
+        let interleave = |to: Shared<'_, f32>| {
+            let task = Interleave {
+                phases: &x,
+                stride,
+                plane: blocks * batch * rows * columns * LANES,
+                size: [rows, columns],
+                to_size: [height, width],
+                lines,
+                to,
+            };
+            self.context.isa.run_all(lines.tasks(), &task);
         };
-        self.context.isa.run_all(lines.tasks(), &task);
-        between
+        // SAFETY: every pixel of every row is written.
+        unsafe { filled(blocks * batch * height * width * LANES, interleave) }
     }
 
     /// As [`output_gradient`](Self::output_gradient), behind a [transposed](Self::transposed) convolution: its output
@@ -179,13 +181,15 @@ impl Task for Interleave<'_> {
         let ([rows, columns], [height, width]) = (self.size, self.to_size);
         for line in self.lines.of_task(index) {
             let (map, row) = (line / height, line % height);
-            // SAFETY: every row is one task's.
-            let to = unsafe { self.to.part(line * width * LANES, width * LANES) };
             let from = (map * rows + row / self.stride) * columns;
-            for (column, pixel) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            for column in 0..width {
                 let phase = row % self.stride * self.stride + column % self.stride;
                 let from = phase * self.plane + (from + column / self.stride) * LANES;
-                pixel.copy_from_slice(&self.phases[from..][..LANES]);
+                // SAFETY: every row is one task's, and a pixel has LANES values.
+                unsafe {
+                    let pixel = S::load(self.phases[from..][..LANES].as_ptr());
+                    S::store(self.to.at((line * width + column) * LANES), pixel);
+                }
             }
         }
     }

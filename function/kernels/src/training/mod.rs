@@ -19,6 +19,7 @@ pub use self::{amx::Amx, output::OutputGradient};
 use crate::{
     Activation, Context, Geometry,
     conv::{Conv, Source},
+    shared::filled,
     simd::LANES,
 };
 
@@ -102,8 +103,8 @@ impl<'a> Convolution<'a> {
         x: Source<'_>,
         residual: Option<&[f32]>,
     ) -> Vec<f32> {
-        let mut y = vec![0.0; floats(geometry.output_shape(x.shape))];
-        assert!(residual.is_none_or(|residual| residual.len() == y.len()));
+        let length = floats(geometry.output_shape(x.shape));
+        assert!(residual.is_none_or(|residual| residual.len() == length));
         if let Some(amx) = self.amx_for(x) {
             let conv = amx::Forward {
                 geometry,
@@ -114,12 +115,13 @@ impl<'a> Convolution<'a> {
                 residual,
                 rectifies: activation == Activation::Relu,
             };
-            amx.forward(&self.context.arena, &conv, &mut y);
-        } else {
-            let saving = self.is_saving();
-            let conv = Conv::for_now(self.context, geometry, weight, bias, activation, saving);
-            conv.run(self.context, x, residual, &mut y);
+            // SAFETY: it makes all of it.
+            return unsafe { filled(length, |y| amx.forward(&self.context.arena, &conv, y)) };
         }
+        let mut y = vec![0.0; length];
+        let saving = self.is_saving();
+        let conv = Conv::for_now(self.context, geometry, weight, bias, activation, saving);
+        conv.run(self.context, x, residual, &mut y);
         y
     }
 

@@ -3,7 +3,7 @@
 use super::{Convolution, floats};
 use crate::{
     isa::Task,
-    shared::Shared,
+    shared::{Shared, filled},
     simd::{LANES, Simd},
 };
 
@@ -38,16 +38,25 @@ pub(super) fn output_gradient(
     assert_eq!(gradient.len(), floats(shape));
     assert!(rectified.is_none_or(|rectified| rectified.len() == gradient.len()));
     let planes = channels.div_ceil(LANES) * batch;
-    let mut sums = rectified.map(|_| vec![0.0; gradient.len()]);
     let mut of_planes = vec![0.0; planes * LANES];
-    let task = Planes {
-        plane: height * width * LANES,
-        rectified,
-        gradient,
-        sums: sums.as_deref_mut().map(Shared::new),
-        bias: Shared::new(&mut of_planes),
+    let bias = Shared::new(&mut of_planes);
+    let run = |sums: Option<Shared<'_, f32>>| {
+        let task = Planes {
+            plane: height * width * LANES,
+            rectified,
+            gradient,
+            sums,
+            bias,
+        };
+        conv.context.isa.run_all(planes, &task);
     };
-    conv.context.isa.run_all(planes, &task);
+    let sums = if rectified.is_some() {
+        // SAFETY: every plane is written.
+        Some(unsafe { filled(gradient.len(), |sums| run(Some(sums))) })
+    } else {
+        run(None);
+        None
+    };
     let bias = (0..channels).map(|channel| {
         let planes = (0..batch).map(|n| (channel / LANES * batch + n) * LANES + channel % LANES);
         planes.map(|at| of_planes[at]).sum()

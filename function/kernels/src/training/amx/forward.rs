@@ -30,8 +30,8 @@ pub(crate) struct Forward<'a> {
 }
 
 impl Amx {
-    /// Makes `y`, which lies as in a map.
-    pub(crate) fn forward(self, arena: &Arena, conv: &Forward<'_>, y: &mut [f32]) {
+    /// Makes `y`, all of it, which lies as in a map.
+    pub(crate) fn forward(self, arena: &Arena, conv: &Forward<'_>, y: Shared<'_, f32>) {
         let shape = conv.geometry.output_shape(conv.shape);
         let grid = Grid::new(conv.geometry, conv.shape, shape);
         let Geometry {
@@ -54,7 +54,7 @@ impl Amx {
                 .collect(),
             weight: packed(conv),
             bias,
-            y: Shared::new(y),
+            y,
         };
         threads::for_each(grid.batch * blocks.div_ceil(2), |index| {
             let tiles = Tiles::of_this_thread(self);

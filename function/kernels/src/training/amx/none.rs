@@ -1,6 +1,6 @@
 //! Other processors have no such tiles.
 
-use crate::{Arena, Geometry};
+use crate::{Arena, Geometry, shared::Shared};
 
 /// That this process may use tiles, which it may not.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ impl Amx {
         None
     }
 
-    pub(crate) fn forward(self, _: &Arena, _: &Forward<'_>, _: &mut [f32]) {
+    pub(crate) fn forward(self, _: &Arena, _: &Forward<'_>, _: Shared<'_, f32>) {
         match self {}
     }
 

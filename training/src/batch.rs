@@ -41,7 +41,7 @@ pub(crate) struct Part {
     pub(crate) pixels: TensorData,
     /// `[width, height]`.
     size: [usize; 2],
-    examples: usize,
+    pub(crate) examples: usize,
     pub(crate) positives: Vec<Positive>,
     /// What each of these counts for.
     pub(crate) weights: Vec<f32>,

@@ -19,7 +19,6 @@ mod muon;
 mod objective;
 pub mod parameters;
 pub mod random;
-pub mod regions;
 pub mod report;
 pub mod sheet;
 pub mod source;

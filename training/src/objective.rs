@@ -3,14 +3,16 @@
 use anyhow::Context as _;
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use segmenter_models::{
-    blocks::Map,
-    networks::centermask::{Features, MASK_SIDE, MAX_LOG_DISTANCE, Network, STRIDES},
+    blocks::{FeatureMap, Map, Roi, roi_align},
+    networks::centermask::{
+        Features, MASK_CHANNELS, MASK_POOL, MASK_SIDE, MASK_STRIDE, MAX_LOG_DISTANCE, Network,
+        STRIDES,
+    },
 };
 
 use crate::{
     batch::Part,
     losses::{cross_entropy, overlaps, quality_focal},
-    regions,
     targets::Positive,
 };
 
@@ -112,12 +114,18 @@ fn outlines(
     masks: Map,
     device: &Device,
 ) -> anyhow::Result<Tensor<1>> {
-    let maps = masks.into_tensor().context("maps of burn's")?;
-    let boxes: Vec<_> = part.regions.iter().map(|region| region.bbox).collect();
-    let pooled = regions::pool(&maps, &boxes, device);
-    let logits = network.outline(Map::from_tensor(pooled));
-    let logits = logits.into_tensor().context("outlines of burn's")?;
     let regions = part.regions.len();
+    let burn = segmenter_models::Device::Burn(device.clone());
+    let maps = FeatureMap::read(masks, 1.0 / MASK_STRIDE as f32, &burn);
+    let rois = part.regions.iter().enumerate().map(|(index, region)| Roi {
+        map: &maps,
+        image: index * part.examples / regions,
+        bbox: region.bbox,
+    });
+    let rois: Vec<_> = rois.collect();
+    let pooled = roi_align(&MASK_POOL, &rois, MASK_CHANNELS, &burn);
+    let logits = network.outline(pooled);
+    let logits = logits.into_tensor().context("outlines of burn's")?;
     let truth: Vec<f32> = part.regions.iter().flat_map(|r| r.mask.clone()).collect();
     let truth = TensorData::new(truth, [regions, 1, MASK_SIDE, MASK_SIDE]);
     let counts: Vec<f32> = part.regions.iter().map(|region| region.weight).collect();

@@ -75,40 +75,55 @@ impl RoiAlign {
             rois.par_iter().map(|roi| self.region(roi)).collect()
         };
         let blocks = pooled.blocks();
+        self.pool(context, &regions, blocks, Shared::new(&mut pooled.values));
+        pooled
+    }
+
+    /// Writes all of what regions are pooled to, so many blocks of channels.
+    pub(crate) fn pool(
+        &self,
+        context: &Context,
+        regions: &[Region<'_>],
+        blocks: usize,
+        pooled: Shared<'_, f32>,
+    ) {
         let task = Pool {
             regions,
             bins: self.size * self.size * LANES,
             blocks,
-            chunks: rois.len().div_ceil(ROIS),
-            pooled: Shared::new(&mut pooled.values),
+            chunks: regions.len().div_ceil(ROIS),
+            pooled,
         };
         let tasks = task.chunks * blocks.div_ceil(TOGETHER);
         context.isa.run_all(tasks, &task);
-        pooled
-    }
-
-    /// How much every pixel along an axis of a map with `length` pixels, `1 / scale` of the picture's each, counts in
-    /// each bin of a region from `start` to `end` in the picture: `[size, length]`. The region is the product of its
-    /// rows' weights, the map, and its columns' weights.
-    pub fn weights(&self, [start, end]: [f32; 2], length: usize, scale: f32) -> Vec<f32> {
-        let half = if self.aligned { 0.5 } else { 0.0 };
-        let bins = self.bins(start * scale - half, end * scale - half, length, 1);
-        let mut weights = vec![0.0; self.size * length];
-        for (row, pixels) in weights.chunks_exact_mut(length).zip(bins.iter()) {
-            for pixel in pixels {
-                row[pixel.offset] = pixel.weight / bins.samples as f32;
-            }
-        }
-        weights
     }
 
     fn region<'a>(&self, roi: &Roi<'a>) -> Region<'a> {
-        let [_, _, height, width] = roi.map.shape();
+        self.region_of(
+            &roi.map.values,
+            roi.map.shape(),
+            roi.image,
+            roi.scale,
+            roi.bbox,
+        )
+    }
+
+    /// Of a map of this shape, of which these are the values.
+    pub(crate) fn region_of<'a>(
+        &self,
+        values: &'a [f32],
+        shape: [usize; 4],
+        image: usize,
+        scale: f32,
+        bbox: [f32; 4],
+    ) -> Region<'a> {
+        let [_, _, height, width] = shape;
         let half = if self.aligned { 0.5 } else { 0.0 };
-        let [x0, y0, x1, y1] = roi.bbox.map(|v| v * roi.scale - half);
+        let [x0, y0, x1, y1] = bbox.map(|v| v * scale - half);
         Region {
-            map: roi.map,
-            image: roi.image,
+            values,
+            shape,
+            image,
             rows: self.bins(y0, y1, height, width * LANES),
             columns: self.bins(x0, x1, width, LANES),
         }
@@ -175,14 +190,14 @@ fn add(pixels: &mut Vec<Weighted>, first: usize, offset: usize, weight: f32) {
 
 /// A row or column of pixels, and its weight in a bin.
 #[derive(Clone, Copy)]
-struct Weighted {
+pub(crate) struct Weighted {
     /// From the start of the map, in floats.
-    offset: usize,
-    weight: f32,
+    pub(crate) offset: usize,
+    pub(crate) weight: f32,
 }
 
 /// What the bins along one axis are summed from.
-struct Bins {
+pub(crate) struct Bins {
     pixels: Vec<Weighted>,
     /// Where in `pixels` each bin ends and the next begins.
     ends: Vec<usize>,
@@ -192,7 +207,7 @@ struct Bins {
 
 impl Bins {
     #[inline(always)]
-    fn iter(&self) -> impl Iterator<Item = &[Weighted]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[Weighted]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {
             let bin = &self.pixels[start..end];
@@ -203,15 +218,26 @@ impl Bins {
 }
 
 /// A region and where it is sampled.
-struct Region<'a> {
-    map: &'a Map,
-    image: usize,
-    rows: Bins,
-    columns: Bins,
+pub(crate) struct Region<'a> {
+    /// Of the map.
+    values: &'a [f32],
+    /// Of the map, `[batch, channels, height, width]`.
+    shape: [usize; 4],
+    pub(crate) image: usize,
+    pub(crate) rows: Bins,
+    pub(crate) columns: Bins,
+}
+
+impl Region<'_> {
+    /// What each sample counts for in its bin.
+    #[inline(always)]
+    pub(crate) fn share(&self) -> f32 {
+        1.0 / (self.rows.samples * self.columns.samples).max(1) as f32
+    }
 }
 
 struct Pool<'a> {
-    regions: Vec<Region<'a>>,
+    regions: &'a [Region<'a>],
     /// Floats of a pooled region in a block.
     bins: usize,
     /// Blocks of channels.
@@ -231,7 +257,7 @@ impl Task for Pool<'_> {
         let first = index % self.chunks * ROIS;
         let regions = self.regions.iter().enumerate().skip(first).take(ROIS);
         for (index, region) in regions {
-            let [batch, _, height, width] = region.map.shape();
+            let [batch, _, height, width] = region.shape;
             let x_image = height * width * LANES;
             let x_block = batch * x_image;
             let y_block = self.regions.len() * self.bins;
@@ -239,7 +265,7 @@ impl Task for Pool<'_> {
             // rows and columns lead to pixels of its image.
             unsafe {
                 let y = self.pooled.at(blocks.start * y_block + index * self.bins);
-                let x = &region.map.values[blocks.start * x_block + region.image * x_image..];
+                let x = &region.values[blocks.start * x_block + region.image * x_image..];
                 let x = x.as_ptr();
                 if blocks.len() == TOGETHER {
                     region.pool::<S, TOGETHER>(x, x_block, y, y_block);
@@ -270,8 +296,7 @@ impl Region<'_> {
         mut y: *mut f32,
         y_block: usize,
     ) {
-        let samples = self.rows.samples * self.columns.samples;
-        let share = S::splat(1.0 / samples.max(1) as f32);
+        let share = S::splat(self.share());
         for rows in self.rows.iter() {
             for columns in self.columns.iter() {
                 let mut sums = [S::splat(0.0); J];

@@ -1,4 +1,4 @@
-//! Convolutions of networks that are being trained: forward, and the gradients of all that they are made of.
+//! Convolutions and regions of networks that are being trained: forward, and the gradients of all that they are made of.
 //!
 //! Values are plain slices in the layout of a [`Map`](crate::Map), `[ceil(channels / 16), batch, height, width, 16]`,
 //! so that they can lie in the tensors of whoever differentiates. Inputs of three channels may lie as in a
@@ -13,9 +13,10 @@ mod amx;
 #[path = "amx/none.rs"]
 mod amx;
 mod output;
+mod regions;
 pub(crate) mod weight;
 
-pub use self::{amx::Amx, output::OutputGradient};
+pub use self::{amx::Amx, output::OutputGradient, regions::Regions};
 use crate::{
     Activation, Context, Geometry,
     conv::{Conv, Source},

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use segmenter_kernels as kernels;
 pub use segmenter_kernels::RoiAlign;
 
-#[cfg(feature = "gpu")]
+#[cfg(any(feature = "gpu", feature = "training"))]
 use super::map::another_device;
+#[cfg(feature = "training")]
+use super::training::{self, Blocked};
 use super::{
     Device,
     map::{Map, Values},
@@ -36,14 +38,17 @@ enum Regional {
     /// On the GPU that the map is on.
     #[cfg(feature = "gpu")]
     Gpu(segmenter_gpu::Map),
+    /// By burn, which goes back from them.
+    #[cfg(feature = "training")]
+    Trained(Blocked),
 }
 
 impl Regional {
     fn host(&self) -> &kernels::Map {
         match self {
             Self::Host(map) => map,
-            #[cfg(feature = "gpu")]
-            Self::Gpu(_) => another_device(),
+            #[cfg(any(feature = "gpu", feature = "training"))]
+            _ => another_device(),
         }
     }
 
@@ -51,7 +56,7 @@ impl Regional {
     fn gpu(&self) -> &segmenter_gpu::Map {
         match self {
             Self::Gpu(map) => map,
-            Self::Host(_) => another_device(),
+            _ => another_device(),
         }
     }
 }
@@ -65,6 +70,8 @@ impl FeatureMap {
             Values::Quantized(map) => Regional::Host(Arc::new(map.dequantize())),
             #[cfg(feature = "gpu")]
             Values::Gpu(map) => Regional::Gpu(map),
+            #[cfg(feature = "training")]
+            Values::Blocked(map) => Regional::Trained(map),
             _ => {
                 let planar = kernels::Map::from_planar(&device.host(), &map.to_host(), map.dims());
                 Regional::Host(Arc::new(planar))
@@ -77,8 +84,19 @@ impl FeatureMap {
 /// Takes the regions, each from its map. All maps have the same channels, as many as `channels`. Result:
 /// `[rois, channels, size, size]`, floats.
 ///
-/// burn's devices have their regions taken in host memory, where their places are known first.
+/// burn's devices have their regions taken in host memory, where their places are known first. Of a map that is trained
+/// they can be differentiated, too; then all are from that one.
 pub fn roi_align(how: &RoiAlign, rois: &[Roi<'_>], channels: usize, device: &Device) -> Map {
+    #[cfg(feature = "training")]
+    if let Some(FeatureMap {
+        values: Regional::Trained(map),
+        scale,
+    }) = rois.first().map(|roi| roi.map)
+    {
+        let boxes = rois.iter().map(|roi| (roi.image, roi.bbox)).collect();
+        let pooled = training::pool(*how, map, *scale, boxes);
+        return Map(Values::Blocked(pooled));
+    }
     #[cfg(feature = "gpu")]
     if let Device::Gpu(gpu, _) = device {
         let rois: Vec<_> = rois

@@ -1,4 +1,4 @@
-//! Convolutions that burn differentiates by the project's own kernels.
+//! Convolutions and regions that burn differentiates by the project's own kernels.
 //!
 //! burn's tensors then hold maps in the layout of these kernels, so that nothing is brought from one to another between
 //! layers: a [`Blocked`] map is a tensor `[blocks, batch, height, width, 16]`, with which burn can do all that does not
@@ -20,8 +20,8 @@ use burn::{
     tensor::{DType, Tensor, TensorData},
 };
 use segmenter_kernels::{
-    Context, Isa, Picture,
-    training::{Amx, Convolution},
+    Context, Isa, Picture, RoiAlign,
+    training::{Amx, Convolution, Regions},
 };
 
 use super::{Activation, Geometry, conv::activate, map::Values};
@@ -242,9 +242,66 @@ impl Layer {
     }
 }
 
+/// Regions of a map, each of an image of its batch, `[regions, channels, size, size]`. `scale` is the size of one pixel
+/// of the picture on the map.
+pub(super) fn pool(
+    how: RoiAlign,
+    map: &Blocked,
+    scale: f32,
+    boxes: Vec<(usize, [f32; 4])>,
+) -> Blocked {
+    let pooling = Pooling {
+        how,
+        scale,
+        channels: map.channels,
+        boxes: boxes.into(),
+    };
+    let x = map.tensor.clone().into_dispatch();
+    Blocked {
+        tensor: Tensor::from_dispatch(Dispatch::pool(x, pooling)),
+        channels: map.channels,
+    }
+}
+
+/// Where regions are taken.
+#[derive(Clone, Debug)]
+pub(super) struct Pooling {
+    how: RoiAlign,
+    scale: f32,
+    channels: usize,
+    boxes: Arc<[(usize, [f32; 4])]>,
+}
+
+impl Pooling {
+    /// Of a map with these axes.
+    fn on(&self, dims: &[usize]) -> Regions<'_> {
+        let [_, batch, height, width, _] = *dims else {
+            unreachable!("not a map: {dims:?}")
+        };
+        Regions {
+            context: &CONTEXT,
+            how: self.how,
+            shape: [batch, self.channels, height, width],
+            scale: self.scale,
+            boxes: &self.boxes,
+        }
+    }
+
+    fn run(&self, x: &FloatTensor<Flex>) -> FloatTensor<Flex> {
+        let regions = self.on(x.layout().shape());
+        let [count, channels, height, width] = regions.output_shape();
+        let blocks = channels.div_ceil(LANES);
+        let pooled = regions.forward(values(x));
+        tensor(pooled, [blocks, count, height, width, LANES])
+    }
+}
+
 /// What burn does not have. All is in the layout of the kernels, but for weights and biases.
 #[backend_extension(Flex, Autodiff)]
-pub(super) trait Convolutions: Backend {
+pub(super) trait Blocks: Backend {
+    /// Regions of a map.
+    fn pool(x: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self>;
+
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -273,7 +330,10 @@ fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FloatTensor<Flex> {
     FloatTensor::<Flex>::from_data(TensorData::new(values, shape))
 }
 
-impl Convolutions for Flex {
+impl Blocks for Flex {
+    fn pool(x: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self> {
+        pooling.run(&x.to_contiguous())
+    }
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -294,7 +354,16 @@ impl Convolutions for Flex {
     }
 }
 
-impl<C: CheckpointStrategy> Convolutions for Autodiff<Flex, C> {
+impl<C: CheckpointStrategy> Blocks for Autodiff<Flex, C> {
+    fn pool(x: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self> {
+        let (x, of_x) = x.into_parts();
+        let x = x.to_contiguous();
+        let y = pooling.run(&x);
+        match Spread.prepare::<C>([of_x]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((pooling, x.layout().shape().to_vec()), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -369,6 +438,29 @@ impl Layer {
                 prep.finish(state, y)
             }
             OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+}
+
+/// The step back from regions to their map.
+#[derive(Debug)]
+struct Spread;
+
+impl Backward<Flex, 1> for Spread {
+    /// And the axes of the map.
+    type State = (Pooling, Vec<usize>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (pooling, dims) = ops.state;
+        let of_output = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        if let [Some(node)] = &ops.parents {
+            let gradient = pooling.on(&dims).gradient(values(&of_output));
+            gradients.register::<Flex>(node.id, tensor(gradient, dims));
         }
     }
 }

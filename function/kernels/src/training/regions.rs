@@ -142,9 +142,7 @@ fn add<S: Simd>(to: &mut [f32], weight: S::Floats, values: S::Floats) {
     assert_eq!(to.len(), LANES);
     // SAFETY: the length above.
     unsafe {
-        S::store(
-            to.as_mut_ptr(),
-            S::mul_add(weight, values, S::load(to.as_ptr())),
-        )
-    };
+        let sum = S::mul_add(weight, values, S::load(to.as_ptr()));
+        S::store(to.as_mut_ptr(), sum);
+    }
 }

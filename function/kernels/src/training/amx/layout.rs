@@ -1,9 +1,9 @@
 //! Maps as tiles take them, in numbers of 16 bits.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_cvtepu16_epi32,
-    _mm512_cvtneps_pbh, _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_slli_epi32,
-    _mm512_storeu_si512,
+    __m256i, __m512, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256,
+    _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_maskz_loadu_ps, _mm512_or_si512,
+    _mm512_slli_epi32, _mm512_storeu_si512,
 };
 
 use super::{Amx, DEEP, Grid, tile::ROWS};
@@ -12,11 +12,21 @@ use crate::{Arena, Buffer, shared::Shared, simd::LANES, threads};
 /// Words of a pixel's sixteen channels.
 const HALF: usize = LANES / 2;
 
-/// Calls `found` for each row of pixels of the input that lie side by side in the grid: where, which row of the input, the
-/// first column, and how many; those between are a stride apart.
-fn each_row(grid: &Grid, mut found: impl FnMut(usize, usize, usize, usize)) {
+/// Pixels of a map that follow one another in a grid.
+#[derive(Clone, Copy)]
+struct Line {
+    /// Where in the grid the first one goes.
+    to: usize,
+    /// Which of the map it is; the next one is a stride behind it.
+    from: usize,
+    count: usize,
+}
+
+/// All pixels of the input that are seen.
+fn inputs(grid: &Grid) -> Vec<Line> {
     let (stride, padding) = (grid.geometry.stride, grid.geometry.padding[0]);
     let [height, width] = grid.input;
+    let mut lines = Vec::new();
     for phase in 0..stride * stride {
         let (down, right) = (phase / stride, phase % stride);
         let start = padding.saturating_sub(right).div_ceil(stride);
@@ -28,16 +38,31 @@ fn each_row(grid: &Grid, mut found: impl FnMut(usize, usize, usize, usize)) {
         for row in 0..grid.rows {
             let input = (row * stride + down).checked_sub(padding);
             if let Some(input) = input.filter(|&input| input < height) {
-                let at = phase * grid.plane() + row * grid.columns + start;
-                found(at, input, column, count);
+                lines.push(Line {
+                    to: phase * grid.plane() + row * grid.columns + start,
+                    from: input * width + column,
+                    count,
+                });
             }
         }
     }
+    lines
+}
+
+/// All outputs.
+fn outputs(grid: &Grid) -> Vec<Line> {
+    let [height, width] = grid.output;
+    let line = |row: usize| Line {
+        to: row * grid.columns,
+        from: row * width,
+        count: width,
+    };
+    (0..height).map(line).collect()
 }
 
 /// Sixteen floats, to the nearest numbers of 8 bits of mantissa.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn rounded(floats: std::arch::x86_64::__m512) -> __m256i {
+fn rounded(floats: __m512) -> __m256i {
     // SAFETY: both are 32 bytes of any values.
     unsafe { std::mem::transmute(_mm512_cvtneps_pbh(floats)) }
 }
@@ -72,9 +97,13 @@ impl Deep {
         let map = grid.map() * LANES;
         let mut words = arena.take(deep * grid.batch * map + BEHIND * LANES);
         let to = Shared::new(&mut words);
+        let lines = inputs(grid);
         threads::for_each(deep * grid.batch, |task| {
             // SAFETY: every map is one task's; the processor has the instructions, as there is an `Amx`.
-            unsafe { deepen(amx, grid, x, channels, task, to.part(task * map, map)) };
+            unsafe {
+                let to = to.part(task * map, map);
+                deepen(amx, grid, &lines, x, channels, task, to);
+            }
         });
         Self { words }
     }
@@ -82,9 +111,18 @@ impl Deep {
 
 /// One map of `[deep, batch]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn deepen(_: Amx, grid: &Grid, x: &[f32], channels: usize, task: usize, to: &mut [u32]) {
+fn deepen(
+    _: Amx,
+    grid: &Grid,
+    lines: &[Line],
+    x: &[f32],
+    channels: usize,
+    task: usize,
+    to: &mut [u32],
+) {
     let (deep, n) = (task / grid.batch, task % grid.batch);
     let [height, width] = grid.input;
+    let size = height * width * LANES;
     to.fill(0);
     for half in 0..2 {
         let block = 2 * deep + half;
@@ -92,12 +130,11 @@ fn deepen(_: Amx, grid: &Grid, x: &[f32], channels: usize, task: usize, to: &mut
         if there == 0 {
             continue;
         }
-        let x = &x[(block * grid.batch + n) * height * width * LANES..][..height * width * LANES];
-        each_row(grid, |at, row, column, count| {
-            let from = (row * width + column) * LANES;
-            let pixels = x[from..].chunks(grid.geometry.stride * LANES).take(count);
-            let to = to[at * LANES..].as_chunks_mut::<LANES>().0;
-            for (pixel, to) in pixels.zip(to) {
+        let x = &x[(block * grid.batch + n) * size..][..size];
+        for line in lines {
+            let pixels = x[line.from * LANES..].chunks(grid.geometry.stride * LANES);
+            let to = to[line.to * LANES..].as_chunks_mut::<LANES>().0;
+            for (pixel, to) in pixels.take(line.count).zip(to) {
                 let (pixel, to) = (&pixel[..LANES], &mut to[half * HALF..][..HALF]);
                 // SAFETY: as long as the vectors.
                 unsafe {
@@ -105,30 +142,25 @@ fn deepen(_: Amx, grid: &Grid, x: &[f32], channels: usize, task: usize, to: &mut
                     _mm256_storeu_si256(to.as_mut_ptr().cast(), rounded(floats));
                 }
             }
-        });
+        }
     }
 }
 
-/// Sixteen channels of a map, `[grid, 16]` and zeros, brought into `to`, whose length says how many pixels there are.
+/// Sixteen channels of a map, `[pixels, 16]`, and zeros.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn flatten(
-    x: &[f32],
-    there: __mmask16,
-    rows: impl FnOnce(&mut dyn FnMut(usize, usize, usize)),
-    stride: usize,
-    to: &mut [u32],
-) {
+fn flatten(_: Amx, lines: &[Line], stride: usize, x: &[f32], there: __mmask16, to: &mut [u32]) {
     to.fill(0);
-    rows(&mut |at, from, count| {
-        let pixels = x[from * LANES..].chunks(stride * LANES).take(count);
-        for (pixel, to) in pixels.zip(to[at * HALF..].as_chunks_mut::<HALF>().0) {
+    for line in lines {
+        let pixels = x[line.from * LANES..].chunks(stride * LANES);
+        let to = to[line.to * HALF..].as_chunks_mut::<HALF>().0;
+        for (pixel, to) in pixels.take(line.count).zip(to) {
             // SAFETY: as long as the vectors.
             unsafe {
                 let floats = _mm512_maskz_loadu_ps(there, pixel[..LANES].as_ptr());
                 _mm256_storeu_si256(to.as_mut_ptr().cast(), rounded(floats));
             }
         }
-    });
+    }
 }
 
 /// The sixteen channels of two pixels, by twos.
@@ -159,18 +191,14 @@ impl Pairs {
         let to = Shared::new(&mut words);
         let [height, width] = grid.input;
         let size = height * width * LANES;
+        let lines = inputs(grid);
         threads::for_each(blocks * grid.batch, |task| {
             let there = lanes(channels, task / grid.batch);
             let mut flat = arena.take(2 * (pairs + 1) * HALF);
-            let rows = |found: &mut dyn FnMut(usize, usize, usize)| {
-                each_row(grid, |at, row, column, count| {
-                    found(at, row * width + column, count);
-                });
-            };
             // SAFETY: every map is one task's; the processor has the instructions, as there is an `Amx`.
             unsafe {
                 let x = &x[task * size..][..size];
-                flatten(x, there, rows, grid.geometry.stride, &mut flat);
+                flatten(amx, &lines, grid.geometry.stride, x, there, &mut flat);
                 let length = 2 * pairs * LANES;
                 interleave(amx, &flat, to.part(task * length, length));
             }
@@ -210,15 +238,14 @@ impl Across {
         let to = Shared::new(&mut words);
         let [height, width] = grid.output;
         let size = height * width * LANES;
+        let lines = outputs(grid);
         threads::for_each(blocks * grid.batch, |task| {
             let there = lanes(channels, task / grid.batch);
             let mut flat = arena.take(tiles * DEEP * HALF);
-            let rows = |found: &mut dyn FnMut(usize, usize, usize)| {
-                (0..height).for_each(|row| found(row * grid.columns, row * width, width));
-            };
             // SAFETY: as for pairs.
             unsafe {
-                flatten(&g[task * size..][..size], there, rows, 1, &mut flat);
+                let g = &g[task * size..][..size];
+                flatten(amx, &lines, 1, g, there, &mut flat);
                 let length = LANES * channel;
                 transpose(amx, &flat, channel, to.part(task * length, length));
             }

@@ -341,13 +341,12 @@ impl Training {
 
     /// One step of the optimizer; its losses as [`Losses::read`] takes them.
     fn advance(&mut self, batch: &Batch, step: u64, part: f64) -> anyhow::Result<Tensor<1>> {
-        let threads = rayon::current_num_threads();
         let parts = batch.parts.par_iter();
         let answers = parts.map(|part| {
             // With a graph of its own: burn differentiates one after the other what is of the same.
             let network = self.network.clone().fork(&self.device);
             let loss = || objective::loss(&network, part, self.classes.len(), &self.device);
-            let loss = on_its_thread(batch, threads, loss)?;
+            let loss = on_its_thread(batch, loss)?;
             Ok((network, loss))
         });
         let answers = answers.collect::<anyhow::Result<Vec<_>>>()?;
@@ -361,7 +360,7 @@ impl Training {
         let gradients = answers.into_par_iter().map(|(network, loss)| {
             let backward =
                 || GradientsParams::from_grads((loss.sum * counted).backward(), &network);
-            on_its_thread(batch, threads, backward)
+            on_its_thread(batch, backward)
         });
         let mut sum = GradientsAccumulator::new();
         for gradients in gradients.collect::<Vec<_>>() {
@@ -412,8 +411,8 @@ impl Losses {
 }
 
 /// Does a part's work, where every thread has a part with all its kernels on its own.
-fn on_its_thread<T>(batch: &Batch, threads: usize, work: impl FnOnce() -> T) -> T {
-    if batch.parts.len() < threads {
+fn on_its_thread<T>(batch: &Batch, work: impl FnOnce() -> T) -> T {
+    if batch.parts.len() < rayon::current_num_threads() {
         work()
     } else {
         on_this_thread(work)

@@ -37,6 +37,25 @@ pub struct Convolution<'a> {
     amx: Option<Amx>,
 }
 
+/// What a convolution by tiles is of.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "nobody has tiles")
+)]
+pub(crate) struct Forward<'a> {
+    geometry: Geometry,
+    /// Lies as in a map.
+    x: &'a [f32],
+    /// `[batch, inputs, height, width]`.
+    shape: [usize; 4],
+    /// `[outputs, inputs, kernel, kernel]`.
+    weight: &'a [f32],
+    bias: &'a [f32],
+    /// Lies as the result.
+    residual: Option<&'a [f32]>,
+    rectifies: bool,
+}
+
 /// How many floats a map of this shape has.
 pub(crate) fn floats([batch, channels, height, width]: [usize; 4]) -> usize {
     channels.div_ceil(LANES) * batch * height * width * LANES
@@ -107,7 +126,7 @@ impl<'a> Convolution<'a> {
         let length = floats(geometry.output_shape(x.shape));
         assert!(residual.is_none_or(|residual| residual.len() == length));
         if let Some(amx) = self.amx_for(x) {
-            let conv = amx::Forward {
+            let conv = Forward {
                 geometry,
                 x: x.values,
                 shape: x.shape,

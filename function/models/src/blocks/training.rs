@@ -334,6 +334,7 @@ impl Blocks for Flex {
     fn pool(x: FloatTensor<Self>, pooling: Pooling) -> FloatTensor<Self> {
         pooling.run(&x.to_contiguous())
     }
+
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -364,6 +365,7 @@ impl<C: CheckpointStrategy> Blocks for Autodiff<Flex, C> {
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
+
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -9,25 +9,10 @@ use super::{
     layout::{Deep, rounded_scalar},
     tile::{ROWS, Sums, TILE, Tiles},
 };
-use crate::{Arena, Geometry, shared::Shared, simd::LANES, threads};
+use crate::{Arena, Geometry, shared::Shared, simd::LANES, threads, training::Forward};
 
 /// Pixels of two tiles.
 const PIXELS: usize = 2 * ROWS;
-
-/// What a convolution is of.
-pub(crate) struct Forward<'a> {
-    pub(crate) geometry: Geometry,
-    /// Lies as in a map.
-    pub(crate) x: &'a [f32],
-    /// `[batch, inputs, height, width]`.
-    pub(crate) shape: [usize; 4],
-    /// `[outputs, inputs, kernel, kernel]`.
-    pub(crate) weight: &'a [f32],
-    pub(crate) bias: &'a [f32],
-    /// Lies as the result.
-    pub(crate) residual: Option<&'a [f32]>,
-    pub(crate) rectifies: bool,
-}
 
 impl Amx {
     /// Makes `y`, all of it, which lies as in a map.

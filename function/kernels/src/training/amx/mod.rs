@@ -13,8 +13,6 @@ mod layout;
 mod tile;
 mod weight;
 
-pub(crate) use forward::Forward;
-
 use crate::Geometry;
 
 /// That this process may use tiles.

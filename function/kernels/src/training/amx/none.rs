@@ -1,21 +1,11 @@
 //! Other processors have no such tiles.
 
+use super::Forward;
 use crate::{Arena, Geometry, shared::Shared};
 
 /// That this process may use tiles, which it may not.
 #[derive(Clone, Copy, Debug)]
 pub enum Amx {}
-
-/// What a convolution is of.
-pub(crate) struct Forward<'a> {
-    pub(crate) geometry: Geometry,
-    pub(crate) x: &'a [f32],
-    pub(crate) shape: [usize; 4],
-    pub(crate) weight: &'a [f32],
-    pub(crate) bias: &'a [f32],
-    pub(crate) residual: Option<&'a [f32]>,
-    pub(crate) rectifies: bool,
-}
 
 impl Amx {
     /// None.

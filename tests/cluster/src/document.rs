@@ -57,7 +57,11 @@ pub async fn compare(
 
 /// Without what differs from one cluster and minute to the next.
 fn lasting(text: &str) -> String {
-    let mut lines: Vec<_> = text.lines().map(lasting_line).collect();
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| !is_log(line))
+        .map(lasting_line)
+        .collect();
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
@@ -95,6 +99,25 @@ fn lasting_line(line: &str) -> String {
         }
     });
     words.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+}
+
+/// What kubectl logs for information beside its answer, such as that it ended a watch while an event was on its way:
+/// `I1128 14:56:15.766412    3428 reflector.go:664] …`.
+fn is_log(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    let is_like = |word: Option<&str>, pattern: &str| {
+        word.is_some_and(|word| {
+            word.len() == pattern.len()
+                && word
+                    .bytes()
+                    .zip(pattern.bytes())
+                    .all(|(byte, kind)| match kind {
+                        b'0' => byte.is_ascii_digit(),
+                        _ => byte == kind,
+                    })
+        })
+    };
+    is_like(words.next(), "I0000") && is_like(words.next(), "00:00:00.000000")
 }
 
 /// Such as `12s` or `1m30s`.
@@ -152,6 +175,15 @@ mod tests {
         ] {
             assert_eq!(lasting_line(printed), lasting);
         }
+    }
+
+    #[test]
+    fn what_is_logged_for_information_is_no_answer() {
+        let logged = "I1128 14:56:15.766412    3428 reflector.go:664] \"Warning: watch ended\"";
+        let printed = format!("demo condition met\n{logged}\nI see\n");
+        assert_eq!(lasting(&printed), "demo condition met\nI see\n");
+        let error = format!("E{}", &logged[1..]);
+        assert_eq!(lasting(&error), format!("{error}\n"));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use burn::tensor::TensorData;
+use burn::tensor::{Tensor, TensorData};
 use segmenter_models::networks::centermask::{CenterMask, STRIDES, mask_region};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     random::Random,
     source::Source,
     targets::{self, Bitmap, Point, Positive, Region, positives},
-    train::Options,
+    train::{Options, device},
 };
 
 /// Regions of an example that are outlined in a step, so that those of all are one product.
@@ -37,8 +37,8 @@ pub(crate) struct Batch {
 
 /// Some examples of a step.
 pub(crate) struct Part {
-    /// `[examples, 3, height, width]`.
-    pub(crate) pixels: TensorData,
+    /// `[examples, height, width, 4]`, the fourth of which is nothing.
+    pub(crate) pictures: Tensor<4>,
     /// `[width, height]`.
     size: [usize; 2],
     pub(crate) examples: usize,
@@ -93,21 +93,20 @@ impl Part {
         let first = examples.first().context("a batch without examples")?;
         let size = [first.image.width(), first.image.height()].map(|side| side as usize);
         let area = size[0] * size[1];
-        let mut planes = Vec::with_capacity(examples.len() * 3 * area);
+        let mut pixels = vec![[0.0; 4]; examples.len() * area];
         let (mut found, mut optional) = (Vec::new(), Vec::new());
         let mut outlined = Vec::new();
-        let mut pixels = vec![[0.0; 4]; area];
         for (index, example) in examples.iter().enumerate() {
-            CenterMask::NORMALISATION.normalise(&example.image, &mut pixels);
-            for channel in 0..3 {
-                planes.extend(pixels.iter().map(|pixel| pixel[channel]));
-            }
+            let pixels = &mut pixels[index * area..][..area];
+            CenterMask::NORMALISATION.normalise(&example.image, pixels);
             found.extend(positives(index, example, size));
             optional.extend(targets::optional(index, example, size));
             outlined.extend(outline(example, size, random));
         }
+        let pixels = pixels.into_flattened();
+        let pixels = TensorData::new(pixels, [examples.len(), size[1], size[0], 4]);
         Ok(Self {
-            pixels: TensorData::new(planes, [examples.len(), 3, size[1], size[0]]),
+            pictures: Tensor::from_data(pixels, &device()),
             size,
             examples: examples.len(),
             positives: found,

@@ -2,18 +2,22 @@
 //!
 //! Muon (Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024) takes the momentum of a matrix without
 //! the lengths of its axes, so that a step goes along all of them as far, not only along the few that the gradients
-//! point to. burn's is of matrices; a kernel is one whose rows are what each of its outputs sees.
+//! point to. A kernel is a matrix whose rows are what each of its outputs sees. burn's own does the same, and calculates
+//! for four times as long.
 
 use burn::{
     module::{ParamGroup, ParamId},
-    optim::{AdjustLrFn, LearningRate, Muon, MuonConfig, MuonState, Optimizer},
+    optim::{
+        LearningRate, MuonState, Optimizer,
+        momentum::{Momentum, MomentumConfig},
+    },
     tensor::{Device, Tensor},
 };
-use segmenter_models::blocks::parameter_id;
+use segmenter_models::blocks::{orthogonal, parameter_id};
 
 use crate::parameters::Tensors;
 
-/// [`Muon`] for kernels `[outputs, inputs, height, width]`, with steps of the length of AdamW's, so that both have one
+/// Muon for kernels `[outputs, inputs, height, width]`, with steps of the length of AdamW's, so that both have one
 /// learning rate (Liu et al., "Muon is Scalable for LLM Training", 2025).
 ///
 /// Without norms to bring outputs back, two things are kept of what each output sees, its row:
@@ -23,12 +27,15 @@ use crate::parameters::Tensors;
 /// * its length, which is [`LONGEST`] at the most: all steps being of one length, rows would grow as long as there are
 ///   any, and outputs from layer to layer with them.
 #[derive(Clone)]
-pub(crate) struct KernelMuon(Muon);
+pub(crate) struct KernelMuon(Momentum);
 
 impl KernelMuon {
     pub(crate) fn new() -> Self {
-        let config = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
-        Self(config.build())
+        Self(Momentum::new(&MomentumConfig {
+            momentum: 0.95,
+            dampening: 0.0,
+            nesterov: true,
+        }))
     }
 }
 
@@ -43,6 +50,9 @@ const LEAST: f32 = 1e-12;
 /// they should add to.
 const LONGEST: f32 = std::f32::consts::SQRT_2;
 
+/// How far AdamW moves a weight in a step, as a root of the mean of squares and a part of the learning rate.
+const USUAL_STEP: f64 = 0.2;
+
 impl Optimizer for KernelMuon {
     type State<const D: usize> = MuonState<2>;
 
@@ -55,17 +65,31 @@ impl Optimizer for KernelMuon {
     ) -> (Tensor<D>, Option<Self::State<D>>) {
         let shape = tensor.shape();
         let [tensor, gradient] = [tensor, gradient].map(|kernel| kernel.flatten::<2>(1, D - 1));
-        let gradient = gradient.clone() - gradient.mean_dim(1);
-        let gradient = gradient + tensor.clone() * LEAST;
+        let gradient = centred(gradient) + tensor.clone() * LEAST;
         let longest = lengths(&tensor).clamp_min(LONGEST);
-        let (tensor, state) = self.0.step(rate, tensor, gradient, state);
+        let (direction, momentum) = self
+            .0
+            .transform(gradient, state.map(|state| state.momentum));
+        let [rows, columns] = tensor.dims();
+        // Of unit vectors, as long as the shorter axis has places, the values are the smaller, the longer they are.
+        let step = rate * USUAL_STEP * (rows.max(columns) as f64).sqrt();
+        // Once more, as it is rounded.
+        let tensor = tensor - centred(orthogonal(direction)) * step;
         let part = (longest / lengths(&tensor).clamp_min(f32::MIN_POSITIVE)).clamp_max(1.0);
-        ((tensor * part).reshape(shape), state)
+        (
+            (tensor * part).reshape(shape),
+            Some(MuonState::new(momentum)),
+        )
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
-        Muon::to_device(state, device)
+        MuonState::new(state.momentum.to_device(device))
     }
+}
+
+/// Rows without their means.
+fn centred(rows: Tensor<2>) -> Tensor<2> {
+    rows.clone() - rows.mean_dim(1)
 }
 
 /// Of rows, `[rows, 1]`.
@@ -90,7 +114,10 @@ pub(crate) fn kernels(tensors: &Tensors) -> ParamGroup {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Distribution;
+    use burn::{
+        optim::{AdjustLrFn, MuonConfig},
+        tensor::Distribution,
+    };
 
     use super::*;
 
@@ -115,6 +142,31 @@ mod tests {
         assert!(moved > 1e-3, "{moved}");
         for (after, before) in sums(&stepped).iter().zip(sums(&kernels)) {
             assert!((after - before).abs() < 1e-4, "{after} and not {before}");
+        }
+    }
+
+    #[test]
+    fn steps_are_those_of_burn() {
+        let config = MuonConfig::new().with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
+        for shape in [[8, 4, 3, 3], [40, 24, 1, 1]] {
+            let random = || {
+                let distribution = Distribution::Normal(0.0, 0.01);
+                Tensor::<4>::random(shape, distribution, &Device::flex()).flatten::<2>(1, 3)
+            };
+            let (mut ours, mut theirs) = (None, None);
+            let kernels = random();
+            for _ in 0..2 {
+                let gradient = centred(random());
+                let (a, state) =
+                    KernelMuon::new().step(0.01, kernels.clone(), gradient.clone(), ours);
+                ours = state;
+                let (b, state) = config.build().step(0.01, kernels.clone(), gradient, theirs);
+                theirs = state;
+                let length =
+                    |step: Tensor<2>| step.powi_scalar(2).sum().sqrt().into_scalar::<f32>();
+                let (off, step) = (length(a - b.clone()), length(b - kernels.clone()));
+                assert!(off < 0.06 * step, "{shape:?}: {off} of {step}");
+            }
         }
     }
 

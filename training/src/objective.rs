@@ -14,6 +14,7 @@ use crate::{
     batch::Part,
     losses::{cross_entropy, overlaps, quality_focal},
     targets::Positive,
+    train::device,
 };
 
 /// What is listed by its points is filled up to a multiple of this with what counts for nothing, so that there is
@@ -36,16 +37,12 @@ pub(crate) struct Loss {
 ///
 /// # Errors
 /// Where the network is not one of burn's.
-pub(crate) fn loss(
-    network: &Network,
-    part: &Part,
-    classes: usize,
-    device: &Device,
-) -> anyhow::Result<Loss> {
-    let x = Tensor::from_data(part.pixels.clone(), device);
-    let Features { levels, masks } = network.features(Map::from_tensor(x));
-    let (of_scores, of_boxes) = detection(network, part, levels, classes, device)?;
-    let of_masks = outlines(network, part, masks, device)?;
+pub(crate) fn loss(network: &Network, part: &Part, classes: usize) -> anyhow::Result<Loss> {
+    let pictures = Map::to_train_on(part.pictures.clone());
+    let Features { levels, masks } = network.features(pictures);
+    let device = device();
+    let (of_scores, of_boxes) = detection(network, part, levels, classes, &device)?;
+    let of_masks = outlines(network, part, masks, &device)?;
     let parts = [&of_scores, &of_boxes, &of_masks].map(|loss| loss.clone().detach());
     Ok(Loss {
         parts: Tensor::cat(parts.into(), 0),
@@ -144,13 +141,12 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_step_lose_what_it_loses() {
-        let device = burn::tensor::Device::flex().autodiff();
         let tensors = parameters::fresh(1, 5).unwrap();
-        let network = parameters::network(&tensors, 1, &Device::Burn(device.clone())).unwrap();
+        let network = parameters::network(&tensors, 1, &Device::Burn(device())).unwrap();
         let of = |parts| {
             let mut sums = [0.0; 3];
             for part in &squares(5, parts).parts {
-                let losses = loss(&network, part, 1, &device).unwrap().parts;
+                let losses = loss(&network, part, 1).unwrap().parts;
                 let losses: Vec<f32> = losses.into_data().try_into_vec().unwrap();
                 sums.iter_mut()
                     .zip(losses)

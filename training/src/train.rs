@@ -148,12 +148,16 @@ fn progress(folder: &Path) -> anyhow::Result<Option<Progress>> {
     Ok(Some(progress))
 }
 
+/// What networks are trained on.
+pub(crate) fn device() -> burn::tensor::Device {
+    burn::tensor::Device::flex().autodiff()
+}
+
 /// A training that can be left and gone on with.
 pub struct Training {
     folder: PathBuf,
     options: Options,
     classes: Vec<String>,
-    device: burn::tensor::Device,
     network: Network,
     average: Tensors,
     optimizer: ModuleOptimizer,
@@ -174,7 +178,6 @@ impl Training {
         begin: Tensors,
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let device = burn::tensor::Device::flex().autodiff();
         let optimizer = AdamWConfig::new()
             .with_weight_decay(1e-4)
             // burn's own is as large as many a gradient.
@@ -184,11 +187,10 @@ impl Training {
             .with_group(muon::kernels(&begin), KernelMuon::new(), None);
         let mut this = Self {
             folder: folder.to_owned(),
-            network: parameters::network(&begin, classes.len(), &Device::Burn(device.clone()))?,
+            network: parameters::network(&begin, classes.len(), &Device::Burn(device()))?,
             average: begin,
             options,
             classes,
-            device,
             optimizer,
             record: Vec::new(),
             usual: None,
@@ -210,9 +212,8 @@ impl Training {
             self.folder.display(),
             progress.options
         );
-        let device = Device::Burn(self.device.clone());
         let now = parameters::load(&self.path(NOW))?.tensors;
-        self.network = parameters::network(&now, self.classes.len(), &device)?;
+        self.network = parameters::network(&now, self.classes.len(), &Device::Burn(device()))?;
         self.average = parameters::load(&self.path(AVERAGE))?.tensors;
         let optimizer = self.optimizer.clone().load(self.path(OPTIMIZER));
         self.optimizer = optimizer.context("cannot read the optimizer's state")?;
@@ -344,8 +345,8 @@ impl Training {
         let parts = batch.parts.par_iter();
         let answers = parts.map(|part| {
             // With a graph of its own: burn differentiates one after the other what is of the same.
-            let network = self.network.clone().fork(&self.device);
-            let loss = || objective::loss(&network, part, self.classes.len(), &self.device);
+            let network = self.network.clone().fork(&device());
+            let loss = || objective::loss(&network, part, self.classes.len());
             let loss = on_its_thread(batch, loss)?;
             Ok((network, loss))
         });

@@ -1,4 +1,5 @@
-//! Convolutions and regions of networks that are being trained: forward, and the gradients of all that they are made of.
+//! Convolutions and regions of networks that are being trained: forward, the gradients of all that they are made of, and
+//! what an optimizer makes of those.
 //!
 //! Values are plain slices in the layout of a [`Map`](crate::Map), `[ceil(channels / 16), batch, height, width, 16]`,
 //! so that they can lie in the tensors of whoever differentiates. Inputs of three channels may lie as in a
@@ -12,11 +13,12 @@ mod amx;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "amx/none.rs"]
 mod amx;
+mod orthogonal;
 mod output;
 mod regions;
 pub(crate) mod weight;
 
-pub use self::{amx::Amx, output::OutputGradient, regions::Regions};
+pub use self::{amx::Amx, orthogonal::orthogonal, output::OutputGradient, regions::Regions};
 use crate::{
     Activation, Context, Geometry,
     conv::{Conv, Source},

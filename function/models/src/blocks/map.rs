@@ -118,6 +118,13 @@ impl Map {
         None
     }
 
+    /// A map of three channels from pictures that a network is trained on, `[batch, height, width, 4]`, of which the fourth
+    /// value is left out.
+    #[cfg(feature = "training")]
+    pub fn to_train_on(pictures: Tensor<4>) -> Self {
+        Self(Values::Blocked(Blocked::from_pictures(pictures)))
+    }
+
     /// burn's own, `[batch, channels, height, width]`, for a network on [`Device::Burn`] of its device.
     pub fn from_tensor(tensor: Tensor<4>) -> Self {
         Self(Values::Burn(tensor))

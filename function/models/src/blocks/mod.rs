@@ -49,3 +49,5 @@ pub use scale::{bilinear, nearest};
 pub use softmax::{sigmoid, softmax};
 pub use squeeze_excite::SqueezeExcite;
 pub use strips::Strips;
+#[cfg(feature = "training")]
+pub use training::orthogonal;

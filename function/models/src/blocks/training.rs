@@ -21,7 +21,7 @@ use burn::{
 };
 use segmenter_kernels::{
     Context, Isa, Picture, RoiAlign,
-    training::{Amx, Convolution, Regions},
+    training::{self, Amx, Convolution, Regions},
 };
 
 use super::{Activation, Geometry, conv::activate, map::Values};
@@ -38,17 +38,32 @@ static AMX: LazyLock<Option<Amx>> = LazyLock::new(Amx::get);
 /// A map in the layout of the kernels.
 #[derive(Clone, Debug)]
 pub(super) struct Blocked {
-    /// `[ceil(channels / 16), batch, height, width, 16]`; channels beyond the last are anything.
+    /// `[ceil(channels / 16), batch, height, width, 16]`, or `[1, batch, height, width, 4]` of pictures; channels beyond
+    /// the last are anything.
     tensor: Tensor<5>,
     channels: usize,
 }
 
 impl Blocked {
+    /// From pictures, `[batch, height, width, 4]`.
+    pub(super) fn from_pictures(pictures: Tensor<4>) -> Self {
+        Self {
+            tensor: pictures.unsqueeze_dim(0),
+            channels: Picture::CHANNELS,
+        }
+    }
+
     /// From `[batch, channels, height, width]`.
     fn new(tensor: Tensor<4>) -> Self {
         let [batch, channels, height, width] = tensor.dims();
-        let blocks = channels.div_ceil(LANES);
-        let tensor = widened(tensor, blocks * LANES).reshape([batch, blocks, LANES, height, width]);
+        // What is asked for its gradient would get that of a map.
+        let lanes = if channels == Picture::CHANNELS && !tensor.is_tracked() {
+            Picture::CHANNELS + 1
+        } else {
+            LANES
+        };
+        let blocks = channels.div_ceil(lanes);
+        let tensor = widened(tensor, blocks * lanes).reshape([batch, blocks, lanes, height, width]);
         Self {
             tensor: tensor.permute([1, 0, 3, 4, 2]),
             channels,
@@ -64,10 +79,10 @@ impl Blocked {
 
     /// `[batch, channels, height, width]`.
     pub(super) fn tensor(self) -> Tensor<4> {
-        let [blocks, batch, height, width, _] = self.tensor.dims();
+        let [blocks, batch, height, width, lanes] = self.tensor.dims();
         let tensor = self.tensor.permute([1, 0, 4, 2, 3]);
-        let tensor = tensor.reshape([batch, blocks * LANES, height, width]);
-        if self.channels == blocks * LANES {
+        let tensor = tensor.reshape([batch, blocks * lanes, height, width]);
+        if self.channels == blocks * lanes {
             tensor
         } else {
             tensor.narrow(1, 0, self.channels)
@@ -90,7 +105,7 @@ impl Blocked {
 
     /// Every pixel repeated, so that the map has this size; none if its sides are not twice as long.
     pub(super) fn doubled(&self, size: [usize; 2]) -> Option<Self> {
-        let [blocks, batch, height, width, _] = self.tensor.dims();
+        let [blocks, batch, height, width, lanes] = self.tensor.dims();
         if size != [2 * height, 2 * width] {
             return None;
         }
@@ -98,10 +113,10 @@ impl Blocked {
         let pixels = self
             .tensor
             .clone()
-            .reshape([planes * height, 1, width, 1, LANES]);
-        let pixels = pixels.expand([planes * height, 2, width, 2, LANES]);
+            .reshape([planes * height, 1, width, 1, lanes]);
+        let pixels = pixels.expand([planes * height, 2, width, 2, lanes]);
         Some(Self {
-            tensor: pixels.reshape([blocks, batch, 2 * height, 2 * width, LANES]),
+            tensor: pixels.reshape([blocks, batch, 2 * height, 2 * width, lanes]),
             channels: self.channels,
         })
     }
@@ -138,14 +153,7 @@ pub(super) fn forward(
     x: &Values,
     residual: Option<&Values>,
 ) -> Values {
-    let x = match x {
-        // What is asked for its gradient would get that of a map.
-        Values::Burn(x) if x.dims()[1] == Picture::CHANNELS && !x.is_tracked() => {
-            let pixels = widened(x.clone(), Picture::CHANNELS + 1);
-            pixels.permute([0, 2, 3, 1]).into_dispatch()
-        }
-        x => Blocked::of(x).tensor.into_dispatch(),
-    };
+    let x = Blocked::of(x).tensor.into_dispatch();
     let residual = residual.map(|residual| Blocked::of(residual).tensor.into_dispatch());
     let layer = Layer {
         geometry,
@@ -225,11 +233,10 @@ impl Layer {
         }
     }
 
-    /// For a tensor that it is applied to: `[blocks, batch, height, width, 16]`, or `[batch, height, width, 4]` of
-    /// pictures.
+    /// For a tensor that it is applied to.
     fn on(&self, x: &FloatTensor<Flex>) -> (Convolution<'static>, Vec<usize>) {
         let dims = x.layout().shape().to_vec();
-        let ([_, batch, height, width, _] | [batch, height, width, _]) = dims[..] else {
+        let [_, batch, height, width, _] = dims[..] else {
             unreachable!("not a map: {dims:?}")
         };
         let shape = if self.transposed {
@@ -294,6 +301,18 @@ impl Pooling {
         let pooled = regions.forward(values(x));
         tensor(pooled, [blocks, count, height, width, LANES])
     }
+}
+
+/// A matrix with the singular vectors of this one, and singular values near 1, as Muon's steps have (Jordan, 2024).
+///
+/// # Panics
+/// Where it is not one of burn's own processor's floats.
+#[expect(clippy::expect_used, reason = "floats, says the caller")]
+pub fn orthogonal(matrix: Tensor<2>) -> Tensor<2> {
+    let (shape, device) = (matrix.dims(), matrix.device());
+    let values: Vec<f32> = matrix.into_data().try_into_vec().expect("floats");
+    let values = training::orthogonal(&CONTEXT, *AMX, &values, shape);
+    Tensor::from_data(TensorData::new(values, shape), &device)
 }
 
 /// What burn does not have. All is in the layout of the kernels, but for weights and biases.

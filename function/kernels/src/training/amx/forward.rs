@@ -6,7 +6,7 @@ use std::arch::x86_64::{
 
 use super::{
     Amx, DEEP, Grid,
-    layout::{Deep, rounded_scalar},
+    layout::{Deep, Weights},
     tile::{ROWS, Sums, TILE, Tiles},
 };
 use crate::{Arena, Geometry, shared::Shared, simd::LANES, threads, training::Forward};
@@ -23,6 +23,7 @@ impl Amx {
             inputs, outputs, ..
         } = conv.geometry;
         let x = Deep::new(self, arena, &grid, conv.x, inputs);
+        let weight = Weights::new(self, arena, &conv.geometry, conv.weight);
         let pixels = (0..inputs.div_ceil(DEEP)).flat_map(|deep| {
             let map = deep * grid.batch * grid.map();
             grid.taps().map(move |tap| map + tap)
@@ -37,7 +38,7 @@ impl Amx {
             offsets: pixels
                 .map(|pixel| pixel * LANES * size_of::<u32>())
                 .collect(),
-            weight: packed(conv),
+            weight: &weight.words,
             bias,
             y,
         };
@@ -49,39 +50,6 @@ impl Amx {
     }
 }
 
-/// The weights of every two blocks of outputs: `[outputs / 32, inputs / 32, taps, 2, tile]`, and zeros.
-fn packed(conv: &Forward<'_>) -> Vec<u32> {
-    let Geometry {
-        inputs,
-        outputs,
-        kernel,
-        ..
-    } = conv.geometry;
-    let taps = kernel * kernel;
-    let weight = |output: usize, input: usize, tap: usize| {
-        let there = output < outputs && input < inputs;
-        let at = (output * inputs + input) * taps + tap;
-        u32::from(if there {
-            rounded_scalar(conv.weight[at])
-        } else {
-            0
-        })
-    };
-    let mut packed = Vec::new();
-    for pair in 0..outputs.div_ceil(DEEP) {
-        for (deep, tap) in (0..inputs.div_ceil(DEEP)).flat_map(|d| (0..taps).map(move |t| (d, t))) {
-            for output in [0, LANES].map(|half| pair * DEEP + half) {
-                for input in (0..ROWS).map(|row| deep * DEEP + 2 * row) {
-                    packed.extend((output..output + LANES).map(|output| {
-                        weight(output, input, tap) | weight(output, input + 1, tap) << 16
-                    }));
-                }
-            }
-        }
-    }
-    packed
-}
-
 /// A task is two blocks of outputs of a map.
 struct Task<'a> {
     conv: &'a Forward<'a>,
@@ -89,7 +57,7 @@ struct Task<'a> {
     x: &'a [u32],
     /// In bytes, from a pixel to all that its output is a sum of.
     offsets: Vec<usize>,
-    weight: Vec<u32>,
+    weight: &'a [u32],
     bias: Vec<f32>,
     y: Shared<'a, f32>,
 }

@@ -1,13 +1,17 @@
-//! Maps as tiles take them, in numbers of 16 bits.
+//! Maps and weights as tiles take them, in numbers of 16 bits.
 
-use std::arch::x86_64::{
-    __m256i, __m512, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256,
-    _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_maskz_loadu_ps, _mm512_or_si512,
-    _mm512_slli_epi32, _mm512_storeu_si512,
+use std::{
+    arch::x86_64::{
+        __m256i, __m512, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256,
+        _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_loadu_si512, _mm512_mask_i32gather_ps,
+        _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_setzero_ps, _mm512_setzero_si512,
+        _mm512_slli_epi32, _mm512_storeu_si512,
+    },
+    ops::Range,
 };
 
 use super::{Amx, DEEP, Grid, tile::ROWS};
-use crate::{Arena, Buffer, shared::Shared, simd::LANES, threads};
+use crate::{Arena, Buffer, Geometry, shared::Shared, simd::LANES, threads};
 
 /// Words of a pixel's sixteen channels.
 const HALF: usize = LANES / 2;
@@ -22,7 +26,7 @@ struct Line {
     count: usize,
 }
 
-/// All pixels of the input that are seen.
+/// All pixels of the input that are seen, in the order of the grid.
 fn inputs(grid: &Grid) -> Vec<Line> {
     let (stride, padding) = (grid.geometry.stride, grid.geometry.padding[0]);
     let [height, width] = grid.input;
@@ -49,6 +53,16 @@ fn inputs(grid: &Grid) -> Vec<Line> {
     lines
 }
 
+/// What lies between lines, `[from, to)` in pixels of as many.
+fn gaps(lines: &[Line], pixels: usize) -> impl Iterator<Item = Range<usize>> {
+    let begins = lines.iter().map(|line| line.to).chain([pixels]);
+    let ends = lines.iter().map(|line| line.to + line.count);
+    [0].into_iter()
+        .chain(ends)
+        .zip(begins)
+        .map(|(end, begin)| end..begin)
+}
+
 /// All outputs.
 fn outputs(grid: &Grid) -> Vec<Line> {
     let [height, width] = grid.output;
@@ -65,13 +79,6 @@ fn outputs(grid: &Grid) -> Vec<Line> {
 fn rounded(floats: __m512) -> __m256i {
     // SAFETY: both are 32 bytes of any values.
     unsafe { std::mem::transmute(_mm512_cvtneps_pbh(floats)) }
-}
-
-/// One float so.
-pub(super) fn rounded_scalar(float: f32) -> u16 {
-    let bits = float.to_bits();
-    let even = 0x7fff + (bits >> 16 & 1);
-    (bits.wrapping_add(even) >> 16) as u16
 }
 
 /// Which of the sixteen channels of a block there are.
@@ -123,11 +130,16 @@ fn deepen(
     let (deep, n) = (task / grid.batch, task % grid.batch);
     let [height, width] = grid.input;
     let size = height * width * LANES;
-    to.fill(0);
+    for gap in gaps(lines, to.len() / LANES) {
+        to[gap.start * LANES..gap.end * LANES].fill(0);
+    }
     for half in 0..2 {
         let block = 2 * deep + half;
         let there = lanes(channels, block);
         if there == 0 {
+            for pixel in to.as_chunks_mut::<LANES>().0 {
+                pixel[half * HALF..][..HALF].fill(0);
+            }
             continue;
         }
         let x = &x[(block * grid.batch + n) * size..][..size];
@@ -149,7 +161,9 @@ fn deepen(
 /// Sixteen channels of a map, `[pixels, 16]`, and zeros.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn flatten(_: Amx, lines: &[Line], stride: usize, x: &[f32], there: __mmask16, to: &mut [u32]) {
-    to.fill(0);
+    for gap in gaps(lines, to.len() / HALF) {
+        to[gap.start * HALF..gap.end * HALF].fill(0);
+    }
     for line in lines {
         let pixels = x[line.from * LANES..].chunks(stride * LANES);
         let to = to[line.to * HALF..].as_chunks_mut::<HALF>().0;
@@ -267,6 +281,68 @@ fn transpose(_: Amx, flat: &[u32], channel: usize, to: &mut [u32]) {
             let to = &mut to[lane * channel + index * LANES..][..LANES];
             for (to, pair) in to.iter_mut().zip(&pairs) {
                 *to = pair[lane];
+            }
+        }
+    }
+}
+
+/// The weights of every two blocks of outputs: `[ceil(outputs / 32), ceil(inputs / 32), taps, 2, 16, 16, 2]`, and zeros.
+pub(super) struct Weights {
+    pub(super) words: Buffer<u32>,
+}
+
+impl Weights {
+    /// From those of a convolution, in its order.
+    pub(super) fn new(_: Amx, arena: &Arena, geometry: &Geometry, weight: &[f32]) -> Self {
+        assert_eq!(weight.len(), geometry.weight_shape().iter().product());
+        let taps = geometry.kernel * geometry.kernel;
+        let [outputs, inputs] = [geometry.outputs, geometry.inputs].map(|c| c.div_ceil(DEEP));
+        let mut words = arena.take(outputs * inputs * taps * 2 * ROWS * LANES);
+        // SAFETY: the processor has the instructions, as there is an `Amx`.
+        unsafe { pack(geometry, weight, &mut words) };
+        Self { words }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn pack(geometry: &Geometry, weight: &[f32], to: &mut [u32]) {
+    let Geometry {
+        inputs,
+        outputs,
+        kernel,
+        ..
+    } = *geometry;
+    let taps = kernel * kernel;
+    // Along the outputs.
+    let rows: [i32; LANES] = std::array::from_fn(|lane| (lane * inputs * taps) as i32);
+    // SAFETY: as long as the vector.
+    let rows = unsafe { _mm512_loadu_si512(rows.as_ptr().cast()) };
+    let column = |output: usize, input: usize, tap: usize| {
+        let there = lanes(outputs, output / LANES);
+        if input >= inputs || there == 0 {
+            return _mm512_setzero_si512();
+        }
+        let from = weight[(output * inputs + input) * taps + tap..].as_ptr();
+        // SAFETY: only outputs that there are, of which each has a row of weights.
+        let floats =
+            unsafe { _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), there, rows, from.cast()) };
+        _mm512_cvtepu16_epi32(rounded(floats))
+    };
+    let mut to = to.as_chunks_mut::<LANES>().0.iter_mut();
+    for output in (0..outputs).step_by(DEEP) {
+        for (input, tap) in (0..inputs)
+            .step_by(DEEP)
+            .flat_map(|i| (0..taps).map(move |t| (i, t)))
+        {
+            for output in [output, output + LANES] {
+                for (row, to) in (0..ROWS).zip(&mut to) {
+                    let input = input + 2 * row;
+                    let [first, second] =
+                        [input, input + 1].map(|input| column(output, input, tap));
+                    let pair = _mm512_or_si512(first, _mm512_slli_epi32::<16>(second));
+                    // SAFETY: as long as the vector.
+                    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pair) };
+                }
             }
         }
     }

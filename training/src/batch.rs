@@ -220,8 +220,8 @@ impl Batches {
         parts: usize,
         first: u64,
     ) -> Self {
-        // About as much of the work as the network's share leaves.
-        let threads = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(3));
+        // They make what is taken and no more, so that they do not work at a time for long.
+        let threads = thread::available_parallelism().map_or(1, usize::from);
         let begin = |index: usize| {
             let (sender, receiver) = mpsc::sync_channel(1);
             let (source, options) = (Arc::clone(source), options.clone());

@@ -1,6 +1,6 @@
 //! What Muon makes of the gradients of kernels.
 
-use super::{Amx, Convolution};
+use super::{Amx, Convolution, floats};
 use crate::{Activation, Context, Geometry, simd::LANES};
 
 /// Of the polynomial `a x + b x³ + c x⁵` that is applied so many times to singular values of at most 1: all but the very
@@ -23,67 +23,74 @@ pub fn orthogonal(
     let squares: f32 = matrix.iter().map(|value| value * value).sum();
     let factor = squares.sqrt().max(f32::MIN_POSITIVE).recip();
     // What there are fewer of, rows or columns, are channels of a map, and the others its pixels.
-    let (channels, pixels) = (rows.min(columns), rows.max(columns));
-    let across = if rows < columns {
-        [columns, 1]
+    let places = if rows < columns {
+        Places::new(rows, columns, [columns, 1])
     } else {
-        [1, columns]
+        Places::new(columns, rows, [1, columns])
     };
+    let mut x = vec![0.0; places.values()];
+    places.each(|at, from| x[at] = matrix[from] * factor);
+    for _ in 0..TIMES {
+        x = closer(context, amx, &places, &x);
+    }
+    let mut made = vec![0.0; matrix.len()];
+    places.each(|from, at| made[at] = x[from]);
+    made
+}
+
+/// The polynomial of a map's matrix, `x (a + b xᵀx + c (xᵀx)²)`: a convolution of the map.
+fn closer(context: &Context, amx: Option<Amx>, places: &Places, x: &[f32]) -> Vec<f32> {
+    let [a, b, c] = COEFFICIENTS;
+    let channels = places.channels;
     let on = |pixels: usize| {
         let geometry = Geometry::new(channels, channels, 1).padding(0, 0);
         Convolution::new(context, geometry, [1, channels, 1, pixels]).with(amx)
     };
-    let product = |pixels: usize, x: &[f32], weight: &[f32], more: Option<&[f32]>| {
-        let none = vec![0.0; channels];
-        on(pixels).forward([weight, &none], Activation::Identity, x, more)
-    };
-    let mut x = vec![0.0; channels.div_ceil(LANES) * pixels * LANES];
-    each(&mut x, channels, across, pixels, |value, at| {
-        *value = matrix[at] * factor
-    });
-    let [a, b, c] = COEFFICIENTS;
-    for _ in 0..TIMES {
-        let squared = on(pixels).weight_gradient(&x, &x);
-        let mut map = vec![0.0; channels.div_ceil(LANES) * channels * LANES];
-        each(&mut map, channels, [1, channels], channels, |value, at| {
-            *value = squared[at]
-        });
-        let fourth = product(channels, &map, &squared, None);
-        let mut weight = squared;
-        weight.iter_mut().for_each(|value| *value *= b);
-        let mut fourth = fourth;
-        each(
-            &mut fourth,
-            channels,
-            [1, channels],
-            channels,
-            |value, at| weight[at] += c * *value,
-        );
-        let linear: Vec<f32> = x.iter().map(|value| a * value).collect();
-        x = product(pixels, &x, &weight, Some(&linear));
-    }
-    let mut made = vec![0.0; rows * columns];
-    each(&mut x, channels, across, pixels, |value, at| {
-        made[at] = *value
-    });
-    made
+    let none = vec![0.0; channels];
+    let mut weight = on(places.pixels).weight_gradient(x, x);
+
+    let square = Places::new(channels, channels, [1, channels]);
+    let mut map = vec![0.0; square.values()];
+    square.each(|at, from| map[at] = weight[from]);
+    let squared = on(channels).forward([&weight, &none], Activation::Identity, &map, None);
+    square.each(|from, at| weight[at] = b * weight[at] + c * squared[from]);
+
+    let linear: Vec<f32> = x.iter().map(|value| a * value).collect();
+    let parameters = [weight.as_slice(), &none];
+    on(places.pixels).forward(parameters, Activation::Identity, x, Some(&linear))
 }
 
-/// All values of a map of so many channels and pixels, and the place that each has in a matrix where the next channel and
-/// the next pixel are so far away.
-fn each(
-    map: &mut [f32],
+/// Where the values of a map are in a matrix.
+struct Places {
     channels: usize,
-    [channel, pixel]: [usize; 2],
     pixels: usize,
-    mut visit: impl FnMut(&mut f32, usize),
-) {
-    for (block, values) in map.chunks_exact_mut(pixels * LANES).enumerate() {
-        let first = block * LANES;
-        let there = (channels - first).min(LANES);
-        for (at, values) in values.chunks_exact_mut(LANES).enumerate() {
-            for (lane, value) in values[..there].iter_mut().enumerate() {
-                visit(value, (first + lane) * channel + at * pixel);
+    /// How far the next channel and the next pixel are away there.
+    steps: [usize; 2],
+}
+
+impl Places {
+    fn new(channels: usize, pixels: usize, steps: [usize; 2]) -> Self {
+        Self {
+            channels,
+            pixels,
+            steps,
+        }
+    }
+
+    /// Of the map.
+    fn values(&self) -> usize {
+        floats([1, self.channels, 1, self.pixels])
+    }
+
+    /// Of every value, its place in the map and that in the matrix.
+    fn each(&self, mut visit: impl FnMut(usize, usize)) {
+        let [channel, pixel] = self.steps;
+        for first in (0..self.channels).step_by(LANES) {
+            for at in 0..self.pixels {
+                for lane in 0..LANES.min(self.channels - first) {
+                    let in_map = first * self.pixels + at * LANES + lane;
+                    visit(in_map, (first + lane) * channel + at * pixel);
+                }
             }
         }
     }

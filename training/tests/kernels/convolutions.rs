@@ -1,13 +1,11 @@
 //! That convolutions that are trained are burn's, forward and back.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 use std::collections::HashMap;
 
 use burn::{
     module::{Module, ModuleVisitor, Param, ParamId},
     tensor::{
-        Device, Distribution, Gradients, Tensor, TensorData, activation, module,
+        Gradients, Tensor, TensorData, activation, module,
         ops::{ConvOptions, ConvTransposeOptions, InterpolateMode, InterpolateOptions},
     },
 };
@@ -16,20 +14,7 @@ use segmenter_models::{
     weights::Weights,
 };
 
-fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-/// Sixteenths that have no more than 8 bits, from -6 to 6: kernels may take numbers of 16 bits, and their products are
-/// whole then, too.
-fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    let random = Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device());
-    ((random * 16.0).round().clamp(-96.0, 96.0) / 16.0).require_grad()
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().unwrap()
-}
+use crate::{assert_close, dense, device, random, values};
 
 /// The gradient by each value that comes out of an activation: nothing where what goes in is so near to a kink, at 0 or
 /// 6, that it depends on rounding on which side of it that is. Not around 0, so that no sum of them happens to be small.
@@ -47,16 +32,6 @@ fn weights(weight: &Tensor<4>, bias: &Tensor<1>) -> Weights {
         "layer.weight" => weight.clone(),
         _ => bias.clone(),
     })
-}
-
-#[track_caller]
-fn assert_close(what: &str, values: &[f32], expected: &[f32]) {
-    assert_eq!(values.len(), expected.len(), "{what}");
-    let greatest = expected.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-    for (index, (value, expected)) in values.iter().zip(expected).enumerate() {
-        let close = (value - expected).abs() <= 1e-4 * greatest;
-        assert!(close, "{what} at {index}: {value} instead of {expected}");
-    }
 }
 
 /// The gradients of a module, by the ids of its parameters.
@@ -97,27 +72,12 @@ fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, geometry: &Geometry)
 
 #[test]
 fn convolutions_are_burn_s() {
-    let new = Geometry::new;
-    let cases = [
-        (new(32, 32, 3), [2, 33, 41]),
-        (new(48, 80, 3), [1, 40, 39]),
-        (new(5, 7, 3), [2, 9, 4]),
-        (new(17, 33, 1), [3, 6, 5]),
-        (new(64, 3, 3), [2, 8, 9]),
-        (new(16, 1, 1), [4, 14, 14]),
-        (new(3, 32, 6).stride(4).padding(1, 1), [2, 32, 24]),
-        (new(32, 64, 4).stride(2).padding(1, 1), [2, 64, 60]),
-        (new(20, 18, 4).stride(2).padding(1, 1), [1, 9, 13]),
-        (new(7, 40, 3).stride(2).padding(0, 1), [2, 11, 8]),
-        (new(4, 5, 3).stride(3).padding(2, 0), [1, 10, 7]),
-        (new(6, 6, 2).stride(3).padding(0, 0), [1, 9, 11]),
-        (new(6, 9, 5).padding(4, 0), [1, 6, 12]),
-        (new(8, 8, 1).padding(1, 1), [1, 5, 6]),
-        (new(128, 96, 3), [1, 3, 2]),
+    let others = [
+        (Geometry::new(3, 32, 6).stride(4).padding(1, 1), [2, 32, 24]),
         (Geometry::depthwise(12, 3), [2, 6, 7]),
-        (new(6, 8, 3).dilation(2), [1, 9, 8]),
+        (Geometry::new(6, 8, 3).dilation(2), [1, 9, 8]),
     ];
-    for (geometry, [batch, height, width]) in cases {
+    for (geometry, [batch, height, width]) in dense().into_iter().chain(others) {
         let x = random([batch, geometry.inputs, height, width]);
         let weight = random(geometry.weight_shape());
         let bias = random([geometry.outputs]);
@@ -184,12 +144,17 @@ fn pictures_need_no_gradient() {
     let (mut weights, device) = (weights(&weight, &bias), blocks::Device::Burn(device()));
     let act = Activation::Identity;
     let layer = Conv2d::load(&mut weights, "layer", geometry, act, &device).unwrap();
-    let y = layer.forward(Map::from_tensor(x)).into_tensor().unwrap();
-    assert_close("result", &values(y.clone()), &values(expected));
-    let [by_weight, by_bias] = of_layer(&layer, &y.powi_scalar(2).sum().backward());
-    let expected = values(weight.grad(&of_burn).unwrap());
-    assert_close("weight's", &by_weight, &expected);
-    assert_close("bias's", &by_bias, &values(bias.grad(&of_burn).unwrap()));
+    let nothing = Tensor::full([2, 1, 20, 28], 7.0, &x.device());
+    let pixels = Tensor::cat(vec![x.clone(), nothing], 1).permute([0, 2, 3, 1]);
+    for map in [Map::from_tensor(x), Map::to_train_on(pixels)] {
+        assert_eq!(map.dims(), [2, 3, 20, 28]);
+        let y = layer.forward(map).into_tensor().unwrap();
+        assert_close("result", &values(y.clone()), &values(expected.clone()));
+        let [by_weight, by_bias] = of_layer(&layer, &y.powi_scalar(2).sum().backward());
+        let expected = values(weight.grad(&of_burn).unwrap());
+        assert_close("weight's", &by_weight, &expected);
+        assert_close("bias's", &by_bias, &values(bias.grad(&of_burn).unwrap()));
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! That convolutions of numbers of 16 bits are those of floats.
 
 use segmenter_kernels::{
-    Activation, Context, Geometry, Isa, on_this_thread,
+    Activation, Context, Isa, on_this_thread,
     training::{Amx, Convolution},
 };
+
+use crate::{assert_close, dense};
 
 /// Channels of a map that lie side by side.
 const LANES: usize = 16;
@@ -16,15 +18,6 @@ fn sixteenths(length: usize, seed: u32) -> Vec<f32> {
         f32::from((state >> 24) as u8) - 127.5
     };
     (0..length).map(|_| next().trunc() / 16.0).collect()
-}
-
-fn assert_close(what: &str, values: &[f32], expected: &[f32]) {
-    assert_eq!(values.len(), expected.len(), "{what}");
-    let greatest = expected.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-    for (index, (value, expected)) in values.iter().zip(expected).enumerate() {
-        let close = (value - expected).abs() <= 1e-5 * greatest;
-        assert!(close, "{what} at {index}: {value} instead of {expected}");
-    }
 }
 
 /// Values of a map of this shape, in whose last block there are numbers that are none beyond the channels.
@@ -61,25 +54,7 @@ fn tiles_make_what_vectors_do() {
         return;
     };
     let context = Context::new(Isa::best());
-    let new = Geometry::new;
-    let cases = [
-        (new(32, 32, 3), [2, 33, 41]),
-        (new(48, 80, 3), [1, 40, 39]),
-        (new(5, 7, 3), [2, 9, 4]),
-        (new(17, 33, 1), [3, 6, 5]),
-        (new(64, 3, 3), [2, 8, 9]),
-        (new(16, 1, 1), [4, 14, 14]),
-        (new(32, 64, 4).stride(2).padding(1, 1), [2, 64, 60]),
-        (new(20, 18, 4).stride(2).padding(1, 1), [1, 9, 13]),
-        (new(7, 40, 3).stride(2).padding(0, 1), [2, 11, 8]),
-        (new(4, 5, 3).stride(3).padding(2, 0), [1, 10, 7]),
-        (new(6, 6, 2).stride(3).padding(0, 0), [1, 9, 11]),
-        (new(6, 9, 5).padding(4, 0), [1, 6, 12]),
-        (new(8, 8, 1).padding(1, 1), [1, 5, 6]),
-        (new(128, 96, 3), [1, 3, 2]),
-        (new(96, 128, 3), [2, 1, 1]),
-    ];
-    for (geometry, [batch, height, width]) in cases {
+    for (geometry, [batch, height, width]) in dense() {
         let shape = [batch, geometry.inputs, height, width];
         let conv = Convolution::new(&context, geometry, shape);
         let outputs = conv.output_shape();

@@ -1,13 +1,13 @@
 //! That regions that are trained are the network's, and their gradient that of a sum.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use segmenter_models::{
     blocks::{self, FeatureMap, Map, Roi, RoiAlign, roi_align},
     networks::centermask::{MASK_POOL, MASK_STRIDE},
     weights::Weights,
 };
+
+use crate::{device, random, values};
 
 const SHAPE: [usize; 4] = [2, 20, 20, 24];
 
@@ -45,26 +45,15 @@ fn trained(x: &Tensor<4>, device: &blocks::Device) -> Map {
     layer.forward(Map::from_tensor(x.clone()))
 }
 
-/// Sixteenths of no more than 8 bits, which no kernel rounds.
-fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    let random = Tensor::random(shape, Distribution::Normal(0.0, 1.0), device);
-    (random * 16.0).round().clamp(-96.0, 96.0) / 16.0
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().unwrap()
-}
-
 #[test]
 fn regions_are_those_of_the_network_there_and_back() {
-    let autodiff = Device::flex().autodiff();
-    let device = blocks::Device::Burn(autodiff.clone());
+    let device = blocks::Device::Burn(device());
     for sampling in [None, Some(2)] {
         let how = RoiAlign {
             sampling,
             ..MASK_POOL
         };
-        let x = random(SHAPE, &autodiff).require_grad();
+        let x = random(SHAPE);
         let y = pool(&how, trained(&x, &device), &device);
         let y = y.into_tensor().unwrap();
 
@@ -78,11 +67,11 @@ fn regions_are_those_of_the_network_there_and_back() {
         }
 
         // Regions are sums of pixels: a pixel is worth what the regions of it alone are.
-        let behind = random(y.dims(), &autodiff);
+        let behind = random(y.dims()).detach();
         let gradients = (y * behind.clone()).sum().backward();
         let gradient = values(x.grad(&gradients).unwrap());
         let worth = |x: Vec<f32>| -> f32 {
-            let x = Tensor::from_data(TensorData::new(x, SHAPE), &autodiff);
+            let x = Tensor::from_data(TensorData::new(x, SHAPE), &crate::device());
             let y = pool(&how, trained(&x, &device), &device);
             let y = y.into_tensor().unwrap();
             (y * behind.clone()).sum().into_scalar()

@@ -2,8 +2,8 @@
 //!
 //! Muon (Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024) takes the momentum of a matrix without
 //! the lengths of its axes, so that a step goes along all of them as far, not only along the few that the gradients
-//! point to. A kernel is a matrix whose rows are what each of its outputs sees. burn's own does the same, and calculates
-//! for four times as long.
+//! point to. A kernel is a matrix whose rows are what each of its outputs sees. burn's own does the same, in floats and
+//! more slowly.
 
 use burn::{
     module::{ParamGroup, ParamId},

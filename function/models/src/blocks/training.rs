@@ -53,15 +53,9 @@ impl Blocked {
         }
     }
 
-    /// From `[batch, channels, height, width]`.
-    fn new(tensor: Tensor<4>) -> Self {
+    /// From `[batch, channels, height, width]`, with so many channels side by side.
+    fn new(tensor: Tensor<4>, lanes: usize) -> Self {
         let [batch, channels, height, width] = tensor.dims();
-        // What is asked for its gradient would get that of a map.
-        let lanes = if channels == Picture::CHANNELS && !tensor.is_tracked() {
-            Picture::CHANNELS + 1
-        } else {
-            LANES
-        };
         let blocks = channels.div_ceil(lanes);
         let tensor = widened(tensor, blocks * lanes).reshape([batch, blocks, lanes, height, width]);
         Self {
@@ -73,7 +67,7 @@ impl Blocked {
     fn of(values: &Values) -> Self {
         match values {
             Values::Blocked(map) => map.clone(),
-            values => Self::new(values.tensor()),
+            values => Self::new(values.tensor(), LANES),
         }
     }
 
@@ -153,7 +147,14 @@ pub(super) fn forward(
     x: &Values,
     residual: Option<&Values>,
 ) -> Values {
-    let x = Blocked::of(x).tensor.into_dispatch();
+    let x = match x {
+        // What is asked for its gradient would get that of a map.
+        Values::Burn(x) if x.dims()[1] == Picture::CHANNELS && !x.is_tracked() => {
+            Blocked::new(x.clone(), Picture::CHANNELS + 1)
+        }
+        x => Blocked::of(x),
+    };
+    let x = x.tensor.into_dispatch();
     let residual = residual.map(|residual| Blocked::of(residual).tensor.into_dispatch());
     let layer = Layer {
         geometry,

@@ -71,7 +71,7 @@ impl Optimizer for KernelMuon {
             .0
             .transform(gradient, state.map(|state| state.momentum));
         let [rows, columns] = tensor.dims();
-        // Of unit vectors, as long as the shorter axis has places, the values are the smaller, the longer they are.
+        // The root of the mean square of orthogonal unit vectors is one by the root of the longer axis.
         let step = rate * USUAL_STEP * (rows.max(columns) as f64).sqrt();
         // Once more, as it is rounded.
         let tensor = tensor - centred(orthogonal(direction)) * step;

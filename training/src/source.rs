@@ -176,7 +176,8 @@ mod tests {
     fn views_are_the_same_in_any_order_and_nothing_is_kept_for_long() {
         let (size, all) = ([96, 64], views());
         let examples: Vec<_> = (0..24).map(|i| all.example(i, size).unwrap()).collect();
-        assert!(all.kept().len() <= 4);
+        // Of the four places, two have been seen as often as wanted.
+        assert_eq!(all.kept().len(), 2);
         for number in [5, 23, 0, 9, 13] {
             let example = views().example(number, size).unwrap();
             let expected = &examples[number as usize];

@@ -14,7 +14,7 @@ use segmenter_models::{
     weights::Weights,
 };
 
-use crate::{assert_close, dense, device, random, values};
+use crate::{assert_within, dense, device, random, values};
 
 /// The gradient by each value that comes out of an activation: nothing where what goes in is so near to a kink, at 0 or
 /// 6, that it depends on rounding on which side of it that is. Not around 0, so that no sum of them happens to be small.
@@ -32,6 +32,11 @@ fn weights(weight: &Tensor<4>, bias: &Tensor<1>) -> Weights {
         "layer.weight" => weight.clone(),
         _ => bias.clone(),
     })
+}
+
+#[track_caller]
+fn assert_close(what: &str, values: &[f32], expected: &[f32]) {
+    assert_within(1e-4, what, values, expected);
 }
 
 /// The gradients of a module, by the ids of its parameters.

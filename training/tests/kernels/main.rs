@@ -47,12 +47,13 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().unwrap()
 }
 
+/// That no value is off by more than this part of the greatest.
 #[track_caller]
-fn assert_close(what: &str, values: &[f32], expected: &[f32]) {
+fn assert_within(part: f32, what: &str, values: &[f32], expected: &[f32]) {
     assert_eq!(values.len(), expected.len(), "{what}");
     let greatest = expected.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
     for (index, (value, expected)) in values.iter().zip(expected).enumerate() {
-        let close = (value - expected).abs() <= 1e-4 * greatest;
+        let close = (value - expected).abs() <= part * greatest;
         assert!(close, "{what} at {index}: {value} instead of {expected}");
     }
 }

@@ -5,7 +5,7 @@ use segmenter_kernels::{
     training::{Amx, Convolution},
 };
 
-use crate::{assert_close, dense};
+use crate::{assert_within, dense};
 
 /// Channels of a map that lie side by side.
 const LANES: usize = 16;
@@ -79,7 +79,7 @@ fn tiles_make_what_vectors_do() {
         let tiles = run(conv.with(Some(amx)));
         let names = ["result", "input's gradient", "weight's gradient"];
         for ((name, values), expected) in names.into_iter().zip(&tiles).zip(&expected) {
-            assert_close(&format!("{name} of {geometry:?}"), values, expected);
+            assert_within(1e-5, &format!("{name} of {geometry:?}"), values, expected);
         }
         assert_eq!(on_this_thread(|| run(conv.with(Some(amx)))), tiles);
     }

@@ -1,13 +1,10 @@
 //! Maps and weights as tiles take them, in numbers of 16 bits.
 
-use std::{
-    arch::x86_64::{
-        __m256i, __m512, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256,
-        _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_loadu_si512, _mm512_mask_i32gather_ps,
-        _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_setzero_ps, _mm512_setzero_si512,
-        _mm512_slli_epi32, _mm512_storeu_si512,
-    },
-    ops::Range,
+use std::arch::x86_64::{
+    __m256i, __m512, __m512i, __mmask16, _mm256_loadu_si256, _mm256_storeu_si256,
+    _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh, _mm512_loadu_si512, _mm512_mask_i32gather_ps,
+    _mm512_maskz_loadu_ps, _mm512_or_si512, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi32, _mm512_storeu_si512,
 };
 
 use super::{Amx, DEEP, Grid, tile::ROWS};
@@ -53,14 +50,14 @@ fn inputs(grid: &Grid) -> Vec<Line> {
     lines
 }
 
-/// What lies between lines, `[from, to)` in pixels of as many.
-fn gaps(lines: &[Line], pixels: usize) -> impl Iterator<Item = Range<usize>> {
-    let begins = lines.iter().map(|line| line.to).chain([pixels]);
-    let ends = lines.iter().map(|line| line.to + line.count);
-    [0].into_iter()
-        .chain(ends)
-        .zip(begins)
-        .map(|(end, begin)| end..begin)
+/// Makes zeros of what lies between lines in a grid with so many words a pixel.
+fn clear_between(lines: &[Line], words: usize, to: &mut [u32]) {
+    let mut end = 0;
+    for line in lines {
+        to[end..line.to * words].fill(0);
+        end = (line.to + line.count) * words;
+    }
+    to[end..].fill(0);
 }
 
 /// All outputs.
@@ -130,9 +127,7 @@ fn deepen(
     let (deep, n) = (task / grid.batch, task % grid.batch);
     let [height, width] = grid.input;
     let size = height * width * LANES;
-    for gap in gaps(lines, to.len() / LANES) {
-        to[gap.start * LANES..gap.end * LANES].fill(0);
-    }
+    clear_between(lines, LANES, to);
     for half in 0..2 {
         let block = 2 * deep + half;
         let there = lanes(channels, block);
@@ -161,9 +156,7 @@ fn deepen(
 /// Sixteen channels of a map, `[pixels, 16]`, and zeros.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn flatten(_: Amx, lines: &[Line], stride: usize, x: &[f32], there: __mmask16, to: &mut [u32]) {
-    for gap in gaps(lines, to.len() / HALF) {
-        to[gap.start * HALF..gap.end * HALF].fill(0);
-    }
+    clear_between(lines, HALF, to);
     for line in lines {
         let pixels = x[line.from * LANES..].chunks(stride * LANES);
         let to = to[line.to * HALF..].as_chunks_mut::<HALF>().0;
